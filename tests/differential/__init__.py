@@ -1,0 +1,1 @@
+"""Adapters made, mutated and loaded by real PEFT, compared with the verdict."""

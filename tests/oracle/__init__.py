@@ -1,0 +1,1 @@
+"""The project's own comparison of verdicts with what real libraries did."""
