@@ -1,0 +1,44 @@
+"""The `adaptlint` command group: a table of verbs, so that `adaptlint check` does not pay for `adaptlint graph`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+import click
+
+VERBS = {
+    "check": "adaptlint.cli.check",
+    "inspect": "adaptlint.cli.inspect",
+    "graph": "adaptlint.cli.graph",
+    "lock": "adaptlint.cli.lock",
+    "rule": "adaptlint.cli.rule",
+    "rules": "adaptlint.cli.rules",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module when the verb is named (or when help lists them all)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, the main job first."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, or None if there is no such verb."""
+        module = VERBS.get(cmd_name)
+        return cast("click.Command", import_module(module).command) if module else None
+
+
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from adaptlint import __version__
+
+        click.echo(f"adaptlint {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def adaptlint() -> None:
+    """Say before any GPU run whether an adapter checkpoint will load, fail, or be silently wrong."""

@@ -1,0 +1,57 @@
+"""Strings made fit to be seen: control characters made visible, prose wrapped, colours."""
+
+from __future__ import annotations
+
+LONGEST = 4000  # characters of one string that a person is shown; the JSON report has all of it
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def shown(text: str) -> str:
+    """Text from a file as one harmless line: what a terminal would obey instead of print is spelled out as an escape.
+
+    `str.isprintable` is false for exactly the dangerous Unicode categories: controls (ANSI sequences begin with one),
+    formats (bidi overrides, zero-width characters), surrogates, unassigned, and every space but the plain one.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}... ({len(text) - LONGEST} more characters)"
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if number < 0x100:
+        return _ESCAPES.get(character, f"\\x{number:02x}")
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def wrapped(text: str, width: int, first: str = "", rest: str | None = None) -> list[str]:
+    """Lines of at most `width` columns that begin with `first`, then `rest`; a word (a path) is never broken."""
+    rest = " " * len(first) if rest is None else rest
+    lines: list[str] = []
+    line, empty = first, True
+    for word in shown(text).split(" "):
+        if not word:
+            continue
+        if not empty and len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line, empty = rest, True
+        line = line + word if empty else f"{line} {word}"
+        empty = False
+    lines.append(line)
+    return lines
+
+
+def painted(text: str, colour: bool, *names: str) -> str:
+    """Text in ANSI colours, or as it is when `colour` is false."""
+    if not colour:
+        return text
+    return f"\x1b[{';'.join(_CODES[name] for name in names)}m{text}\x1b[0m"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 error", "2 errors"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
