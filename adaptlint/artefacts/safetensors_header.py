@@ -1,0 +1,135 @@
+"""A safetensors header read by range, as fast as `json.loads` allows; every doubt goes to `safetensors_doubts`."""
+
+from __future__ import annotations
+
+import json
+import os
+from math import prod
+
+from adaptlint.artefacts.opening import not_opened, open_regular, read_at, stand_in
+from adaptlint.artefacts.words import BITS, LIMITS, Malformed, TensorRow, refusal
+from adaptlint.findings import Fact
+
+PREFIX = "Error while deserializing header: "
+METADATA = "__metadata__"
+
+
+class Header:
+    """A sound header: rows in file order, its text, and the keys that it repeats."""
+
+    __slots__ = ("data_start", "duplicates", "metadata", "raw", "rows")
+
+    def __init__(
+        self, rows: dict[str, TensorRow], metadata: dict[str, str], raw: bytes, duplicates: tuple[str, ...]
+    ) -> None:
+        self.rows, self.metadata, self.raw, self.duplicates = rows, metadata, raw, duplicates
+        self.data_start = 8 + len(raw)
+
+
+def broken(path: str, reason: str, message: str, **facts: Fact) -> Malformed:
+    """What safetensors says of this header: `message` is the variant's own text."""
+    return refusal(path, reason, ("SafetensorError", PREFIX + message), **facts)
+
+
+def read_header(path: str) -> Header | Malformed:
+    """The header of the safetensors file at `path`; no tensor data is read."""
+    descriptor = open_regular(path)
+    if isinstance(descriptor, Malformed):
+        return descriptor
+    try:
+        size = os.fstat(descriptor).st_size
+        head = read_at(descriptor, 0, min(size, 512))
+        refused = bad_length(path, head, size)
+        if refused is not None:
+            return refused
+        length = int.from_bytes(head[:8], "little")
+        raw = head[8 : 8 + length] if length <= len(head) - 8 else read_at(descriptor, 8, length)
+    except OSError as error:
+        return not_opened(path, error)
+    finally:
+        os.close(descriptor)
+    if len(raw) < length:  # cut short while being read
+        return broken(path, "header-length-invalid", "invalid header length", length=length, size=size)
+    return parse_header(path, raw, size)
+
+
+def bad_length(path: str, head: bytes, size: int) -> Malformed | None:
+    """The faults that the first 8 bytes (the header's length, little-endian) show by themselves."""
+    slug = stand_in(head)
+    if size < 8:
+        return broken(path, slug or ("header-too-small" if size else "empty-file"), "header too small", size=size)
+    length = int.from_bytes(head[:8], "little")
+    if length > LIMITS.header_bytes:
+        if head.startswith((b"PK\x03\x04", b"\x80\x02")):
+            slug = "torch-checkpoint-named-safetensors"
+        return broken(path, slug or "header-too-large", "header too large", length=length, limit=LIMITS.header_bytes)
+    if length > size - 8:
+        return broken(path, "header-length-invalid", "invalid header length", length=length, size=size)
+    return None
+
+
+def parse_header(path: str, raw: bytes, size: int) -> Header | Malformed:
+    """`raw` as the header of a file of `size` bytes."""
+    if raw.count(b'"dtype"') > LIMITS.tensors:
+        return refusal(path, "too-many-tensors", limit=LIMITS.tensors)
+    header = fast_header(raw, size)
+    if header is not None:
+        return header
+    from adaptlint.artefacts.safetensors_doubts import slow_header
+
+    return slow_header(path, raw, size)
+
+
+def fast_header(raw: bytes, size: int) -> Header | None:
+    """The header if it is plainly sound, None at the least doubt.
+
+    Plain means: no escapes, no minus zero, every entry has exactly dtype, shape and data_offsets, no key repeats
+    (each tensor needs each of the three words once, so the counts tell), and the rows tile the data section.
+    """
+    if b"\\" in raw or b"-0" in raw:
+        return None
+    try:
+        entries = json.loads(raw.decode())
+        metadata = entries.pop(METADATA, None) or {}
+        rows = {
+            name: TensorRow(entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"])
+            for name, entry in entries.items()
+        }
+        if not tiled(rows, size - 8 - len(raw)):
+            return None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    count = len(rows)
+    if raw.count(b'"dtype"') != count or raw.count(b'"shape"') != count or raw.count(b'"data_offsets"') != count:
+        return None
+    if raw.count(b'"__metadata__"') > 1 or raw.count(b"{") - bool(metadata or b'"__metadata__"' in raw) != count + 1:
+        return None
+    if not plain_metadata(metadata, raw) or any(len(entry) != 3 for entry in entries.values()):
+        return None
+    if count and max(map(len, rows)) * 4 > LIMITS.name_bytes:
+        return None
+    return Header(rows, metadata, raw, ())
+
+
+def plain_metadata(metadata: object, raw: bytes) -> bool:
+    """True for a map of strings to strings (or none) in which no key repeats."""
+    if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
+        return False
+    return all(raw.count(b'"%b"' % key.encode()) == 1 for key in metadata) if len(metadata) <= 16 else False
+
+
+def tiled(rows: dict[str, TensorRow], size: int) -> bool:
+    """True if the rows, in order of their offsets, cover [0, size) without gap or overlap, each of its own size."""
+    at = 0
+    for dtype, shape, start, end in sorted(rows.values(), key=lambda row: row[2:]):
+        if start != at or type(start) is not int or type(end) is not int or type(dtype) is not str:
+            return False
+        bits = BITS.get(dtype, 0) * prod(shape)
+        # A zero hides an overflow, F4 and F6 have rules of their own, and {1.0, True, -1} are no sizes.
+        if bits <= 0 or (end - start) * 8 != bits or dtype[:2] in ("F4", "F6"):
+            return False
+        for dim in shape:
+            if type(dim) is not int or dim < 0:
+                return False
+        at = end
+    return at == size
