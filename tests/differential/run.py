@@ -1,0 +1,95 @@
+"""`python -m tests.differential.run --n 500 --seed 7`: hold verdicts against real PEFT on adapters never seen before.
+
+Exit status 1 on a false alarm on a healthy case, or on a crash of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.oracle.compare import Row, compare_case, disagreements, figures
+
+
+def prepare() -> None:
+    """One thread per process, nothing fetched from the network, and the libraries' log lines off."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+
+
+def one(root: Path, seed: int, index: int) -> Row:
+    """Make one case and compare it."""
+    from tests.differential.making import make
+
+    return compare_case(root, make(seed, index, root).name)
+
+
+def run(count: int, seed: int, root: Path, jobs: int) -> list[Row]:
+    """Cases 0 to count - 1 of the seed, in order."""
+    work = partial(one, root, seed)
+    if jobs == 1:
+        prepare()
+        return [work(index) for index in range(count)]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare) as pool:
+        return list(pool.map(work, range(count), chunksize=4))
+
+
+def failures(rows: list[Row]) -> list[Row]:
+    """Rows that break the promise: false alarms on healthy cases, and crashes."""
+    return [row for row in rows if row.false_alarm or row.got == "crash"]
+
+
+def summary(rows: list[Row], seed: int) -> list[str]:
+    """The figures, then every row that disagrees with how to see it again."""
+    lines = [f"seed {seed}", *figures(rows), *disagreements(rows)]
+    for row in rows:
+        if not row.outcome:
+            index = row.id.split(".")[2].rpartition("-")[2]
+            lines.append(f"  {row.id}: wanted {row.want.outcome}, got {row.got} {row.detail[:120]}")
+            lines.append(f"      python -m tests.differential.run --case {seed}:{index} --keep .differential")
+    return lines
+
+
+def main() -> int:
+    """Read the arguments, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--case", help="seed:index of one case")
+    parser.add_argument("--keep", type=Path, help="leave the cases in this folder")
+    options = parser.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    root = options.keep or Path(tempfile.mkdtemp(prefix="adaptlint-"))
+    os.environ["ADAPTLINT_CACHE"] = str(root / "cache")
+    started = time.monotonic()
+    try:
+        if options.case:
+            seed, index = map(int, options.case.split(":"))
+            prepare()
+            rows = [one(root, seed, index)]
+        else:
+            rows = run(options.n, seed, root, options.jobs)
+    finally:
+        if not options.keep:
+            shutil.rmtree(root, ignore_errors=True)
+    print(*summary(rows, seed), sep="\n")
+    print(f"{time.monotonic() - started:.0f} s")
+    return 1 if failures(rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What real PEFT does with an adapter folder, measured: exceptions, warnings, key lists, bytes before and after."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import peft
+import torch
+import transformers
+from peft import peft_model
+
+from tests.differential.architectures import Architecture, fresh, inputs_of
+
+Record = dict[str, Any]
+VERSIONS = {
+    "peft": peft.__version__,
+    "transformers": transformers.__version__,
+    "torch": torch.__version__.split("+")[0],
+}
+MARK = 0.8125  # a value no initialisation leaves in a whole tensor; exact in every float type
+NOISE = 1e-6  # what switching a neutral DoRA on and off may change in float32
+
+
+def is_adapter(name: str) -> bool:
+    """True for parameters that belong to the adapter called `default`."""
+    return "default" in name.split(".")
+
+
+class Watch:
+    """Stands where PEFT copies the checkpoint into the model and measures what the copying changed."""
+
+    def __init__(self) -> None:
+        self.step: Record = {}
+        self.copy = peft_model.set_peft_model_state_dict
+
+    def __call__(self, model: Any, *args: Any, **options: Any) -> Any:
+        """Mark every adapter parameter, let PEFT load, and restore the initial value of what is still marked."""
+        before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        adapter = {name: parameter for name, parameter in model.named_parameters() if is_adapter(name)}
+        for parameter in adapter.values():
+            parameter.data.fill_(MARK)
+        result = self.copy(model, *args, **options)
+        left = [name for name, parameter in adapter.items() if bool((parameter.data == MARK).all())]
+        for name in left:
+            adapter[name].data.copy_(before[name])
+        self.step["load_result"] = {
+            "missing_keys": list(result.missing_keys),
+            "unexpected_keys": list(result.unexpected_keys),
+        }
+        self.step["left_at_init"] = left
+        self.step["base_tensors_overwritten"] = [
+            name
+            for name, parameter in model.named_parameters()
+            if not is_adapter(name) and not same(parameter.data, before[name])
+        ]
+        return result
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal in shape and in every byte, NaN included."""
+    return one.shape == other.shape and bool(torch.equal(one.nan_to_num(7.5), other.nan_to_num(7.5)))
+
+
+def error_of(problem: BaseException) -> Record:
+    """An exception as a record."""
+    return {
+        "type": type(problem).__name__,
+        "mro": [c.__name__ for c in type(problem).__mro__[:-2]],
+        "message": str(problem),
+    }
+
+
+def measure(base: Architecture, adapter: Path) -> Record:
+    """Load the folder onto a fresh copy of the base with `PeftModel.from_pretrained`, run one forward, and record."""
+    watch, model = Watch(), fresh(base)
+    step: Record = watch.step
+    torch.manual_seed(3)
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        mock.patch.object(peft_model, "set_peft_model_state_dict", watch),
+    ):
+        warnings.simplefilter("always")
+        try:
+            loaded = peft.PeftModel.from_pretrained(model, str(adapter))
+        except Exception as problem:
+            error = error_of(problem)
+            return {
+                "versions": VERSIONS,
+                "outcome": "raises",
+                "error": error,
+                "steps": [{"op": "from_pretrained", "outcome": "raises", "error": error}],
+            }
+    tensors = {name: value.data for name, value in loaded.named_parameters() if is_adapter(name)}
+    step.update(
+        op="from_pretrained",
+        outcome="ok",
+        warnings=[{"category": w.category.__name__, "message": str(w.message)} for w in caught],
+        nonfinite=[name for name, value in tensors.items() if not bool(torch.isfinite(value).all())],
+        all_zero=[name for name, value in tensors.items() if not bool(value.any())],
+    )
+    return {"versions": VERSIONS, "outcome": "ok", "forward": forward(base, loaded.eval()), "steps": [step]}
+
+
+def forward(base: Architecture, model: Any) -> Record:
+    """One ordinary forward with the adapter on, and again with it off."""
+    try:
+        with torch.no_grad():
+            on = outputs(model(**inputs_of(base)))
+    except Exception as problem:
+        return {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
+    try:
+        with torch.no_grad(), model.disable_adapter():
+            off = outputs(model(**inputs_of(base)))
+    except Exception:
+        return {"ok": True, "effect": None}
+    difference = max(float((a - b).abs().nan_to_num(1.0).max()) for a, b in zip(on, off, strict=True))
+    return {
+        "ok": True,
+        "finite": all(bool(a.isfinite().all()) for a in on),
+        "max_abs_diff": difference,
+        "effect": difference > NOISE,
+    }
+
+
+def outputs(result: Any) -> list[torch.Tensor]:
+    """The floating-point tensors of a model's output."""
+    return [value for value in result.to_tuple() if isinstance(value, torch.Tensor) and value.is_floating_point()]
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record as one JSON line."""
+    path.write_text(json.dumps(record, separators=(",", ":")) + "\n")
