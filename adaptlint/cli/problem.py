@@ -1,4 +1,4 @@
-"""A base that cannot be had, for verbs without a report: in the words of the page that claims the reason."""
+"""What cannot be read, for verbs without a report: in the words of the rule page that claims the reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import click
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
-    from adaptlint.bases import Base, BaseProblem
+    from collections.abc import Mapping
+
+    from adaptlint.bases import Base
+    from adaptlint.findings import Fact
 
 NOTHING_CHECKED = 3  # exit status of the contract
 
@@ -21,19 +24,19 @@ def base_or_exit(model: str, task: str | None, model_class: str | None, offline:
     base = load_base(model, model_class=model_class, task=task, cache=cache, offline=offline)
     if isinstance(base, Base):
         return base
-    click.echo(f"{shown(model)}: {explained(base)}", err=True)
+    click.echo(f"{shown(model)}: {explained(base.reason, base.facts)}", err=True)
     raise click.exceptions.Exit(NOTHING_CHECKED)
 
 
-def explained(problem: BaseProblem) -> str:
-    """What is wrong and what to do, from the page that claims `problem.reason`; without one the bare facts."""
+def explained(reason: str, facts: Mapping[str, Fact]) -> str:
+    """What is wrong and what to do, from the page that claims `reason`; without such a page the bare facts."""
     from adaptlint.catalogue import load_catalogue
 
     for rule in load_catalogue():
-        if problem.reason in rule.claim:
+        if reason in rule.claim:
             try:
-                return shown(f"{rule.says} {rule.help}".format_map(dict(problem.facts)))
+                return shown(f"{rule.says} {rule.help}".format_map(dict(facts)))
             except (KeyError, IndexError, ValueError):  # the page speaks of facts that only a check knows
                 break
-    facts = ", ".join(f"{name}: {value}" for name, value in problem.facts.items())
-    return shown(problem.reason.replace("-", " ") + (f" ({facts})" if facts else ""))
+    plain = ", ".join(f"{name}: {value}" for name, value in facts.items())
+    return shown(reason.replace("-", " ") + (f" ({plain})" if plain else ""))

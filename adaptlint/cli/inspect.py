@@ -1,0 +1,131 @@
+"""`adaptlint inspect`: what an adapter is, without its base."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from adaptlint.cli import output
+from adaptlint.cli.problem import NOTHING_CHECKED, explained
+from adaptlint.findings import fold_paths
+from adaptlint.reporters.showing import shown
+
+if TYPE_CHECKING:
+    from adaptlint.artefacts import Malformed
+    from adaptlint.graph.portrait import Portrait
+
+_FIELDS = ("task_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern")
+_MORE_FIELDS = ("alpha_pattern", "target_modules", "exclude_modules", "modules_to_save", "bias", "peft_version")
+
+
+@click.command("inspect")
+@click.argument("adapter")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="[text]")
+def command(adapter: str, form: str) -> int:
+    """Say what ADAPTER is: method, targets, ranks, effective scale, tensors, dtypes, size."""
+    from adaptlint.artefacts import Malformed, open_folder
+    from adaptlint.graph.portrait import portrait
+
+    folder = open_folder(adapter)
+    if isinstance(folder, Malformed):
+        click.echo(said(folder), err=True)
+        return NOTHING_CHECKED
+    found = portrait(folder)
+    if found is None:
+        click.echo(f"{shown(adapter)}: no adapter_config.json and no adapter_model file in here", err=True)
+        return NOTHING_CHECKED
+    output.say(as_json(found) if form == "json" else as_text(found))
+    for problem in found.problems:
+        click.echo(said(problem), err=True)
+    return NOTHING_CHECKED if found.problems else 0
+
+
+def said(problem: Malformed) -> str:
+    """A file that cannot be read, with its place, in one line."""
+    at = f":{problem.place.line}:{problem.place.column}" if problem.place else ""
+    return f"{shown(problem.path)}{at}: {explained(problem.reason, problem.facts)}"
+
+
+def as_json(found: Portrait) -> str:
+    """The portrait as one JSON object."""
+    import json
+
+    config = {name: found.config[name] for name in (*_FIELDS, *_MORE_FIELDS) if name in found.config}
+    document = {
+        "path": found.path,
+        "format": found.format,
+        "method": found.method,
+        "config": config,
+        "scale": found.scale,
+        "tensors": found.tensors,
+        "bytes": found.bytes,
+        "dtypes": found.dtypes,
+        "files": found.files,
+        "ranks": found.ranks,
+        "other_tensors": found.others,
+        "problems": [{"path": problem.path, "reason": problem.reason} for problem in found.problems],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def as_text(found: Portrait) -> str:
+    """The portrait as a list of facts and a layers x modules table of ranks."""
+    lines = [shown(found.path)]
+    for name, value in _facts(found):
+        lines.append(f"  {name:<10} {shown(value)}")
+    if found.ranks:
+        lines += ["", *_table(found)]
+    if found.others:
+        lines += ["", "other tensors", *(f"  {shown(name)}" for name in found.others)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(found: Portrait) -> list[tuple[str, str]]:
+    config = found.config
+    variants = [name for flag, name in (("use_dora", "DoRA"), ("use_rslora", "rsLoRA")) if config.get(flag) is True]
+    facts = [("format", found.format), ("method", " ".join([found.method or "not said", *variants]))]
+    labels = {
+        "task_type": "task",
+        "base_model_name_or_path": "base",
+        "target_modules": "targets",
+        "exclude_modules": "excluded",
+        "modules_to_save": "saved too",
+        "r": "rank",
+        "rank_pattern": "ranks",
+        "lora_alpha": "alpha",
+        "alpha_pattern": "alphas",
+        "peft_version": "peft",
+    }
+    facts += [(label, _value(config[name])) for name, label in labels.items() if config.get(name) not in (None, {}, [])]
+    if found.scale is not None:
+        formula = "alpha / sqrt(rank)" if config.get("use_rslora") else "alpha / rank"
+        varies = "; others by rank_pattern or alpha_pattern" if _patterned(config) else ""
+        facts.append(("scale", f"{found.scale:g} = {formula}{varies}"))
+    dtypes = ", ".join(f"{count} {dtype}" for dtype, count in found.dtypes.items())
+    facts.append(("tensors", f"{found.tensors}" + (f" ({dtypes}), {found.bytes:,} bytes" if dtypes else "")))
+    return facts + [("file", f"{name}, {size:,} bytes") for name, size in found.files.items()]
+
+
+def _patterned(config: dict[str, object]) -> bool:
+    return bool(config.get("rank_pattern") or config.get("alpha_pattern"))
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(fold_paths(str(item) for item in value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
+    return str(value)
+
+
+def _table(found: Portrait) -> list[str]:
+    from tabulate import tabulate
+
+    from adaptlint.graph.portrait import rank_rows
+
+    rows = rank_rows(found.ranks)
+    columns = list(dict.fromkeys(module for row in rows for module in row.ranks))
+    cells = [[shown(row.layers), *(row.ranks.get(column, "") for column in columns)] for row in rows]
+    headers = ["rank of", *map(shown, columns)]
+    return str(tabulate(cells, headers, disable_numparse=True)).split("\n")

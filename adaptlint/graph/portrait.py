@@ -1,0 +1,146 @@
+"""What an adapter folder holds, told without a base: method, ranks, scale, sizes, dtypes."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+from typing import Any, NamedTuple
+
+from adaptlint.artefacts import BITS, Folder, Malformed, TensorFile
+from adaptlint.findings import fold_paths, number_ranges, path_shape
+from adaptlint.methods import Method, load_method
+
+CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAMES = ("adapter_model.safetensors", "adapter_model.bin")  # in the order in which PEFT looks for them
+_PREFIX = "base_model.model."  # PEFT's, before every key of a checkpoint
+
+_Rank = int | None
+
+
+class Portrait(NamedTuple):
+    """One adapter. `ranks`: module path -> rank of its tensors; `others`: folded names of tensors that are not the
+    method's own; `bytes` is the tensors' size; `problems`: files that cannot be read; `scale` of the config's r.
+    """
+
+    path: str
+    format: str
+    method: str | None
+    config: dict[str, Any]
+    scale: float | None
+    ranks: dict[str, int]
+    tensors: int
+    dtypes: dict[str, int]
+    bytes: int
+    files: dict[str, int]
+    others: list[str]
+    problems: list[Malformed]
+
+
+class RankRow(NamedTuple):
+    """Layers whose modules have the same ranks: `layers` as `model.layers.{0-31}`, `ranks` by module."""
+
+    layers: str
+    ranks: dict[str, str]
+
+
+def portrait(folder: Folder) -> Portrait | None:
+    """The adapter in this folder; None where there is neither a config nor weights."""
+    problems: list[Malformed] = []
+    config: dict[str, Any] = {}
+    if CONFIG_NAME in folder.names or CONFIG_NAME in folder.odd:
+        document = folder.json(CONFIG_NAME)
+        if isinstance(document, Malformed):
+            problems.append(document)
+        elif isinstance(document.value, dict):
+            config = document.value
+    weights = next((name for name in WEIGHTS_NAMES if name in folder.names or name in folder.odd), None)
+    if weights is None and not config and not problems:
+        return None
+    tensors = folder.tensors(weights) if weights else None
+    if isinstance(tensors, Malformed):
+        problems.append(tensors)
+    file = tensors if isinstance(tensors, TensorFile) else None
+    method = _method(config)
+    ranks, others = _ranks(file, method) if file and method else ({}, list(file.tensors) if file else [])
+    return Portrait(
+        path=folder.path,
+        format=f"peft, {file.container}" if file else "peft",
+        method=config["peft_type"] if isinstance(config.get("peft_type"), str) else None,
+        config=config,
+        scale=scale(config),
+        ranks=ranks,
+        tensors=len(file.tensors) if file else 0,
+        dtypes=_dtypes(file) if file else {},
+        bytes=sum(prod(row.shape) * BITS.get(row.dtype, 0) for row in file.tensors.values()) // 8 if file else 0,
+        files={name: folder.names[name] for name in (CONFIG_NAME, weights) if name in folder.names},
+        others=fold_paths(others),
+        problems=problems,
+    )
+
+
+def scale(config: dict[str, Any]) -> float | None:
+    """What LoRA's update is multiplied by: alpha / r, with rsLoRA alpha / sqrt(r); None for anything else."""
+    alpha, rank = config.get("lora_alpha"), config.get("r")
+    if config.get("peft_type") != "LORA" or not isinstance(alpha, (int, float)) or type(rank) is not int or rank < 1:
+        return None
+    return float(alpha / (sqrt(rank) if config.get("use_rslora") else rank))
+
+
+def rank_rows(ranks: dict[str, int]) -> list[RankRow]:
+    """The layers x modules table, layers with equal rows folded."""
+    table: dict[tuple[str, int | None], dict[str, list[int]]] = {}
+    for path, rank in ranks.items():
+        stack, layer, module = _cell(path)
+        table.setdefault((stack, layer), {}).setdefault(module, []).append(rank)
+    rows: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
+    for (stack, layer), modules in table.items():
+        said = tuple((module, number_ranges(found)) for module, found in modules.items())
+        rows.setdefault((stack, said), []).extend([] if layer is None else [layer])
+    return [
+        RankRow(f"{stack}.{{{number_ranges(found)}}}" if found else stack, dict(said))
+        for (stack, said), found in rows.items()
+    ]
+
+
+def _cell(path: str) -> tuple[str, int | None, str]:
+    """Row and column of a module: ("model.layers", 3, "self_attn.q_proj"); without a number it is its own column."""
+    shape, numbers = path_shape(path)
+    if not numbers or shape.startswith("*"):
+        return "", None, path
+    stack, _, module = shape.partition(".*")
+    return stack, numbers[0], module.removeprefix(".") or "(itself)"
+
+
+def _method(config: dict[str, Any]) -> Method | None:
+    peft_type = config.get("peft_type", "LORA")
+    try:
+        method = load_method(peft_type.lower()) if isinstance(peft_type, str) else None
+    except KeyError:  # a method that has no card yet
+        return None
+    return method
+
+
+def _ranks(file: TensorFile, method: Method) -> tuple[dict[str, int], list[str]]:
+    """Rank by module, from the tensors whose signature has an axis of size r; and the names of all foreign tensors."""
+    axes: dict[str, int | None] = {}
+    for spec in method.tensors:
+        axis = spec.signature.dims.index("r") if "r" in spec.signature.dims else None
+        if axes.get(spec.saved) is None:
+            axes[spec.saved] = axis
+    ranks: dict[str, int] = {}
+    others: list[str] = []
+    for key, row in file.tensors.items():
+        saved = next((saved for saved in axes if key.endswith("." + saved)), None)
+        if saved is None:
+            others.append(key)
+            continue
+        axis = axes[saved]
+        if axis is not None and axis < len(row.shape):
+            ranks.setdefault(key[: -len(saved) - 1].removeprefix(_PREFIX), row.shape[axis])
+    return ranks, others
+
+
+def _dtypes(file: TensorFile) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in file.tensors.values():
+        counts[row.dtype] = counts.get(row.dtype, 0) + 1
+    return counts
