@@ -51,13 +51,15 @@ def as_json(found: Portrait) -> str:
     """The portrait as one JSON object."""
     import json
 
+    from adaptlint.reporters.json import spellable
+
     config = {name: found.config[name] for name in (*_FIELDS, *_MORE_FIELDS) if name in found.config}
     document = {
         "path": found.path,
         "format": found.format,
         "method": found.method,
-        "config": config,
-        "scale": found.scale,
+        "config": spellable(config),
+        "scale": spellable(found.scale),
         "tensors": found.tensors,
         "bytes": found.bytes,
         "dtypes": found.dtypes,

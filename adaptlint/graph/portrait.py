@@ -13,8 +13,6 @@ CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAMES = ("adapter_model.safetensors", "adapter_model.bin")  # in the order in which PEFT looks for them
 _PREFIX = "base_model.model."  # PEFT's, before every key of a checkpoint
 
-_Rank = int | None
-
 
 class Portrait(NamedTuple):
     """One adapter. `ranks`: module path -> rank of its tensors; `others`: folded names of tensors that are not the
@@ -82,7 +80,10 @@ def scale(config: dict[str, Any]) -> float | None:
     alpha, rank = config.get("lora_alpha"), config.get("r")
     if config.get("peft_type") != "LORA" or not isinstance(alpha, (int, float)) or type(rank) is not int or rank < 1:
         return None
-    return float(alpha / (sqrt(rank) if config.get("use_rslora") else rank))
+    try:
+        return float(alpha / (sqrt(rank) if config.get("use_rslora") else rank))
+    except OverflowError:  # a config may hold integers that no float does
+        return None
 
 
 def rank_rows(ranks: dict[str, int]) -> list[RankRow]:
@@ -95,17 +96,16 @@ def rank_rows(ranks: dict[str, int]) -> list[RankRow]:
     for (stack, layer), modules in table.items():
         said = tuple((module, number_ranges(found)) for module, found in modules.items())
         rows.setdefault((stack, said), []).extend([] if layer is None else [layer])
-    return [
-        RankRow(f"{stack}.{{{number_ranges(found)}}}" if found else stack, dict(said))
-        for (stack, said), found in rows.items()
-    ]
+    portions = [(stack, number_ranges(found), dict(said)) for (stack, said), found in rows.items()]
+    return [RankRow(f"{stack}.{{{layers}}}" if layers else stack, modules) for stack, layers, modules in portions]
 
 
 def _cell(path: str) -> tuple[str, int | None, str]:
-    """Row and column of a module: ("model.layers", 3, "self_attn.q_proj"); without a number it is its own column."""
+    """Row and column of a module: ("model.layers", 3, "self_attn.q_proj"); ("encoder", None, "proj")."""
     shape, numbers = path_shape(path)
     if not numbers or shape.startswith("*"):
-        return "", None, path
+        parent, _, module = path.rpartition(".")
+        return parent or "(top)", None, module
     stack, _, module = shape.partition(".*")
     return stack, numbers[0], module.removeprefix(".") or "(itself)"
 

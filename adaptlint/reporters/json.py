@@ -16,7 +16,7 @@ def render(report: Report, style: Style) -> str:
     """One object, keys in the contract's order, ASCII only so that no terminal or locale can break it."""
     document = report.to_dict()
     for finding in document["findings"]:  # type: ignore[attr-defined]
-        finding["facts"] = {name: _spellable(value) for name, value in finding["facts"].items()}
+        finding["facts"] = spellable(finding["facts"])
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
@@ -25,12 +25,14 @@ def schema_path() -> str:
     return os.path.join(os.path.dirname(__file__), "report.schema.json")
 
 
-def _spellable(value: object) -> object:
-    """A fact as valid JSON: a config may hold NaN, Infinity and absurd integers, which become strings."""
+def spellable(value: object) -> object:
+    """A value from a file as valid JSON: NaN, Infinity and absurd integers, which a config may hold, become strings."""
     if isinstance(value, float) and not isfinite(value):
         return str(value)
     if isinstance(value, int) and value.bit_length() > _DIGITS_BITS:
         return hex(value)
     if isinstance(value, (list, tuple)):
-        return [_spellable(item) for item in value]
+        return [spellable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: spellable(item) for key, item in value.items()}
     return value
