@@ -36,6 +36,7 @@ class Watch:
     def __init__(self) -> None:
         self.step: Record = {}
         self.copy = peft_model.set_peft_model_state_dict
+        self.result: Any = None
 
     def __call__(self, model: Any, *args: Any, **options: Any) -> Any:
         """Mark every adapter parameter, let PEFT load, and restore the initial value of what is still marked."""
@@ -47,10 +48,7 @@ class Watch:
         left = [name for name, parameter in adapter.items() if bool((parameter.data == MARK).all())]
         for name in left:
             adapter[name].data.copy_(before[name])
-        self.step["load_result"] = {
-            "missing_keys": list(result.missing_keys),
-            "unexpected_keys": list(result.unexpected_keys),
-        }
+        self.result = result  # PEFT takes the base's own keys out of its lists after this call
         self.step["left_at_init"] = left
         self.step["base_tensors_overwritten"] = [
             name
@@ -98,6 +96,10 @@ def measure(base: Architecture, adapter: Path) -> Record:
     step.update(
         op="from_pretrained",
         outcome="ok",
+        load_result={
+            "missing_keys": list(watch.result.missing_keys),
+            "unexpected_keys": list(watch.result.unexpected_keys),
+        },
         warnings=[{"category": w.category.__name__, "message": str(w.message)} for w in caught],
         nonfinite=[name for name, value in tensors.items() if not bool(torch.isfinite(value).all())],
         all_zero=[name for name, value in tensors.items() if not bool(value.any())],
