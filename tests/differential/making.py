@@ -89,7 +89,7 @@ def make(seed: int, index: int, root: Path) -> Made:
     final = folder.rename(folder.with_name(name)) if not (root / "cases" / name).exists() else replaced(folder, name)
     case = {"id": name, "base": base.folder, "auto": base.auto, "method": method, "family": mutation}
     (final / "case.json").write_text(json.dumps(case, indent=1) + "\n")
-    write_record(measure(base, final / "adapter"), final / "truth.json")
+    write_record(measure(base, (final / "adapter").resolve()), final / "truth.json")
     return Made(name, base, final)
 
 

@@ -29,19 +29,21 @@ def prepare() -> None:
     transformers.logging.set_verbosity_error()
 
 
-def one(root: Path, seed: int, index: int) -> Row:
-    """Make one case and compare it."""
+def record(root: Path, seed: int, index: int) -> str:
+    """Make one case with its record and return its id."""
     from tests.differential.making import make
 
-    return compare_case(root, make(seed, index, root).name)
+    return make(seed, index, root).name
+
+
+def one(root: Path, seed: int, index: int) -> Row:
+    """Make one case and compare it."""
+    return compare_case(root, record(root, seed, index))
 
 
 def run(count: int, seed: int, root: Path, jobs: int) -> list[Row]:
     """Cases 0 to count - 1 of the seed, in order."""
     work = partial(one, root, seed)
-    if jobs == 1:
-        prepare()
-        return [work(index) for index in range(count)]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare) as pool:
         return list(pool.map(work, range(count), chunksize=4))
 
@@ -70,6 +72,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--case", help="seed:index of one case")
     parser.add_argument("--keep", type=Path, help="leave the cases in this folder")
+    parser.add_argument("--record", action="store_true", help="make and record the cases, compare nothing")
     options = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
@@ -77,6 +80,11 @@ def main() -> int:
     os.environ["ADAPTLINT_CACHE"] = str(root / "cache")
     started = time.monotonic()
     try:
+        if options.record:
+            prepare()
+            for index in range(options.n):
+                record(root, seed, index)
+            return 0
         if options.case:
             seed, index = map(int, options.case.split(":"))
             prepare()

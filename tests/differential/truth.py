@@ -63,13 +63,10 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and bool(torch.equal(one.nan_to_num(7.5), other.nan_to_num(7.5)))
 
 
-def error_of(problem: BaseException) -> Record:
-    """An exception as a record."""
-    return {
-        "type": type(problem).__name__,
-        "mro": [c.__name__ for c in type(problem).__mro__[:-2]],
-        "message": str(problem),
-    }
+def error_of(problem: BaseException, adapter: Path) -> Record:
+    """An exception as a record; the folder's own path is written as <CASE>/adapter."""
+    message = str(problem).replace(str(adapter), f"<CASE>/{adapter.name}")
+    return {"type": type(problem).__name__, "mro": [c.__name__ for c in type(problem).__mro__[:-2]], "message": message}
 
 
 def measure(base: Architecture, adapter: Path) -> Record:
@@ -85,7 +82,7 @@ def measure(base: Architecture, adapter: Path) -> Record:
         try:
             loaded = peft.PeftModel.from_pretrained(model, str(adapter))
         except Exception as problem:
-            error = error_of(problem)
+            error = error_of(problem, adapter)
             return {
                 "versions": VERSIONS,
                 "outcome": "raises",

@@ -1,0 +1,25 @@
+"""Tests share one cache of base shapes, apart from the user's own, and never reach for the network's models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh cache folder for the whole run."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["ADAPTLINT_CACHE"] = str(folder)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
