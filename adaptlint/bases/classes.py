@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.libraries import Libraries
+from adaptlint.findings import Fact
 
 _GUESSES = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForImageTextToText", "AutoModel")
 
@@ -26,7 +27,11 @@ def choose(
 
     Exceptions of transformers' config classes pass through.
     """
-    facts = {"model_type": _text(config.get("model_type")), "asked": asked or "", "auto_map": "auto_map" in original}
+    facts: dict[str, Fact] = {
+        "model_type": _text(config.get("model_type")),
+        "asked": asked or "",
+        "auto_map": "auto_map" in original,
+    }
     architecture = _first_architecture(config)
     named = None if asked and asked.startswith("Auto") else _model_class(libraries, asked or architecture)
     if asked and named is None and _auto_class(libraries, asked) is None:
@@ -109,7 +114,7 @@ def answers_to(libraries: Libraries, model_type: str, class_name: str) -> list[s
     """The Auto classes whose table leads from this model type to this class, sorted."""
     names = []
     for name, auto in vars(libraries.auto).items():
-        mapping = getattr(getattr(auto, "_model_mapping", None), "_model_mapping", None)
+        mapping: Any = getattr(getattr(auto, "_model_mapping", None), "_model_mapping", None)
         if name.startswith("AutoModel") and hasattr(mapping, "get"):
             found = mapping.get(model_type)
             if found == class_name or (isinstance(found, list | tuple) and class_name in found):

@@ -55,10 +55,11 @@ def import_libraries() -> Libraries:
     from transformers.models.auto import configuration_auto, modeling_auto
     from transformers.pytorch_utils import Conv1D
 
-    conversions: Any = None
-    with contextlib.suppress(ImportError):  # releases before 5 convert no checkpoints
-        from transformers import conversion_mapping as conversions
-    return Libraries(torch, transformers, configuration_auto.CONFIG_MAPPING, modeling_auto, Conv1D, conversions)
+    try:
+        from transformers import conversion_mapping
+    except ImportError:  # releases before 5 convert no checkpoints
+        conversion_mapping = None
+    return Libraries(torch, transformers, configuration_auto.CONFIG_MAPPING, modeling_auto, Conv1D, conversion_mapping)
 
 
 def _note_storage(record: dict[str, Any], config: dict[str, Any]) -> None:
