@@ -96,8 +96,10 @@ def rank_rows(ranks: dict[str, int]) -> list[RankRow]:
     for (stack, layer), modules in table.items():
         said = tuple((module, number_ranges(found)) for module, found in modules.items())
         rows.setdefault((stack, said), []).extend([] if layer is None else [layer])
-    portions = [(stack, number_ranges(found), dict(said)) for (stack, said), found in rows.items()]
-    return [RankRow(f"{stack}.{{{layers}}}" if layers else stack, modules) for stack, layers, modules in portions]
+    return [
+        RankRow(fold_paths(f"{stack}.{layer}" for layer in sorted(layers))[0] if layers else stack, dict(said))
+        for (stack, said), layers in rows.items()
+    ]
 
 
 def _cell(path: str) -> tuple[str, int | None, str]:

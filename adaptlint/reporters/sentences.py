@@ -26,7 +26,7 @@ def verdict_sentence(verdict: Verdict, findings: Iterable[Finding]) -> str:
     stage = f" at {verdict.stage}" if verdict.stage else ""
     head = f"{runtime(verdict)}: {outcome_word(verdict)}"
     if verdict.outcome == "works":
-        return f"{head}: every adapter tensor takes effect as saved."
+        return f"{head}, every adapter tensor takes effect as saved."
     if verdict.outcome == "unknown":
         return f"{head}{stage}: {_missing(verdict, findings)}"
     if verdict.outcome == "fails":

@@ -1,0 +1,70 @@
+"""What holds for every verb: help, usage errors, crashes, interrupts."""
+
+from __future__ import annotations
+
+import pytest
+
+from adaptlint import cli
+from adaptlint.cli.verbs import VERBS
+from tests.cli.running import adaptlint
+
+
+def test_help_lists_every_verb() -> None:
+    done = adaptlint("--help")
+    assert done.returncode == 0
+    assert all(f"\n  {verb} " in done.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_refuses_nonsense(verb: str) -> None:
+    assert adaptlint(verb, "--help").returncode == 0
+    wrong = adaptlint(verb, "--no-such-option")
+    assert wrong.returncode == 2
+    assert "No such option" in wrong.stderr
+    assert wrong.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("chek", "a", "b"), ("check",), ("check", "model"), ("--no-such",)])
+def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
+    done = adaptlint(*arguments)
+    assert done.returncode == 2
+    assert "Usage: adaptlint" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "option", ["--compose=a", "--attn=sdpa", "--batch=2", "--replay", "--baseline=x", "--fusion=a"]
+)
+def test_what_does_not_work_yet_is_not_accepted(option: str) -> None:
+    assert adaptlint("check", "model", "adapter", option).returncode == 2
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_crash_of_ours_is_4_and_one_message(
+    verbose: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def crash(_: list[str]) -> int:
+        raise LookupError("bad\x1b[31m thing\nsecond line")
+
+    monkeypatch.setattr(cli, "_run", crash)
+    assert cli.main(["check", *(["--verbose"] if verbose else [])]) == 4
+    told = capfd.readouterr().err
+    assert "adaptlint crashed with LookupError: bad?[31m thing second line\n" in told
+    assert "issue tracker" in told
+    assert ("Traceback" in told) is verbose
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert cli.main(["check"]) == 130
+
+
+def test_an_interrupt_inside_a_verb_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adaptlint.artefacts.open_folder", interrupted)
+    assert cli.main(["inspect", "."]) == 130
