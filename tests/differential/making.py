@@ -56,8 +56,10 @@ def randomise(model: Any) -> None:
 
 
 def name_base(path: Path, base: Architecture) -> None:
-    """The config names its base, as that of a published adapter does."""
+    """The config names its base, as that of a published adapter does; PEFT's sets get an order that repeats."""
     config = json.loads(path.read_text())
+    for field in ("target_modules", "exclude_modules", "modules_to_save"):
+        config[field] = sorted(config[field]) if isinstance(config[field], list) else config[field]
     config["base_model_name_or_path"] = f"example/{base.folder}"
     path.write_text(json.dumps(config, indent=2))
 

@@ -1,0 +1,54 @@
+# make demo   the main job on a real-size case, without torch     make test   everything CI runs
+PYTHON ?= python3
+DEMO := .venv/bin
+TEST := .venv-test/bin
+PIP_FLAGS := -q --disable-pip-version-check --no-input -c constraints.txt
+DEPENDENCIES := pyproject.toml constraints.txt hatch_build.py
+STORY := fixtures/stories/pruned-adapter
+N ?= 500
+SEED ?=
+ORACLE ?= tests/oracle/sample
+ONLY ?=
+
+.PHONY: demo test lint pages oracle differential bench clean
+.SILENT:
+
+demo: .venv/.installed
+	$(DEMO)/python -m adaptlint.testing.demo $(STORY)
+
+test: lint
+	$(TEST)/python -m pytest
+
+lint: .venv-test/.installed
+	$(TEST)/ruff check .
+	$(TEST)/ruff format --check .
+	$(TEST)/mypy
+
+# the generated texts (the index of rules/), written anew
+pages: .venv-test/.installed
+	$(TEST)/python -m pytest tests/test_house.py -k fresh --write-pages
+
+# ORACLE=folder ONLY=regex: verdicts against recorded truth
+oracle: .venv-test/.installed
+	$(TEST)/python -m tests.oracle.compare $(ORACLE) --only '$(ONLY)' --list
+
+# N=500 SEED=n: verdicts against real PEFT on adapters made on the spot
+differential: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.differential.run --n $(N) $(if $(SEED),--seed $(SEED))
+
+bench: .venv-test/.installed
+	$(TEST)/python -m tests.bench.run
+
+.venv/.installed: $(DEPENDENCIES)
+	$(PYTHON) -m venv .venv
+	$(DEMO)/pip install $(PIP_FLAGS) -e .
+	touch $@
+
+.venv-test/.installed: $(DEPENDENCIES)
+	$(PYTHON) -m venv .venv-test
+	$(TEST)/pip install -q --disable-pip-version-check "pip>=25.1"
+	$(TEST)/pip install $(PIP_FLAGS) -e '.[models,hub]' --group lint --group test
+	touch $@
+
+clean:
+	rm -rf .venv .venv-test .mypy_cache .ruff_cache .pytest_cache .differential
