@@ -32,9 +32,7 @@ def main(arguments: list[str]) -> int:
         command = [sys.executable, "-m", "adaptlint", "check", os.path.relpath(built.model, folder), shown[1]]
         status = subprocess.run(command, cwd=folder, check=False).returncode
     print(f"\nadaptlint ended with status {status}: 1 means that it has findings.")
-    print(
-        "The base's shapes came from a shape lock. With torch and transformers installed (pip install 'adaptlint[models]'),"
-    )
+    print("The base's shapes came from a shape lock. With torch and transformers installed (the extra `models`),")
     print("the same check works from nothing but the base's config.json, which builds the model on the meta device:\n")
     print(f"    adaptlint check {CONFIG} ADAPTER/")
     return 0 if status == 1 else 1
