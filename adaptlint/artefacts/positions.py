@@ -82,12 +82,13 @@ class Positions:
         return short(self._text[start : min(end, start + 1000)])
 
     def _object(self, start: int) -> dict[str | int, Span]:
-        from json.decoder import scanstring
+        import json.decoder
 
+        scan = json.decoder.scanstring  # type: ignore[attr-defined]
         text, members = self._text, dict[str | int, Span]()
         at = self._skip_space(start + 1)
         while text[at] == '"':
-            key, key_end = scanstring(text, at + 1)
+            key, key_end = scan(text, at + 1)
             value = self._skip_space(self._skip_space(key_end) + 1)
             end = self._value_end(value)
             if members.pop(key, None) is not None:

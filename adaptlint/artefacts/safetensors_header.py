@@ -126,7 +126,7 @@ def tiled(rows: dict[str, TensorRow], size: int) -> bool:
             return False
         bits = BITS.get(dtype, 0) * prod(shape)
         # A zero hides an overflow, F4 and F6 have rules of their own, and {1.0, True, -1} are no sizes.
-        if bits <= 0 or (end - start) * 8 != bits or dtype[:2] in ("F4", "F6"):
+        if bits <= 0 or (end - start) * 8 != bits or bits % 8 or dtype == "F4" or dtype[:3] == "F6_":
             return False
         for dim in shape:
             if type(dim) is not int or dim < 0:

@@ -21,7 +21,8 @@ READER = "PytorchStreamReader failed "
 class Entry(NamedTuple):
     """One record of the archive. Sizes in bytes."""
 
-    name: str
+    name: bytes
+    flags: int
     method: int
     packed: int
     size: int
@@ -44,33 +45,52 @@ def unsound(message: str, reason: str = "torch-archive-corrupted", **facts: Fact
 class Archive:
     """The records of a torch zip archive by name, without the archive's own top folder."""
 
-    __slots__ = ("_descriptor", "_size", "records", "top")
+    __slots__ = ("_descriptor", "_size", "entries", "records", "top")
 
     def __init__(self, descriptor: int, size: int) -> None:
         """Reads the directory; raises `CheckpointError` where torch would refuse the archive."""
         self._descriptor, self._size = descriptor, size
-        entries = self._directory(self._end_record())
+        entries = self.entries = self._directory(self._end_record())
         if not entries:
             raise CheckpointError("torch-archive-corrupted", "RuntimeError", "archive does not contain any files")
-        self.top, slash, _ = entries[0].name.partition("/")
+        self.top, slash, _ = entries[0].name.partition(b"/")
         if not slash:
-            message = f"file in archive is not in a subdirectory: {entries[0].name}"
-            raise CheckpointError("not-a-torch-checkpoint", "RuntimeError", message, first=entries[0].name[:160])
+            message = "file in archive is not in a subdirectory: "
+            first = entries[0].name.decode()
+            raise CheckpointError("not-a-torch-checkpoint", "RuntimeError", message, first=first[:160])
         # miniz finds the last of two records of one name, ASCII letters compared without case.
         self.records = {entry.name.lower(): entry for entry in entries}
 
     def entry(self, name: str) -> Entry | None:
         """The record `name` ("data.pkl", "data/0"), None if there is none."""
-        return self.records.get(f"{self.top}/{name}".lower())
+        return self.records.get((self.top + b"/" + name.encode("utf-8", "replace")).lower())
+
+    def names(self) -> list[str]:
+        """All records' names; raises what torch raises for one outside the top folder or not in UTF-8."""
+        top = self.top + b"/"
+        for entry in self.entries:
+            if not entry.name.startswith(top):
+                message = "file in archive is not in a subdirectory"
+                stray = entry.name.decode()  # torch's message fails to be made of a name that is not UTF-8, as here
+                raise CheckpointError("torch-archive-corrupted", "RuntimeError", message, record=stray[:160])
+        return [entry.name[len(top) :].decode() for entry in self.entries]
 
     def start(self, entry: Entry, name: str) -> int:
-        """The byte of the file at which the record's content begins."""
+        """The byte of the file at which the record's content begins; raises `CheckpointError` if it is not readable."""
+        doubt = "unsupported method" if entry.method not in (0, 8) else "unsupported encryption"
+        if doubt == "unsupported method" or entry.flags & 0x41:
+            message = f"{READER}retrieving file meta-data for {name}: {doubt}"
+            raise CheckpointError("torch-archive-corrupted", "RuntimeError", message, record=name)
+        if entry.flags & 0x20:
+            message = f"{READER}retrieving file meta-data for {name}: unsupported feature"
+            raise CheckpointError("torch-archive-corrupted", "RuntimeError", message, record=name)
         head = read_at(self._descriptor, entry.header, 30)
-        if len(head) < 30 or head[:4] != b"PK\x03\x04":
+        name_size, extra_size = struct.unpack_from("<HH", head.ljust(30, b"\0"), 26)
+        start = int(entry.header + 30 + name_size + extra_size)
+        if head[:4] != b"PK\x03\x04" or start + entry.packed > self._size:
             message = f"{READER}reading file {name}: invalid header or archive is corrupted"
             raise CheckpointError("torch-archive-corrupted", "RuntimeError", message, record=name)
-        lengths = struct.unpack_from("<HH", head, 26)
-        return entry.header + 30 + sum(lengths)
+        return start
 
     def read(self, name: str, limit: int) -> bytes:
         """The content of a small record; raises `CheckpointError` if it is missing, broken or beyond `limit`."""
@@ -88,9 +108,6 @@ class Archive:
                 data = zlib.decompressobj(-15).decompress(data, entry.size + 1)
             except zlib.error as error:
                 raise CheckpointError("torch-archive-corrupted", "RuntimeError", READER, record=name) from error
-        elif entry.method:
-            message = f"{READER}retrieving file meta-data for {name}: unsupported method"
-            raise CheckpointError("torch-archive-corrupted", "RuntimeError", message, record=name)
         if len(data) != entry.size:
             raise CheckpointError("torch-archive-corrupted", "RuntimeError", READER, record=name)
         return data
@@ -119,8 +136,11 @@ class Archive:
         locator = read_at(self._descriptor, end - 20, 20) if end >= 76 else b""
         if locator[:4] == b"PK\x06\x07":
             at = int.from_bytes(locator[8:16], "little")
-            wide = read_at(self._descriptor, at, 56) if at <= self._size - 56 else b""
+            if at > self._size - 56:
+                raise unsound("not a ZIP archive")
+            wide = read_at(self._descriptor, at, 56)
             if wide[:4] == b"PK\x06\x06":
+                refuse_wide(wide, locator)
                 this_disk, first_disk, here, total, size, offset = struct.unpack_from("<IIQQQQ", wide, 16)
         if here != total or ((this_disk or first_disk) and (this_disk, first_disk) != (1, 1)):
             raise unsound("unsupported multidisk archive")
@@ -144,19 +164,37 @@ class Archive:
         signature, flags, method, packed, size, name_size, extra_size, note_size, disk, header = parts(data, at)
         name_at = at + ENTRY_SIZE
         after = name_at + name_size + extra_size + note_size
-        if signature != b"PK\x01\x02" or after > len(data):
+        if signature != b"PK\x01\x02":
             raise unsound("invalid header or archive is corrupted")
         if 0xFFFFFFFF in (packed, size, header):
             extra = data[name_at + name_size : name_at + name_size + extra_size]
             size, packed, header = widened(extra, size, packed, header)
+        if (not method and packed != size) or (size and not packed):
+            raise unsound("invalid header or archive is corrupted")
         if disk not in (0, 1):
             raise unsound("unsupported multidisk archive")
-        if (not method and packed != size) or (size and not packed) or header + 30 + packed > self._size:
+        if header + 30 + packed > self._size:
             raise unsound("invalid header or archive is corrupted")
-        if flags & 0x2041:
-            raise unsound("unsupported encryption" if flags & 0x41 else "unsupported feature")
-        name = data[name_at : name_at + name_size].decode("utf-8", "replace")
-        return Entry(name, method, packed, size, header), after
+        if flags & 0x2000:
+            raise unsound("unsupported encryption")
+        if after > len(data):
+            raise unsound("invalid header or archive is corrupted")
+        return Entry(data[name_at : name_at + name_size], flags, method, packed, size, header), after
+
+
+def refuse_wide(wide: bytes, locator: bytes) -> None:
+    """miniz's own bounds on the 64-bit end record."""
+    disks = int.from_bytes(locator[16:20], "little")
+    (length,) = struct.unpack_from("<Q", wide, 4)
+    here, total, size = struct.unpack_from("<QQQ", wide, 24)
+    if length < 44:
+        raise unsound("invalid header or archive is corrupted")
+    if disks != 1:
+        raise unsound("unsupported multidisk archive")
+    if max(here, total) > 0xFFFFFFFF:
+        raise unsound("too many files")
+    if size > 0xFFFFFFFF:
+        raise unsound("unsupported central directory size")
 
 
 def parts(data: bytes, at: int) -> tuple[bytes, int, int, int, int, int, int, int, int, int]:

@@ -55,7 +55,9 @@ _STORAGES = {
 }
 STORAGES = {
     **{f"torch.{home}{name}Storage": dtype for name, dtype in _STORAGES.items() for home in ("", "cuda.")},
-    **{f"torch.{name}Storage": name.upper().replace("INT", "I") for name in ("QInt8", "QInt32", "QUInt8")},
+    "torch.QInt8Storage": "QI8",
+    "torch.QInt32Storage": "QI32",
+    "torch.QUInt8Storage": "QU8",
     "torch.QUInt4x2Storage": "QU4X2",
     "torch.QUInt2x4Storage": "QU2X4",
     "torch.storage.UntypedStorage": "U8",

@@ -1,0 +1,218 @@
+"""A torch pickle read without being executed: only names, shapes and storage references come out.
+
+It walks the opcodes that torch 2.13's weights-only unpickler takes, in that unpickler's order of checks, with
+symbols where torch would make tensors. No name in the file is ever looked up, imported or called.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from adaptlint.artefacts.torch_archive import CheckpointError
+from adaptlint.artefacts.torch_globals import refused_global, translated
+from adaptlint.artefacts.torch_symbols import Global, Ordered, Storage, Tensor, Thing, beyond, called, put
+from adaptlint.artefacts.words import LIMITS
+
+
+class Stream(Protocol):
+    """What the opcodes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """`size` bytes, fewer at the end."""
+        ...
+
+    def readline(self, /) -> bytes:
+        """Bytes up to and with the next newline."""
+        ...
+
+
+class Pickle:
+    """One pickle; `load` gives its value or raises `CheckpointError`, or what Python itself raises in torch's loop."""
+
+    def __init__(self, stream: Stream, find_storage: Callable[[tuple[Any, ...]], Storage] | None) -> None:
+        """`find_storage` makes a `Storage` of a persistent id; None where torch expects none."""
+        self.read, self.readline, self.find_storage = stream.read, stream.readline, find_storage
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def load(self) -> Any:
+        """The value at STOP."""
+        for _ in range(LIMITS.pickle_steps):
+            opcode = self.read(1)
+            if not opcode:
+                raise EOFError
+            if opcode == b".":
+                return self.stack.pop()
+            action = ACTIONS.get(opcode)
+            if action is None:
+                raise CheckpointError("pickle-broken", "UnpicklingError", f"Unsupported operand {opcode[0]}")
+            action(self)
+        raise CheckpointError("pickle-too-long", None, limit=LIMITS.pickle_steps)
+
+    def number(self, code: str, size: int) -> int:
+        """An integer operand of `size` bytes."""
+        return int(struct.unpack(code, self.read(size))[0])
+
+    def pop_mark(self) -> list[Any]:
+        """What lies above the last mark."""
+        items = self.stack
+        self.stack = self.marks.pop()
+        return items
+
+
+def refuse(message: str) -> CheckpointError:
+    """A pickle that torch's unpickler refuses."""
+    return CheckpointError("pickle-broken", "UnpicklingError", message)
+
+
+def push_global(p: Pickle) -> None:
+    """GLOBAL: the only way to a name; the first that torch does not take ends the load."""
+    module, name = translated(p.readline()[:-1].decode("utf-8"), p.readline()[:-1].decode("utf-8"))
+    refusal = refused_global(module, name)
+    if refusal:
+        path = f"{module}.{name}"[:200]
+        raise CheckpointError("pickle-dangerous-global", "UnpicklingError", refusal, name=path)
+    p.stack.append(Global(f"{module}.{name}"))
+
+
+def reduce(p: Pickle) -> None:
+    """REDUCE: a call, told by what it would make."""
+    args, function = p.stack.pop(), p.stack[-1]
+    if not isinstance(function, Global):
+        raise refuse("Trying to call reduce for unrecognized function")
+    p.stack[-1] = called(function.path, args)
+
+
+def new_object(p: Pickle) -> None:
+    """NEWOBJ: `cls.__new__(cls, *args)`."""
+    args, cls = p.stack.pop(), p.stack.pop()
+    if not isinstance(cls, Global):
+        raise refuse("Can only create new object for nn.Parameter or classes allowlisted")
+    p.stack.append(called(cls.path, args))
+
+
+def build(p: Pickle) -> None:
+    """BUILD: state for an object; it changes no shape."""
+    p.stack.pop()
+    if isinstance(p.stack[-1], (Tensor, Thing)):
+        raise beyond("BUILD of something else than a dict")
+    if not isinstance(p.stack[-1], (Ordered, set)):
+        raise refuse("Can only build Tensor, Parameter, OrderedDict or types allowlisted")
+
+
+def set_items(p: Pickle, name: str, items: list[Any]) -> None:
+    """SETITEM and SETITEMS."""
+    if not isinstance(p.stack[-1], dict):
+        raise refuse(f"Can only {name} for dict, collections.OrderedDict, collections.Counter, but got")
+    for i in range(0, len(items), 2):
+        put(p.stack[-1], items[i], items[i + 1])
+
+
+def set_item(p: Pickle) -> None:
+    """SETITEM."""
+    value, key = p.stack.pop(), p.stack.pop()
+    set_items(p, "SETITEM", [key, value])
+
+
+def append(p: Pickle, items: list[Any], verb: str) -> None:
+    """APPEND and APPENDS."""
+    if type(p.stack[-1]) is not list:
+        raise refuse(f"Can only {verb}")
+    p.stack[-1].extend(items)
+
+
+def push_storage(p: Pickle) -> None:
+    """BINPERSID: torch allows it for storages only."""
+    pid = p.stack.pop()
+    if isinstance(pid, (Global, Storage, Tensor, Thing)) or type(pid) not in (tuple, int):
+        raise refuse("persistent_load id must be tuple or int, but got")
+    if type(pid) is tuple and pid and ascii_text(pid[0]) != "storage":
+        raise refuse("Only persistent_load of storage is allowed, but got")
+    if p.find_storage is None:
+        raise refuse("unsupported persistent id encountered")
+    if type(pid) is not tuple:
+        raise CheckpointError("pickle-broken", "AssertionError", "saved_id must be a tuple, got int")
+    p.stack.append(p.find_storage(pid))
+
+
+def ascii_text(value: object) -> object:
+    """Text that Python 2 may have saved as bytes."""
+    return value.decode("ascii") if isinstance(value, bytes) else value
+
+
+def push_text(p: Pickle) -> None:
+    """BINUNICODE."""
+    p.stack.append(str(p.read(p.number("<I", 4)), "utf-8", "surrogatepass"))
+
+
+def mark(p: Pickle) -> None:
+    """MARK."""
+    p.marks.append(p.stack)
+    p.stack = []
+
+
+def remember(p: Pickle, index: int) -> None:
+    """BINPUT and LONG_BINPUT."""
+    p.memo[index] = p.stack[-1]
+
+
+def push_tuple(p: Pickle) -> None:
+    """TUPLE. What lies above the mark is taken first, because that changes which stack is pushed to."""
+    items = tuple(p.pop_mark())
+    p.stack.append(items)
+
+
+def short_tuple(p: Pickle, size: int) -> None:
+    """TUPLE1, TUPLE2 and TUPLE3."""
+    items = tuple(p.stack[-i] for i in range(size, 0, -1))
+    p.stack[-size:] = [items]
+
+
+def protocol(p: Pickle) -> None:
+    """PROTO: torch warns about any but 2 and reads on."""
+    _ = p.read(1)[0]
+
+
+def pusher(make: Callable[[Pickle], Any]) -> Callable[[Pickle], None]:
+    """An action that pushes what `make` gives."""
+    return lambda p: p.stack.append(make(p))
+
+
+ACTIONS: dict[bytes, Callable[[Pickle], None]] = {
+    b"\x80": protocol,
+    b"c": push_global,
+    b"R": reduce,
+    b"\x81": new_object,
+    b"b": build,
+    b"a": lambda p: append(p, [p.stack.pop()], "append to lists"),
+    b"e": lambda p: append(p, p.pop_mark(), "extend lists"),
+    b"s": set_item,
+    b"u": lambda p: set_items(p, "SETITEMS", p.pop_mark()),
+    b"(": mark,
+    b"t": push_tuple,
+    b"\x85": lambda p: short_tuple(p, 1),
+    b"\x86": lambda p: short_tuple(p, 2),
+    b"\x87": lambda p: short_tuple(p, 3),
+    b"N": pusher(lambda _: None),
+    b"\x89": pusher(lambda _: False),
+    b"\x88": pusher(lambda _: True),
+    b")": pusher(lambda _: ()),
+    b"]": pusher(lambda _: []),
+    b"}": pusher(lambda _: {}),
+    b"\x8f": pusher(lambda _: set()),
+    b"J": pusher(lambda p: p.number("<i", 4)),
+    b"K": pusher(lambda p: p.read(1)[0]),
+    b"M": pusher(lambda p: p.number("<H", 2)),
+    b"G": pusher(lambda p: struct.unpack(">d", p.read(8))[0]),
+    b"X": push_text,
+    b"U": pusher(lambda p: p.read(p.read(1)[0]).decode("utf-8")),
+    b"Q": push_storage,
+    b"h": pusher(lambda p: p.memo[p.read(1)[0]]),
+    b"j": pusher(lambda p: p.memo[p.number("<I", 4)]),
+    b"q": lambda p: remember(p, p.read(1)[0]),
+    b"r": lambda p: remember(p, p.number("<I", 4)),
+    b"\x8a": pusher(lambda p: int.from_bytes(p.read(p.read(1)[0]), "little", signed=True)),
+}
