@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEMO := .venv/bin
 TEST := .venv-test/bin
-PIP_FLAGS := -q --disable-pip-version-check --no-input -c constraints.txt
+PIP_FLAGS := -qq --disable-pip-version-check --no-input -c constraints.txt
 DEPENDENCIES := pyproject.toml constraints.txt hatch_build.py
 STORY := fixtures/stories/pruned-adapter
 N ?= 500
@@ -46,7 +46,7 @@ bench: .venv-test/.installed
 
 .venv-test/.installed: $(DEPENDENCIES)
 	$(PYTHON) -m venv .venv-test
-	$(TEST)/pip install -q --disable-pip-version-check "pip>=25.1"
+	$(TEST)/pip install -qq --disable-pip-version-check "pip>=25.1"
 	$(TEST)/pip install $(PIP_FLAGS) -e '.[models,hub]' --group lint --group test
 	touch $@
 

@@ -13,7 +13,7 @@ import peft
 import torch
 
 from tests.differential import configs, mutations
-from tests.differential.architectures import Architecture, architectures, fresh, siblings, write_config
+from tests.differential.architectures import Architecture, architectures, fresh, inputs_of, siblings, write_config
 from tests.differential.truth import is_adapter, measure, write_record
 
 HEALTHY = 0.35  # share of cases left as saved
@@ -91,7 +91,8 @@ def make(seed: int, index: int, root: Path) -> Made:
     final = folder.rename(folder.with_name(name)) if not (root / "cases" / name).exists() else replaced(folder, name)
     case = {"id": name, "base": base.folder, "auto": base.auto, "method": method, "family": mutation}
     (final / "case.json").write_text(json.dumps(case, indent=1) + "\n")
-    write_record(measure(base, (final / "adapter").resolve()), final / "truth.json")
+    record = measure(fresh(base), inputs_of(base), (final / "adapter").resolve())
+    write_record(record, final / "truth.json")
     return Made(name, base, final)
 
 

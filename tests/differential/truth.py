@@ -13,9 +13,8 @@ import torch
 import transformers
 from peft import peft_model
 
-from tests.differential.architectures import Architecture, fresh, inputs_of
-
 Record = dict[str, Any]
+Inputs = dict[str, torch.Tensor]
 VERSIONS = {
     "peft": peft.__version__,
     "transformers": transformers.__version__,
@@ -69,9 +68,9 @@ def error_of(problem: BaseException, adapter: Path) -> Record:
     return {"type": type(problem).__name__, "mro": [c.__name__ for c in type(problem).__mro__[:-2]], "message": message}
 
 
-def measure(base: Architecture, adapter: Path) -> Record:
-    """Load the folder onto a fresh copy of the base with `PeftModel.from_pretrained`, run one forward, and record."""
-    watch, model = Watch(), fresh(base)
+def measure(model: Any, inputs: Inputs, adapter: Path) -> Record:
+    """Load the folder onto the model with `PeftModel.from_pretrained`, run one forward, and record. Spoils the model."""
+    watch = Watch()
     step: Record = watch.step
     torch.manual_seed(3)
     with (
@@ -101,19 +100,19 @@ def measure(base: Architecture, adapter: Path) -> Record:
         nonfinite=[name for name, value in tensors.items() if not bool(torch.isfinite(value).all())],
         all_zero=[name for name, value in tensors.items() if not bool(value.any())],
     )
-    return {"versions": VERSIONS, "outcome": "ok", "forward": forward(base, loaded.eval()), "steps": [step]}
+    return {"versions": VERSIONS, "outcome": "ok", "forward": forward(loaded.eval(), inputs), "steps": [step]}
 
 
-def forward(base: Architecture, model: Any) -> Record:
+def forward(model: Any, inputs: Inputs) -> Record:
     """One ordinary forward with the adapter on, and again with it off."""
     try:
         with torch.no_grad():
-            on = outputs(model(**inputs_of(base)))
+            on = outputs(model(**inputs))
     except Exception as problem:
         return {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
     try:
         with torch.no_grad(), model.disable_adapter():
-            off = outputs(model(**inputs_of(base)))
+            off = outputs(model(**inputs))
     except Exception:
         return {"ok": True, "effect": None}
     difference = max(float((a - b).abs().nan_to_num(1.0).max()) for a, b in zip(on, off, strict=True))

@@ -1,0 +1,97 @@
+"""Every rule page is a test: its Bad examples fire exactly its code, its Good examples do not, and PEFT agrees."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adaptlint
+from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
+from tests.conftest import ROOT
+
+PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "README.md")
+BASES = ROOT / "fixtures" / "bases"
+TARGET = "peft==0.21.2"
+TRANSFORMERS = "5.23.0"
+
+
+def code_of(page: Path) -> str:
+    """AL301 of AL301-rank-disagrees-with-config.md."""
+    return page.name.partition("-")[0]
+
+
+def examples(heading: str) -> Iterator[Any]:
+    """(page, recipe text) for every example below that heading, with a readable id."""
+    for page in PAGES:
+        for number, text in enumerate(page_examples(page.read_text(encoding="utf-8")).get(heading, [])):
+            yield pytest.param(page, text, id=f"{code_of(page)}-{heading}-{number + 1}")
+
+
+@functools.cache
+def model_class(task: str) -> str:
+    """The Auto class of a PEFT task type, where real PEFT is asked too."""
+    from tests.differential.configs import TASKS
+
+    return {name: auto for auto, name in TASKS.items()}.get(task, "AutoModelForCausalLM")
+
+
+def told(recipe: Recipe, built: Built) -> dict[str, Any]:
+    """The report on a recipe's folders."""
+    options = {"targets": (TARGET,), "transformers": TRANSFORMERS, **recipe.check}
+    report: dict[str, Any] = adaptlint.check(built.model, built.adapter, **options).to_dict()
+    return report
+
+
+@pytest.mark.parametrize(("page", "text"), examples("bad"))
+def test_bad_example_fires_its_code(page: Path, text: str, tmp_path: Path) -> None:
+    recipe = read_recipe(text)
+    report = told(recipe, build(recipe, str(tmp_path), str(BASES)))
+    found = {finding["code"]: finding["message"] for finding in report["findings"]}
+    assert set(found) == set(recipe.expect.get("codes", [code_of(page)])), found
+    assert code_of(page) in found
+    assert report["verdicts"][0]["outcome"] == recipe.expect["outcome"], report["verdicts"][0]
+    assert recipe.expect.get("says", "") in found[code_of(page)]
+
+
+@pytest.mark.parametrize(("page", "text"), examples("good"))
+def test_good_example_does_not_fire_its_code(page: Path, text: str, tmp_path: Path) -> None:
+    recipe = read_recipe(text)
+    report = told(recipe, build(recipe, str(tmp_path), str(BASES)))
+    found = {finding["code"]: finding["message"] for finding in report["findings"]}
+    assert code_of(page) not in found, found
+    assert set(found) == set(recipe.expect.get("codes", found))
+    assert report["verdicts"][0]["outcome"] == recipe.expect.get("outcome", "works"), report["verdicts"][0]
+
+
+@pytest.mark.parametrize(("page", "text"), [*examples("bad"), *examples("good")])
+def test_real_peft_does_what_the_example_says(page: Path, text: str, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    from tests.differential.folders import recorded
+    from tests.oracle.wanted import wanted
+
+    recipe = read_recipe(text)
+    outcome = recipe.expect.get("outcome", "works")
+    built = build(recipe, str(tmp_path), str(BASES))
+    base = Path(built.model)
+    own_headers = not isinstance(recipe.base, str) and recipe.base is not None and "tensors" in recipe.base
+    if outcome == "unknown" or own_headers or not base.is_dir() or not base.name.startswith(("tiny-", "base")):
+        pytest.skip("no tiny base that real PEFT could load")
+    if re.search(r"\bvalues = \"sparse\"", text):
+        pytest.skip("its weights are holes, so their effect cannot be measured")
+    auto = recipe.check.get("model_class") or model_class(
+        recipe.check.get("task") or recipe.config.get("task_type", "")
+    )
+    record = recorded(base, auto, Path(built.adapter))
+    assert outcome in wanted(record, fresh=False).accepted, record
+
+
+@pytest.mark.parametrize("page", PAGES, ids=code_of)
+def test_page_has_both_examples(page: Path) -> None:
+    shown = page_examples(page.read_text(encoding="utf-8"))
+    assert shown.get("bad"), "no `toml recipe` below ## Bad"
+    assert shown.get("good"), "no `toml recipe` below ## Good"
