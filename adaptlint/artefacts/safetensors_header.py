@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from itertools import chain, repeat
 from math import prod
+from typing import cast
 
 from adaptlint.artefacts.opening import not_opened, open_regular, read_at, stand_in
 from adaptlint.artefacts.words import BITS, LIMITS, Malformed, TensorRow, refusal
@@ -12,6 +15,7 @@ from adaptlint.findings import Fact
 
 PREFIX = "Error while deserializing header: "
 METADATA = "__metadata__"
+BYTES = {dtype: bits // 8 for dtype, bits in BITS.items() if bits >= 8}
 
 
 class Header:
@@ -85,29 +89,31 @@ def fast_header(raw: bytes, size: int) -> Header | None:
 
     Plain means: no escapes, no minus zero, every entry has exactly dtype, shape and data_offsets, no key repeats
     (each tensor needs each of the three words once, so the counts tell), and the rows tile the data section.
+    Whole columns are compared at a time, because a loop per tensor costs more than parsing does.
     """
     if b"\\" in raw or b"-0" in raw:
         return None
     try:
         entries = json.loads(raw.decode())
         metadata = entries.pop(METADATA, None) or {}
-        rows = {
-            name: TensorRow(entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"])
-            for name, entry in entries.items()
-        }
-        if not tiled(rows, size - 8 - len(raw)):
-            return None
+        values = entries.values()
+        dtypes = [entry["dtype"] for entry in values]
+        shapes = [tuple(entry["shape"]) for entry in values]
+        offsets = [tuple(entry["data_offsets"]) for entry in values]
+        sound = plain_metadata(metadata, raw) and tiled(dtypes, shapes, offsets, size - 8 - len(raw))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    count = len(rows)
-    if raw.count(b'"dtype"') != count or raw.count(b'"shape"') != count or raw.count(b'"data_offsets"') != count:
+    count = len(entries)
+    words = (raw.count(b'"dtype"'), raw.count(b'"shape"'), raw.count(b'"data_offsets"'), raw.count(b'"__metadata__"'))
+    if not sound or words != (count, count, count, words[3] if words[3] < 2 else -1):
         return None
-    if raw.count(b'"__metadata__"') > 1 or raw.count(b"{") - bool(metadata or b'"__metadata__"' in raw) != count + 1:
+    if raw.count(b"{") != count + 1 + words[3] or not {*map(len, values)} <= {3}:
         return None
-    if not plain_metadata(metadata, raw) or any(len(entry) != 3 for entry in entries.values()):
+    if count and max(map(len, entries)) * 4 > LIMITS.name_bytes:
         return None
-    if count and max(map(len, rows)) * 4 > LIMITS.name_bytes:
-        return None
+    make = cast("Callable[[type[TensorRow], object], TensorRow]", tuple.__new__)  # skips the NamedTuple's own __new__
+    starts, ends = zip(*offsets, strict=True) if offsets else ((), ())
+    rows = dict(zip(entries, map(make, repeat(TensorRow), zip(dtypes, shapes, starts, ends, strict=True)), strict=True))
     return Header(rows, metadata, raw, ())
 
 
@@ -118,18 +124,20 @@ def plain_metadata(metadata: object, raw: bytes) -> bool:
     return all(raw.count(b'"%b"' % key.encode()) == 1 for key in metadata) if len(metadata) <= 16 else False
 
 
-def tiled(rows: dict[str, TensorRow], size: int) -> bool:
-    """True if the rows, in order of their offsets, cover [0, size) without gap or overlap, each of its own size."""
-    at = 0
-    for dtype, shape, start, end in sorted(rows.values(), key=lambda row: row[2:]):
-        if start != at or type(start) is not int or type(end) is not int or type(dtype) is not str:
-            return False
-        bits = BITS.get(dtype, 0) * prod(shape)
-        # A zero hides an overflow, F4 and F6 have rules of their own, and {1.0, True, -1} are no sizes.
-        if bits <= 0 or (end - start) * 8 != bits or bits % 8 or dtype == "F4" or dtype[:3] == "F6_":
-            return False
-        for dim in shape:
-            if type(dim) is not int or dim < 0:
-                return False
-        at = end
-    return at == size
+def tiled(dtypes: list[str], shapes: list[tuple[int, ...]], offsets: list[tuple[int, ...]], size: int) -> bool:
+    """True if the tensors, in order of their offsets, cover [0, size) without gap or overlap, each of its own size.
+
+    A zero in a shape counts as doubt, because it can hide an overflow; so do F4 and F6, which have rules of their own.
+    Raises KeyError, TypeError or ValueError for what is no tensor description at all.
+    """
+    if not {*map(type, chain(chain.from_iterable(shapes), chain.from_iterable(offsets)))} <= {int}:
+        return False
+    if min(chain.from_iterable(shapes), default=1) <= 0:
+        return False
+    spans = [end - start for start, end in offsets]
+    if spans != [BYTES[dtype] * prod(shape) for dtype, shape in zip(dtypes, shapes, strict=True)]:
+        return False
+    edges = [0, *chain.from_iterable(offsets), size]
+    if edges[::2] != edges[1::2]:
+        edges = [0, *chain.from_iterable(sorted(offsets)), size]
+    return edges[::2] == edges[1::2]

@@ -44,11 +44,11 @@ def parse(text: str) -> Members:
 
     def fraction(digits: str) -> Inexact:
         if float(digits) in (float("inf"), float("-inf")):
-            raise HeaderError("header-not-json", IN_JSON + "number out of range")
+            raise HeaderError("header-not-json", IN_JSON.rstrip())
         return Inexact(digits)
 
-    def constant(name: str) -> object:
-        raise HeaderError("header-not-json", IN_JSON + ("invalid number" if name[0] == "-" else "expected value"))
+    def constant(_: str) -> object:
+        raise HeaderError("header-not-json", IN_JSON.rstrip())
 
     value = json.loads(text, object_pairs_hook=Members, parse_int=number, parse_float=fraction, parse_constant=constant)
     if "\\u" in text:

@@ -49,6 +49,8 @@ def read_checkpoint(path: str) -> TensorFile | Malformed:
             return told(path, named(error.reason, head, size), error)
         except PYTHON_ERRORS as error:
             text = str(error).partition("\n")[0][:200]
+            if isinstance(error, UnicodeDecodeError):
+                text = text.partition(" in position")[0]  # torch may decode a longer text with the same byte in it
             return refusal(path, named("pickle-broken", head, size), (type(error).__name__, text))
     except OSError as error:
         return not_opened(path, error)
