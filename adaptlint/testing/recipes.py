@@ -102,7 +102,9 @@ def read_recipe(source: str | Mapping[str, Any]) -> Recipe:
     unknown = set(table) - set(Recipe._fields)
     if unknown:
         raise RecipeError(f"unknown recipe fields: {', '.join(sorted(unknown))}")
-    fields = {name: tuple(value) if name in ("tensors", "mutate") else value for name, value in table.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if name in ("tensors", "mutate") else value for name, value in table.items()
+    }
     return Recipe(**fields)
 
 
@@ -127,6 +129,7 @@ def tensor_entries(spec: Mapping[str, Any]) -> list[Entry]:
 def pair_shapes(spec: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
     """Suffix and shape of every tensor that LoRA keeps for one module; in and out are the module's own sizes."""
     kind, rank, wide, high = spec.get("kind", "linear"), spec["rank"], spec["in"], spec["out"]
+    rows: list[tuple[str, tuple[int, ...]]]
     if kind == "linear":
         rows = [("lora_A.weight", (rank, wide)), ("lora_B.weight", (high, rank))]
     elif kind == "embedding":

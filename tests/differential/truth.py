@@ -69,7 +69,7 @@ def error_of(problem: BaseException, adapter: Path) -> Record:
 
 
 def measure(model: Any, inputs: Inputs, adapter: Path) -> Record:
-    """Load the folder onto the model with `PeftModel.from_pretrained`, run one forward, and record. Spoils the model."""
+    """Load the folder onto the model (and spoil it) with `PeftModel.from_pretrained`, run one forward, and record."""
     watch = Watch()
     step: Record = watch.step
     torch.manual_seed(3)

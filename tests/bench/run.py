@@ -1,0 +1,126 @@
+"""`python -m tests.bench.run [--markdown]`: what a check costs, beside what it replaces, and beside our bars.
+
+Whole processes of this interpreter, medians after a warm-up, all in one run. It measures and prints; it is not a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from adaptlint.testing import Built
+from tests.bench.case import write_case
+from tests.bench.scripts import IN_PROCESS, META_BUILD, PEFT_ON_META, WATCHED
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Line(NamedTuple):
+    """One row of the table; `bar` is what we promise."""
+
+    what: str
+    measured: str
+    ratio: str
+    bar: str
+    holds: bool | None
+
+
+def spent(command: list[str], runs: int, fresh_cache: bool = False) -> float:
+    """Median seconds of the command as a process, after one run that warms the file cache."""
+    times = []
+    for number in range(runs + 1):
+        with tempfile.TemporaryDirectory() as cache:
+            settings = {**os.environ, **({"ADAPTLINT_CACHE": cache} if fresh_cache else {})}
+            started = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, env=settings, check=False)
+            if number:
+                times.append(time.perf_counter() - started)
+        if done.returncode not in (0, 1) or "Traceback" in done.stderr:
+            raise RuntimeError(f"{command[1:4]} ended with {done.returncode}: {done.stderr[-800:]}")
+    return statistics.median(times)
+
+
+def python(code: str, case: Built) -> list[str]:
+    """A command that runs the program on the case."""
+    return [sys.executable, "-c", code, case.model, case.adapter]
+
+
+def output(command: list[str]) -> tuple[str, str]:
+    """What the command prints to both streams."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout, done.stderr
+
+
+def warm(case: Built, runs: int) -> list[Line]:
+    """The warm check beside an empty Python and beside PEFT on the meta device; its memory and imports."""
+    check = spent([sys.executable, "-m", "adaptlint", "check", case.model, case.adapter], 3 * runs)
+    empty = spent([sys.executable, "-c", "pass"], 6 * runs)
+    peft = spent(python(PEFT_ON_META, case), runs)
+    told = output(python(WATCHED, case))[1].rpartition("\n@")[2] or "@@0"
+    banned, _, kilobytes = told.strip().strip("@").rpartition("@")
+    memory = int(kilobytes) / 1024
+    return [
+        Line("python -c pass", f"{1000 * empty:.0f} ms", "", "", None),
+        Line("warm check", f"{1000 * check:.0f} ms", f"{check / empty:.1f}x pass", "at most 7x", check <= 7 * empty),
+        Line("PEFT on meta", f"{peft:.2f} s", f"{peft / check:.0f}x the check", "at least 60x", peft >= 60 * check),
+        Line("peak memory", f"{memory:.0f} MB", "", "under 40 MB", memory < 40),
+        Line("heavy imports", banned or "none", "", "none", not banned),
+    ]
+
+
+def cold(case: Built, runs: int) -> list[Line]:
+    """The first check of a base, from its config alone, beside the plain meta build."""
+    check = spent([sys.executable, "-m", "adaptlint", "check", case.model, case.adapter], runs, fresh_cache=True)
+    build = spent(python(META_BUILD, case), runs)
+    return [
+        Line("meta build alone", f"{build:.2f} s", "", "", None),
+        Line("cold check", f"{check:.2f} s", f"{check / build:.2f}x", "at most 1.3x", check <= 1.3 * build),
+    ]
+
+
+def again(case: Built) -> list[Line]:
+    """A later check in one process beside reading and parsing both headers."""
+    check, headers = map(float, output(python(IN_PROCESS, case))[0].split())
+    ratio = check / headers
+    return [
+        Line("read and parse the headers", f"{1000 * headers:.1f} ms", "", "", None),
+        Line("second check in one process", f"{1000 * check:.1f} ms", f"{ratio:.1f}x", "at most 10x", ratio <= 10),
+    ]
+
+
+def table(lines: list[Line], markdown: bool) -> str:
+    """The rows, as aligned text or as a Markdown table."""
+    words = {True: "yes", False: "NO", None: ""}
+    rows = [("what", "measured", "ratio", "bar", "holds"), *((*line[:4], words[line.holds]) for line in lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    if not markdown:
+        return "\n".join("  ".join(row).rstrip() for row in cells)
+    cells.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def main() -> None:
+    """Write the case, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    with tempfile.TemporaryDirectory(prefix="adaptlint-") as folder:
+        os.environ["ADAPTLINT_CACHE"] = str(Path(folder) / "cache")
+        whole = write_case(ROOT, Path(folder) / "whole", headers=True)
+        bare = write_case(ROOT, Path(folder) / "bare", headers=False)
+        lines = [*warm(whole, options.runs), *cold(bare, options.runs), *again(whole)]
+    print(table(lines, options.markdown))
+
+
+if __name__ == "__main__":
+    main()
