@@ -1,29 +1,69 @@
-"""The command line: argv in, text and an exit status out; a verb is imported when it is used."""
+"""The command line: argv in, text and an exit status out; a verb is imported when it is used.
+
+A well-formed `adaptlint check ...` is read by `plain.py` from the same table of options that click's command is made
+of: click takes as long to import as the check itself. Everything else, every mistake included, goes to click.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-USAGE_ERROR, CRASHED, INTERRUPTED = 2, 4, 130
+USAGE_ERROR, NOTHING_CHECKED, CRASHED, INTERRUPTED = 2, 3, 4, 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+class CommandLineError(Exception):
+    """The command line asks for something that cannot be done; the message says what."""
+
+
+def main() -> NoReturn:
+    """Run `sys.argv` and end the process."""
+    status = run(sys.argv[1:])
+    import atexit
+
+    callbacks = getattr(atexit, "_ncallbacks", None)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more
+        status = status or CRASHED
+    if callbacks is not None and callbacks() == 0:
+        os._exit(status)  # nobody asked to be called: taking the interpreter apart is a tenth of a check's time
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; nothing but our own bugs under --verbose shows a traceback."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a terminal without Unicode gets escapes, not an exception
             reconfigure(errors="backslashreplace")
     try:
-        return _run(given)
+        return _dispatch(list(arguments))
+    except CommandLineError as problem:
+        verb = next((f" {argument}" for argument in arguments[:1] if argument.isalpha()), "")
+        sys.stderr.write(f"Error: {problem}\nTry 'adaptlint{verb} --help' for help.\n")
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as bug:
-        return _crashed(bug, "--verbose" in given)
+        return _crashed(bug, "--verbose" in arguments)
 
 
-def _run(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["check"]:
+        from adaptlint.cli.check import OPTIONS, check
+        from adaptlint.cli.plain import parse
+
+        options = parse(arguments[1:], OPTIONS)
+        if options is not None:
+            return check(options)
+    return _click(arguments)
+
+
+def _click(arguments: list[str]) -> int:
     import click
 
     from adaptlint.cli.verbs import adaptlint

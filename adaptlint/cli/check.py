@@ -1,64 +1,40 @@
-"""`adaptlint check`: the main job."""
+"""`adaptlint check`: the main job. Without click; `check_command.py` is its click face."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from adaptlint.cli import output
+from adaptlint.cli import CommandLineError, output
+from adaptlint.cli.plain import Option
 from adaptlint.reporters import FORMATS, render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from adaptlint.findings import Report
 
-
-class Options(TypedDict):
-    """What click hands over, under the names of the options."""
-
-    model: str
-    adapters: tuple[str, ...]
-    target: tuple[str, ...]
-    transformers: str | None
-    plan: str | None
-    task: str | None
-    model_class: str | None
-    select: tuple[str, ...]
-    ignore: tuple[str, ...]
-    fail_on: str
-    values: str
-    form: str
-    output: tuple[str, ...]
-    offline: bool
-    no_cache: bool
-    quiet: bool
-    verbose: bool
-    exit_zero: bool
-
-
-@click.command("check")
-@click.argument("model")
-@click.argument("adapters", metavar="ADAPTER...", nargs=-1, required=True)
-@click.option("--target", multiple=True, metavar="RUNTIME[==VERSION]", help="Who will load it; repeatable.  [peft]")
-@click.option("--transformers", metavar="VERSION", help="The transformers release beside it.  [installed, or newest]")
-@click.option("--plan", metavar="'STEP; STEP'", help="What is done with the adapters.  [each is loaded in turn]")
-@click.option("--task", metavar="TASK_TYPE", help="PEFT task type that the base is loaded for, such as CAUSAL_LM.")
-@click.option("--model-class", metavar="CLASS", help="transformers class that the base is loaded as.")
-@click.option("--select", multiple=True, metavar="CODES", help="Only these rules: codes or their beginnings, commas.")
-@click.option("--ignore", multiple=True, metavar="CODES", help="All rules but these.")
-@click.option(
-    "--fail-on", type=click.Choice(["error", "warning", "note"]), default="error", help="Exit 1 from here up."
+OPTIONS = (
+    Option("--target", "Who will load it; repeatable.  [peft]", "many", "RUNTIME[==VERSION]"),
+    Option("--transformers", "The transformers release beside it.  [installed, or newest]", metavar="VERSION"),
+    Option("--plan", "What is done with the adapters.  [each is loaded in turn]", metavar="'STEP; STEP'"),
+    Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
+    Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),
+    Option("--select", "Only these rules: codes or how they begin, with commas.", "many", "CODES"),
+    Option("--ignore", "All rules but these.", "many", "CODES"),
+    Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note"), default="error"),
+    Option("--values", "Look at tensor values too.  [none]", choices=("none", "sample", "full"), default="none"),
+    Option("--format", "What stdout gets.  [text]", choices=tuple(FORMATS), default="text", field="form"),
+    Option("--output", "Write the report to a file too; repeatable.", "many", "[FORMAT:]PATH"),
+    Option("--offline", "Never use the network.", "flag"),
+    Option("--no-cache", "Neither read nor write the cache of base shapes.", "flag"),
+    Option("--quiet", "Only the verdicts.", "flag"),
+    Option("--verbose", "Every key and every rule, and the traceback of a crash of ours.", "flag"),
+    Option("--exit-zero", "Exit 0 where findings would make it 1.", "flag"),
 )
-@click.option("--values", type=click.Choice(["none", "sample", "full"]), default="none", help="Look at values too.")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", help="What stdout gets.  [text]")
-@click.option("--output", multiple=True, metavar="[FORMAT:]PATH", help="Write the report to a file too; repeatable.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache of base shapes.")
-@click.option("--quiet", is_flag=True, help="Only the verdicts.")
-@click.option("--verbose", is_flag=True, help="Every key and every rule, and the traceback of a crash of ours.")
-@click.option("--exit-zero", is_flag=True, help="Exit 0 where findings would make it 1.")
-def command(**options: Unpack[Options]) -> int:
+
+
+def check(options: Mapping[str, Any]) -> int:
     """Check ADAPTERs against the base MODEL and say what the runtime will do with them.
 
     MODEL is a folder with a config.json, a config.json, a shape lock, or a hub id in the local cache.
@@ -72,7 +48,7 @@ def command(**options: Unpack[Options]) -> int:
     for place in destinations:
         output.check_destination(place.path, inputs)
     if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
-        raise click.UsageError("--output names one file twice.")
+        raise CommandLineError("--output names one file twice.")
     report = _report(adapters, options)
     layout = output.style(options["quiet"], options["verbose"])
     for place in destinations:
@@ -88,7 +64,7 @@ def named(adapter: str) -> str | tuple[str, str]:
     if not equals or not name or os.sep in name or os.path.exists(adapter):
         return adapter
     if not folder:
-        raise click.UsageError(f"{adapter} names no folder.")
+        raise CommandLineError(f"{adapter} names no folder.")
     return name, folder
 
 
@@ -97,10 +73,10 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code.strip() for text in texts for code in text.split(",") if code.strip())
 
 
-def _report(adapters: list[str | tuple[str, str]], options: Options) -> Report:
-    from adaptlint.engine import check
+def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -> Report:
+    from adaptlint.engine import check as run_rules
 
-    return check(
+    return run_rules(
         options["model"],
         adapters,
         targets=options["target"] or ("peft",),

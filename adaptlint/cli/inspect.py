@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adaptlint.cli import output
-from adaptlint.cli.problem import NOTHING_CHECKED, explained
+from adaptlint.cli import NOTHING_CHECKED, output
+from adaptlint.cli.problem import explained
 from adaptlint.findings import fold_paths
 from adaptlint.reporters.showing import shown
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from adaptlint.cli import output
+from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.problem import base_or_exit
 from adaptlint.reporters.showing import shown
 
@@ -31,16 +31,16 @@ def command(
     """Write the shape lock of MODEL: every module and parameter shape, repeated layers folded, no weights."""
     path = path or default_name(model)
     if os.path.lexists(path) and not force:
-        raise click.UsageError(f"{path} exists; --force overwrites it, --output names another file.")
+        raise CommandLineError(f"{path} exists; --force overwrites it, --output names another file.")
     if not os.path.isdir(os.path.dirname(path) or "."):
-        raise click.UsageError(f"{path}: its folder does not exist.")
+        raise CommandLineError(f"{path}: its folder does not exist.")
     base = base_or_exit(model, task, model_class, offline, not no_cache)
     from adaptlint.bases import write_lock
 
     try:
         write_lock(base, path)
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from error
+        raise CommandLineError(f"{path} cannot be written: {error.strerror}.") from error
     size = os.path.getsize(path)
     output.say(
         f"{shown(path)}: {base.model_class or 'shapes of the headers'}, {len(base.modules)} modules, {size} bytes\n"

@@ -6,10 +6,8 @@ import os
 import sys
 from typing import NamedTuple
 
-import click
-
+from adaptlint.cli import CommandLineError
 from adaptlint.reporters import FORMATS, Style
-from adaptlint.tables import write_atomic
 
 _PROSE_WIDTH = 100  # columns when nobody says how wide the output is
 _WIDEST = 120  # prose is not easier to read in wider lines
@@ -60,18 +58,18 @@ def destination(text: str, form: str) -> Destination:
 
 
 def check_destination(path: str, inputs: list[str]) -> None:
-    """Raise click.UsageError unless `path` can be written without touching anything that is being checked."""
+    """Raise CommandLineError unless `path` can be written without touching anything that is being checked."""
     if not path:
-        raise click.UsageError("--output needs a path.")
+        raise CommandLineError("--output needs a path.")
     real = os.path.realpath(path)
     for given in inputs:
         root = os.path.realpath(given)
         if real == root or real.startswith(root.rstrip(os.sep) + os.sep):
-            raise click.UsageError(f"--output {path}: lies in {given}, which is being checked and is left alone.")
+            raise CommandLineError(f"--output {path}: lies in {given}, which is being checked and is left alone.")
     if os.path.isdir(path):
-        raise click.UsageError(f"--output {path}: is a folder.")
+        raise CommandLineError(f"--output {path}: is a folder.")
     if not os.path.isdir(os.path.dirname(path) or "."):
-        raise click.UsageError(f"--output {path}: its folder does not exist.")
+        raise CommandLineError(f"--output {path}: its folder does not exist.")
 
 
 def write(path: str, text: str) -> None:
@@ -81,6 +79,8 @@ def write(path: str, text: str) -> None:
             with open(path, "w", encoding="utf-8") as stream:
                 stream.write(text)
         else:
+            from adaptlint.tables import write_atomic
+
             write_atomic(os.path.realpath(path), text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from error
+        raise CommandLineError(f"{path} cannot be written: {error.strerror}.") from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adaptlint.cli import NOTHING_CHECKED
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from adaptlint.bases import Base
     from adaptlint.findings import Fact
-
-NOTHING_CHECKED = 3  # exit status of the contract
 
 
 def base_or_exit(model: str, task: str | None, model_class: str | None, offline: bool, cache: bool) -> Base:

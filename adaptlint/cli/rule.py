@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from adaptlint.cli import output
+from adaptlint.cli import CommandLineError, output
 
 
 @click.command("rule")
@@ -19,7 +19,7 @@ def command(rule: str) -> int:
             page = read_page(known)
             output.say(page if page.endswith("\n") else page + "\n")
             return 0
-    raise click.UsageError(
+    raise CommandLineError(
         f"there is no rule {rule}.{_nearest(rule, [word for r in rules for word in (r.code, r.name)])}"
     )
 

@@ -8,7 +8,7 @@ from typing import cast
 import click
 
 VERBS = {
-    "check": "adaptlint.cli.check",
+    "check": "adaptlint.cli.check_command",
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph",
     "lock": "adaptlint.cli.lock",

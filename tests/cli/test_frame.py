@@ -46,8 +46,8 @@ def test_a_crash_of_ours_is_4_and_one_message(
     def crash(_: list[str]) -> int:
         raise LookupError("bad\x1b[31m thing\nsecond line")
 
-    monkeypatch.setattr(cli, "_run", crash)
-    assert cli.main(["check", *(["--verbose"] if verbose else [])]) == 4
+    monkeypatch.setattr(cli, "_dispatch", crash)
+    assert cli.run(["check", *(["--verbose"] if verbose else [])]) == 4
     told = capfd.readouterr().err
     assert "adaptlint crashed with LookupError: bad?[31m thing second line\n" in told
     assert "issue tracker" in told
@@ -58,8 +58,8 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: list[str]) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_run", interrupted)
-    assert cli.main(["check"]) == 130
+    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    assert cli.run(["check"]) == 130
 
 
 def test_an_interrupt_inside_a_verb_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,4 +67,4 @@ def test_an_interrupt_inside_a_verb_is_130(monkeypatch: pytest.MonkeyPatch) -> N
         raise KeyboardInterrupt
 
     monkeypatch.setattr("adaptlint.artefacts.open_folder", interrupted)
-    assert cli.main(["inspect", "."]) == 130
+    assert cli.run(["inspect", "."]) == 130

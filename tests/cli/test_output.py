@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
-from adaptlint.cli import output
+from adaptlint.cli import CommandLineError, output
 from tests.cli.running import ROOT
 
 
@@ -71,7 +70,7 @@ def test_inputs_are_left_alone(tmp_path: Path) -> None:
     lock = tmp_path / "base.lock.json"
     lock.write_text("{}")
     for path in (inside / "report.json", tmp_path / "link.json", lock, tmp_path / "no" / "report.json", tmp_path, ""):
-        with pytest.raises(click.UsageError):
+        with pytest.raises(CommandLineError):
             output.check_destination(str(path), [str(lock), str(inside)])
     output.check_destination(str(tmp_path / "adapter-report.json"), [str(lock), str(inside)])
 
@@ -94,7 +93,7 @@ def test_devices_are_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(click.UsageError):
+    with pytest.raises(CommandLineError):
         output.write(str(tmp_path / ("x" * 300)), "text")
 
 
