@@ -39,6 +39,10 @@ class Folder:
             found = self._tensors[name] = self._refused(name) or self._read_tensors(name)
         return found
 
+    def opened(self) -> list[Document | TensorFile | Malformed]:
+        """Everything read so far."""
+        return [*self._documents.values(), *self._tensors.values()]
+
     def _read_tensors(self, name: str) -> TensorFile | Malformed:
         path = os.path.join(self.path, name)
         return read_sharded(path, frozenset(self.names)) if name.endswith(INDEX_SUFFIX) else read_tensors(path)

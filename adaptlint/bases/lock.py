@@ -9,7 +9,6 @@ from adaptlint.bases.base import Base, BaseProblem
 from adaptlint.bases.folded import count_modules
 from adaptlint.bases.record import FORMAT, is_record
 from adaptlint.findings import Where
-from adaptlint.tables import write_atomic
 
 LOCK_FORMAT = "adaptlint shape lock"
 MAX_MODULES = 300_000
@@ -21,13 +20,11 @@ def is_lock(value: object) -> bool:
     return isinstance(value, dict) and value.get("format") == LOCK_FORMAT
 
 
-def write_lock(base: Base, path: str) -> None:
-    """Write the base's shape lock to `path`, whole or not at all; equal bases give equal bytes. Raises OSError."""
-    write_atomic(path, lock_text(base).encode("utf-8", "surrogatepass"))
-
-
 def lock_text(base: Base) -> str:
-    """The lock as text. Shapes that the base's own headers overruled are written as the headers have them."""
+    """The lock as JSON that people can read; equal bases give equal text.
+
+    Shapes that the base's own headers overruled are written as the headers have them.
+    """
     record = {**base.record, "tree": base.tree}
     if base.overlay is not None and base.overlay.disagreements:
         record["header_shapes"] = [[name, list(own), list(table)] for name, own, table in base.overlay.disagreements]

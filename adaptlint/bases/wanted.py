@@ -13,9 +13,9 @@ Config = dict[str, Any]
 MAX_COUNT = 2048
 MAX_INTEGER = 2**40
 """No published config has an integer near this; torch's sizes overflow above."""
-MAX_LABELS = 1_000_000
+MAX_LABELS = 100_000
 _COUNTED = ("layer", "block", "expert", "depth", "stage", "head", "group", "codebook")
-_UNCOUNTED = ("dim", "size", "dropout", "idx", "index", "token", "id", "window", "capacity")
+_UNCOUNTED = frozenset({"dim", "dims", "size", "sizes", "dropout", "idx", "index", "id", "token", "window", "capacity"})
 _DROPPED = frozenset(
     {
         "_attn_implementation",
@@ -95,5 +95,6 @@ def refuse_absurd(config: Config, path: str = "") -> BaseProblem | None:
 def _limit(key: str) -> int:
     if key == "num_labels":
         return MAX_LABELS
-    counted = any(word in key for word in _COUNTED) and not any(word in key for word in _UNCOUNTED)
-    return MAX_COUNT if counted or key.startswith(("n_layer", "num_layers")) else MAX_INTEGER
+    words = key.split("_")
+    counted = any(word.startswith(_COUNTED) for word in words) and _UNCOUNTED.isdisjoint(words)
+    return MAX_COUNT if counted else MAX_INTEGER

@@ -1,1 +1,5 @@
-"""What was given, joined: the module graph, adapters, and which tensor belongs to which module."""
+"""The scene: what was given, joined. The exports of the module graph live in `graph.export`."""
+
+from adaptlint.graph.scene import Adapter, Scene
+
+__all__ = ["Adapter", "Scene"]

@@ -47,13 +47,16 @@ def compile_tables(sources: dict[str, str]) -> dict[str, Any]:
     return tables
 
 
-def find_sources(package: str = PACKAGE) -> dict[str, str]:
+def find_sources(package: str) -> dict[str, str]:
     """Bundle key -> file, for every `*.toml` in the package and every rule page beside it (or in its `_rules`)."""
+    return {key: path for key, path, _ in _source_rows(package)}
+
+
+def _source_rows(package: str) -> list[tuple[str, str, os.stat_result]]:
     shipped = os.path.join(package, "_rules")
     rules = shipped if os.path.isdir(shipped) else os.path.join(os.path.dirname(package), "rules")
-    sources = {key: path for key, path, _ in _walk(package, "", ".toml")}
-    sources.update((key, path) for key, path, _ in _walk(rules, "rules/", ".md") if not key.endswith("/README.md"))
-    return sources
+    pages = [row for row in _walk(rules, "rules/", ".md") if not row[0].endswith("/README.md")]
+    return _walk(package, "", ".toml") + pages
 
 
 def _read_page(text: str) -> dict[str, Any]:
@@ -99,14 +102,13 @@ def _checkout_bundle() -> dict[str, Any]:
 
     from adaptlint.tables.files import cache_folder, read_sealed, write_sealed
 
-    rules = os.path.join(os.path.dirname(PACKAGE), "rules")
-    rows = _walk(PACKAGE, "", ".toml") + _walk(rules, "rules/", ".md")
+    rows = _source_rows(PACKAGE)
     marks = "\n".join(f"{key} {stat.st_size} {stat.st_mtime_ns}" for key, _, stat in rows)
     label = f"adaptlint-tables-1 {zlib.crc32(marks.encode()):08x}-{len(marks)}"
     place = os.path.join(cache_folder(), f"tables-{zlib.crc32(PACKAGE.encode()):08x}.json")
     body = read_sealed(place, label)
     if body is None:
-        tables = compile_tables(find_sources())
+        tables = compile_tables({key: path for key, path, _ in rows})
         write_sealed(place, label, json.dumps(tables, separators=(",", ":"), default=str).encode())
         return tables
     cached: dict[str, Any] = json.loads(body)

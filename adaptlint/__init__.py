@@ -1,0 +1,23 @@
+"""Says before any GPU run what a runtime will do with an adapter: load, fail, or be silently wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaptlint.engine import check
+    from adaptlint.findings import Finding, Report
+
+__version__ = "0.1.0"
+__all__ = ["Finding", "Report", "__version__", "check"]
+
+_HOMES = {"check": "adaptlint.engine", "Finding": "adaptlint.findings", "Report": "adaptlint.findings"}
+
+
+def __getattr__(name: str) -> object:
+    """Names of the face are imported on first use, so that `import adaptlint` costs nothing."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'adaptlint' has no attribute {name!r}")

@@ -1,0 +1,5 @@
+"""The only place where rules meet scenes."""
+
+from adaptlint.engine.checking import check
+
+__all__ = ["check"]

@@ -1,0 +1,153 @@
+"""One check from request to report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from time import perf_counter
+
+from adaptlint.artefacts import Document, Malformed, TensorFile
+from adaptlint.bases import Base, load_base
+from adaptlint.catalogue import load_catalogue, select
+from adaptlint.engine.claims import findings_of
+from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
+from adaptlint.engine.spots import Spots
+from adaptlint.findings import AdapterSubject, Fault, Report, Subject, Verdict
+from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes import Prediction, Request, predict
+
+AdapterArgument = str | os.PathLike[str] | tuple[str, str | os.PathLike[str]]
+
+
+def check(
+    model: str | os.PathLike[str],
+    adapters: AdapterArgument | Sequence[AdapterArgument],
+    *,
+    targets: Sequence[str] = ("peft",),
+    transformers: str | None = None,
+    model_class: str | None = None,
+    task: str | None = None,
+    plan: str | None = None,
+    values: str = "none",
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    offline: bool = True,
+    cache: bool = True,
+) -> Report:
+    """Say what each target will do with the adapters on this base.
+
+    `model` is a folder with config.json, a config.json, a shape lock or a hub id in the local cache; `adapters` one
+    folder, or a list of folders or (name, folder) pairs in load order. Bad files become findings; ValueError is
+    raised only for arguments that no file could mend (an unknown plan step, a bad `values`).
+    """
+    if values not in ("none", "sample", "full"):
+        raise ValueError(f"values is none, sample or full, not {values!r}")
+    started = perf_counter()
+    given = tuple(Adapter(name, path) for name, path in named_adapters(adapters))
+    opened = perf_counter()
+    base = load_base(
+        os.fspath(model), model_class=model_class, task=task or _task_of(given), cache=cache, offline=offline
+    )
+    scene = Scene(os.fspath(model), base, given, values, task)
+    built = perf_counter()
+    predictions = [predict(scene, Request(target, transformers, plan)) for target in targets]
+    predicted = perf_counter()
+    report = _report(scene, predictions, tuple(targets), select, ignore)
+    phases = (
+        ("artefacts", opened - started),
+        ("base", built - opened),
+        ("predict", predicted - built),
+        ("rules", perf_counter() - predicted),
+    )
+    return report._replace(phases=tuple((name, seconds * 1000) for name, seconds in phases))
+
+
+def named_adapters(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str]]:
+    """Names and absolute paths in load order; unnamed: the first is "default", others take their folder's name."""
+    if isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters):
+        adapters = [adapters]  # type: ignore[list-item]
+    pairs: list[tuple[str, str]] = []
+    for index, adapter in enumerate(adapters):
+        if isinstance(adapter, tuple):
+            name, path = adapter[0], os.path.abspath(adapter[1])
+        else:
+            path = os.path.abspath(os.fspath(adapter))  # type: ignore[arg-type]
+            name = "default" if index == 0 else legal_name(os.path.basename(path), [n for n, _ in pairs])
+        pairs.append((name, path))
+    return pairs
+
+
+def _is_pair(adapters: object) -> bool:
+    """True for one (name, folder) tuple; a list of two folders is a list."""
+    return isinstance(adapters, tuple) and len(adapters) == 2 and all(isinstance(part, str) for part in adapters)
+
+
+def legal_name(folder: str, taken: Sequence[str]) -> str:
+    """A folder's name as an adapter name: no dots, not empty, not taken."""
+    stem = folder.replace(".", "_") or "adapter"
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}_{number}", number + 1
+    return name
+
+
+def _task_of(adapters: Sequence[Adapter]) -> str | None:
+    """The task type of the first adapter that states one; values that are no known task are PEFT's to refuse."""
+    for adapter in adapters:
+        task = adapter.given.get("task_type")
+        if isinstance(task, str):
+            return task
+    return None
+
+
+def _report(
+    scene: Scene, predictions: Sequence[Prediction], targets: tuple[str, ...], chosen: Sequence[str], ignored: Sequence[str]
+) -> Report:
+    rules = select(load_catalogue(), chosen, ignored)
+    spots = Spots(scene)
+    crashes: dict[str, Crash] = {}
+    faults: list[Fault] = [fault for prediction in predictions for fault in prediction.faults]
+    findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes)
+    verdicts = tuple(_with_why(prediction.verdict, findings) for prediction in predictions)
+    ledger = ledger_of(rules, findings, scene, reached(predictions), crashes)
+    subject = Subject(
+        scene.model_ref,
+        scene.base.model_type if isinstance(scene.base, Base) else None,
+        scene.base.model_class if isinstance(scene.base, Base) else None,
+        scene.base.source if isinstance(scene.base, Base) else None,
+        tuple(_adapter_subject(adapter) for adapter in scene.adapters),
+        targets,
+    )
+    unchecked = not isinstance(scene.base, Base) or all(isinstance(a.folder, Malformed) for a in scene.adapters)
+    from adaptlint import __version__
+
+    return Report(__version__, subject, verdicts, findings, ledger, (), unchecked)
+
+
+def _with_why(verdict: Verdict, findings: Sequence[object]) -> Verdict:
+    from adaptlint.findings import Finding
+
+    why = tuple(
+        finding.fingerprint
+        for finding in findings
+        if isinstance(finding, Finding) and finding.decides and verdict.target in finding.targets
+    )
+    return verdict._replace(why=why)
+
+
+def _adapter_subject(adapter: Adapter) -> AdapterSubject:
+    from adaptlint.graph.scene import weights_of
+
+    given = adapter.given
+    method, rank = given.get("peft_type"), given.get("r")
+    weights = weights_of(adapter)
+    tensors = len(weights.tensors) if isinstance(weights, TensorFile) else 0
+    form = "peft" if isinstance(adapter.config, Document) and method is not None else "unknown"
+    return AdapterSubject(
+        adapter.name,
+        adapter.path,
+        form,
+        method if isinstance(method, str) else None,
+        rank if isinstance(rank, int) and not isinstance(rank, bool) else None,
+        tensors,
+    )

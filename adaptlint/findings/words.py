@@ -1,0 +1,99 @@
+"""Where something stands, what is at fault there, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+SEVERITIES = ("error", "warning", "note")
+CONSEQUENCES = ("load-fails", "silently-wrong", "degraded", "untidy")
+
+Scalar = str | int | float | bool | None
+Fact = Scalar | list[int] | list[str]
+Route = tuple[str | int, ...]
+
+
+class Where(NamedTuple):
+    """A spot in a file: `route` walks the JSON keys and indexes down to it (a safetensors header is JSON too)."""
+
+    file: str
+    route: Route = ()
+
+
+class Place(NamedTuple):
+    """A `Where` made concrete: 1-based line and column, byte range [start_byte, end_byte) of the file."""
+
+    line: int
+    column: int
+    start_byte: int
+    end_byte: int
+
+
+class Fault(NamedTuple):
+    """One fact that is wrong, without prose: `reason` is the slug that a rule page claims."""
+
+    reason: str
+    adapter: str = ""
+    module: str = ""
+    at: Where | None = None
+    facts: Mapping[str, Fact] = {}
+    because: tuple[tuple[Where, str], ...] = ()
+    target: str = ""
+    decides: bool = False  # the verdict rests on it
+
+
+class Finding(NamedTuple):
+    """A fault in the voice of its rule page; field meanings as in docs/contract.md."""
+
+    code: str
+    name: str
+    severity: str
+    consequence: str
+    message: str
+    help: str
+    adapter: str
+    module: str
+    targets: tuple[str, ...]
+    where: Where | None
+    place: Place | None
+    because: tuple[tuple[Where, Place | None, str], ...]
+    facts: Mapping[str, Fact]
+    excerpt: str
+    fingerprint: str
+    decides: bool = False
+
+    def to_dict(self) -> dict[str, object]:
+        """The finding as the JSON report has it."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "severity": self.severity,
+            "consequence": self.consequence,
+            "message": self.message,
+            "help": self.help,
+            "adapter": self.adapter or None,
+            "module": self.module or None,
+            "targets": list(self.targets),
+            "where": spot(self.where, self.place),
+            "because": [{"where": spot(where, place), "note": note} for where, place, note in self.because],
+            "facts": dict(self.facts),
+            "excerpt": self.excerpt or None,
+            "fix": None,
+            "fingerprint": self.fingerprint,
+            "replay": {"status": "not-run", "device": None, "versions": None, "observed": None},
+        }
+
+
+def spot(where: Where | None, place: Place | None) -> dict[str, object] | None:
+    """A `Where` and its `Place` as one JSON object; unknown positions are null."""
+    if where is None:
+        return None
+    line, column, start, end = place or (None, None, None, None)
+    return {
+        "file": where.file,
+        "route": list(where.route),
+        "line": line,
+        "column": column,
+        "start_byte": start,
+        "end_byte": end,
+    }

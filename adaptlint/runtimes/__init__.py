@@ -1,0 +1,5 @@
+"""Who will load the adapters, and what that reader will do with every tensor."""
+
+from adaptlint.runtimes.prediction import Prediction, Request, predict
+
+__all__ = ["Prediction", "Request", "predict"]

@@ -1,0 +1,1 @@
+"""PEFT: config, injection and load, step by step, on shapes alone."""

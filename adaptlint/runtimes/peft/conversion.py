@@ -1,0 +1,179 @@
+"""Checkpoint keys through transformers 5's weight transforms, as PEFT applies them to LoRA adapters.
+
+Source: PEFT 0.21.2, utils/transformers_weight_conversion.py (build_peft_weight_mapping,
+convert_peft_adapter_state_dict_for_transformers); transformers 5.23.0, core_model_loading.py (WeightTransform,
+rename_source_key). The transforms themselves come with the base, as data.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from adaptlint.bases import Base
+from adaptlint.findings import Where
+from adaptlint.runtimes.peft.fused import fuse
+from adaptlint.runtimes.peft.refusal import NotModelled
+from adaptlint.runtimes.peft.wrapped import PREFIX
+
+Shape = tuple[int, ...]
+RENAMES = ("WeightRenaming", "PrefixChange")
+
+
+class Entry(NamedTuple):
+    """One tensor on its way in: its shape, and the checkpoint's keys it is made of."""
+
+    shape: Shape
+    sources: tuple[str, ...]
+
+
+class Transform(NamedTuple):
+    """One rename or fusion: compiled alternatives (group g0, g1, ...) with what each is replaced by."""
+
+    regex: re.Pattern[str]
+    sources: list[str]
+    target: str
+    scope: tuple[str, str] | None  # (scope prefix, base model prefix); None: everywhere
+    fuses: str = ""  # "up-A", "up-B", "down-A", "down-B" for expert fusions; empty: a rename
+
+    def rename(self, key: str) -> tuple[str, str | None]:
+        """(renamed key, the source pattern that matched), or (key, None)."""
+        head = ""
+        if self.scope is not None:
+            scope, prefix = (f"{part}." if part else "" for part in self.scope)
+            if key.startswith(prefix + scope):
+                head = prefix + scope
+            elif key.startswith(scope):
+                head = scope
+            else:
+                return key, None
+        tail = key[len(head) :]
+        match = self.regex.search(tail)
+        if match is None:
+            return key, None
+        group = next(name for name, value in match.groupdict().items() if value is not None)
+        target = self.target
+        if r"\1" in target:
+            target = target.replace(r"\1", match.group(self.regex.groupindex[group] + 1))
+        return head + tail.replace(match.group(0), target, 1), self.sources[int(group[1:])]
+
+
+def make_transform(
+    sources: list[str], target: str, scope: tuple[str, str] | None = None, fuses: str = ""
+) -> Transform:
+    """A transform compiled as transformers does it: longest source first, ending on a name boundary."""
+    branches = []
+    for index, source in sorted(enumerate(sources), key=lambda item: -len(item[1])):
+        pattern = source.replace("*.", r".*\.")
+        if re.search(r"[a-zA-Z0-9]$", pattern):
+            pattern += r"(?!\w)"
+        branches.append(f"(?P<g{index}>{pattern})")
+    return Transform(re.compile("|".join(branches)), sources, target, scope, fuses)
+
+
+def transforms_of(base: Base, adapter: str) -> tuple[list[Transform], list[Transform]]:
+    """The renames and the fusions that PEFT makes of the base's transforms for one adapter."""
+    renames = [
+        make_transform(["base_model.model.model."], "model."),
+        make_transform(["base_model.model."], ""),
+        make_transform([r"(lora_[^\.]*)"], rf"\1.{adapter}"),
+    ]
+    fusions: list[Transform] = []
+    for item in base.conversion or ():
+        scope = (item["scope"], item["prefix"]) if "scope" in item else None
+        if item["op"] == "rename":
+            if item["class"] not in RENAMES:
+                raise NotModelled("conversion-not-modelled", at=Where(base.ref), facts={"transform": item["class"]})
+            renames.append(make_transform(item["sources"], item["targets"][0], scope))
+        elif len(item["targets"]) == 1:
+            fusions.extend(_fusions(item, adapter))
+    return renames, fusions
+
+
+def _fusions(item: dict[str, Any], adapter: str) -> list[Transform]:
+    target, operations = item["targets"][0], {operation["name"] for operation in item["operations"]}
+    made = []
+    for side in ("A", "B"):
+        sources = [f"{source.rsplit('.', 1)[0]}.lora_{side}.*" for source in item["sources"]]
+        if target.endswith("gate_up_proj") and operations & {"Concatenate", "MergeModulelist"}:
+            stem, kind = target.replace("gate_up_proj", "base_layer"), "up"
+        elif target.endswith("down_proj") and "MergeModulelist" in operations:
+            stem, kind = target.replace(".down_proj", ""), "down"
+        else:
+            continue
+        if operations - {"Concatenate", "MergeModulelist"}:
+            raise NotModelled("conversion-not-modelled", facts={"transform": ", ".join(sorted(operations))})
+        made.append(make_transform(sources, f"{stem}.lora_{side}.{adapter}.weight", fuses=f"{kind}-{side}"))
+    return made
+
+
+def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str) -> dict[str, Entry]:
+    """What PEFT's conversion makes of a checkpoint's keys; every key unchanged where the base registers none."""
+    plain = {key: Entry(shape, (key,)) for key, shape in checkpoint.items()}
+    loras = [key for key in checkpoint if ".lora_" in key]
+    if base.conversion is None or not loras:
+        return plain
+    renames, fusions = transforms_of(base, adapter)
+    prefix = str(base.features.get("base_model_prefix") or "")
+    groups: dict[str, tuple[Transform | None, dict[str, list[str]]]] = {}
+    for key in sorted(loras, key=natural_order):
+        renamed, pattern, fusion = _renamed(key, renames, fusions)
+        bare = "".join(renamed.rsplit(f".{adapter}", 1))
+        if renamed not in checkpoint and key.endswith(bare):
+            renamed, pattern, fusion = _with_prefix(key, prefix, checkpoint), None, None
+        _, members = groups.setdefault(renamed, (fusion, {}))
+        members.setdefault(pattern or key, []).append(key)
+    converted: dict[str, Entry] = {}
+    for name, (fusion, members) in groups.items():
+        if fusion is None:
+            first = next(iter(members.values()))[0]
+            converted[name] = plain[first]
+        else:
+            shapes = {pattern: [checkpoint[key] for key in keys] for pattern, keys in members.items()}
+            sources = tuple(key for keys in members.values() for key in keys)
+            converted[name] = Entry(fuse(fusion.fuses, fusion.sources, shapes, at=Where(base.ref)), sources)
+    kept = {key: entry for key, entry in plain.items() if ".lora_" not in key}
+    return kept | {_serialised(name, adapter): entry for name, entry in converted.items()}
+
+
+def _renamed(
+    key: str, renames: list[Transform], fusions: list[Transform]
+) -> tuple[str, str | None, Transform | None]:
+    for transform in renames:
+        key, _ = transform.rename(key)
+    for fusion in fusions:
+        key, pattern = fusion.rename(key)
+        if pattern is not None:
+            return key, pattern, fusion
+    return key, None, None
+
+
+def _with_prefix(key: str, prefix: str, checkpoint: dict[str, Shape]) -> str:
+    """The end of transformers' rename_source_key: the base model prefix is added or dropped if that key exists."""
+    shorter = key[len(prefix) + 1 :] if key.startswith(prefix) else ""
+    if shorter and shorter in checkpoint:
+        return shorter
+    return f"{prefix}.{key}" if f"{prefix}.{key}" in checkpoint else key
+
+
+def _serialised(key: str, adapter: str) -> str:
+    """`_convert_to_peft_serialized_keys`: PEFT's prefix in front, the adapter's name taken out."""
+    if not key.startswith("base_model."):
+        key = PREFIX + key
+    if key.endswith(f".{adapter}"):
+        return key.removesuffix(f".{adapter}")
+    stem, dot, leaf = key.rpartition(".")
+    return f"{stem.removesuffix(f'.{adapter}')}.{leaf}" if dot and stem.endswith(f".{adapter}") else key
+
+
+def natural_order(key: str) -> list[tuple[int, int] | tuple[int, str] | tuple[int, str, int]]:
+    """transformers' dot_natural_key: segments in order, numbers as numbers and before names."""
+    parts: list[tuple[int, int] | tuple[int, str] | tuple[int, str, int]] = []
+    for part in key.split("."):
+        if part.isdigit():
+            parts.append((0, int(part)))
+            continue
+        text = part.rstrip("0123456789")
+        digits = part[len(text) :]
+        parts.append((1, text, int(digits)) if digits else (1, text))
+    return parts

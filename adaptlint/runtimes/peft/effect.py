@@ -1,0 +1,78 @@
+"""Whether a loaded adapter can change the output at all, and whether its forward can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from adaptlint.artefacts import TensorFile, ValueRow
+from adaptlint.findings import Fault, Where
+from adaptlint.runtimes.peft.loading import Loaded
+from adaptlint.runtimes.peft.refusal import Refusal
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.wrapped import Wrapped
+
+
+class Effect(NamedTuple):
+    """`fault` says why the adapter leaves the output as it is; None when it can change it."""
+
+    fault: Fault | None
+
+
+def effect_of(
+    wrapped: Wrapped,
+    adapter: str,
+    settings: Settings,
+    file: TensorFile,
+    result: Loaded,
+    values: Mapping[str, ValueRow],
+) -> Effect:
+    """Every site's update is scale * B @ A: it is zero when the scale, or a factor, is.
+
+    A factor that did not arrive keeps its initial value: B (for embeddings A) is zero unless `init_lora_weights` is
+    false. Other tensors that arrive (saved modules, tokens, biases, DoRA magnitudes) count as an effect.
+    """
+    scales = [site.adapters[adapter].scale for site in wrapped.lora.values() if adapter in site.adapters]
+    scales += [s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters]
+    sites: dict[str, list[bool]] = {}
+    for key, origin in result.keys.items():
+        if origin.kind != "lora" or origin.adapter != adapter:
+            if key in result.arrived and origin.adapter in ("", adapter):
+                return Effect(None)
+            continue
+        if "lora_magnitude_vector" in key or key.endswith(f"lora_B.{adapter}.bias"):
+            if key in result.arrived:
+                return Effect(None)
+            continue
+        sites.setdefault(origin.saved.rpartition(".lora_")[0], []).append(
+            _is_zero(key, settings, result, values)
+        )
+    if scales and not any(scales):
+        at = settings.where("lora_alpha")
+        return Effect(Fault("scale-is-zero", at=at, facts={"field": "lora_alpha", "sites": len(scales)}))
+    if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:
+        return Effect(Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)}))
+    return Effect(None)
+
+
+def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:
+    sources = result.arrived.get(key)
+    if sources is None:
+        starts_at_zero = "lora_B" in key or "lora_embedding_A" in key
+        return starts_at_zero and bool(settings["init_lora_weights"])
+    return all(source in values and values[source].zero for source in sources)
+
+
+def forward_refusal(wrapped: Wrapped, adapter: str, loaded: Mapping[str, Settings]) -> Refusal | None:
+    """What the first forward raises although the load did not: negative token indices (index_copy_)."""
+    settings = loaded.get(adapter)
+    if settings is None or settings["trainable_token_indices"] is None:
+        return None
+    indices = settings["trainable_token_indices"]
+    rows = [i for group in (indices.values() if isinstance(indices, dict) else [indices]) for i in group]
+    negative = next((i for i in rows if isinstance(i, int) and i < 0), None)
+    if negative is None:
+        return None
+    at = settings.where("trainable_token_indices")
+    facts = {"index": negative, "size": None}
+    return Refusal("IndexError", "index_copy_()", "token-index-out-of-range", at=at, facts=facts, stage="forward")

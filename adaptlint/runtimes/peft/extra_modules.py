@@ -1,0 +1,137 @@
+"""Modules trained whole or by token: modules_to_save, modules_to_tie, trainable_token_indices (utils/other.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from adaptlint.findings import Where
+from adaptlint.runtimes.peft.layers import check_name
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.tied import tied_modules
+from adaptlint.runtimes.peft.wrapped import Wrapped, subtree
+
+CONTAINERS = {
+    "ModuleList": "torch.nn.modules.container.ModuleList",
+    "ModuleDict": "torch.nn.modules.container.ModuleDict",
+    "ParameterList": "torch.nn.modules.container.ParameterList",
+    "ParameterDict": "torch.nn.modules.container.ParameterDict",
+}
+
+
+def wrap_extra_modules(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
+    """`set_additional_trainable_modules`, in its order."""
+    if settings["modules_to_save"]:
+        save_modules(wrapped, adapter, settings, settings["modules_to_save"])
+    for path in settings.get("modules_to_tie") or ():
+        _tie_saved(wrapped, adapter, settings, path)
+    if settings["trainable_token_indices"] is not None:
+        _train_tokens(wrapped, adapter, settings)
+
+
+def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any) -> None:
+    """`_set_trainable` with ModulesToSaveWrapper: every module whose path ends with a name, dot or no dot."""
+    at = settings.where("modules_to_save")
+
+    def ends(path: str) -> bool:
+        return any(path.endswith(name) for name in names)
+
+    for path in (*(module.path for module in wrapped.modules), *wrapped.base.aliases):
+        if not as_python_does(lambda path=path: ends(path), "config-value-impossible", at, "modules_to_save"):
+            continue
+        _check_wrappable(wrapped, settings, path, "modules_to_save", at)
+        if any(path.startswith(outer + ".") for outer in wrapped.saved):
+            raise NotModelled("saved-module-inside-saved-module", at=at, module=path)
+        if any(site.startswith(path + ".") for site in (*wrapped.lora, *wrapped.parameters, *wrapped.tokens)):
+            raise NotModelled("target-inside-saved-module", at=at, module=path)
+        check_name(adapter)
+        wrapped.saved.setdefault(path, {})[adapter] = subtree(wrapped.modules, path)
+
+
+def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str, at: Where) -> None:
+    """`AuxiliaryTrainingWrapper.check_module`."""
+    module = wrapped.by_path[path]
+    cls = CONTAINERS.get(module.kind)
+    if path in wrapped.lora:
+        kind = wrapped.lora[path].kind
+        cls = f"peft.tuners.lora.layer.{'Linear' if kind == 'Conv1D' else kind}"
+    elif path in wrapped.parameters:
+        cls = "peft.tuners.lora.layer.ParamWrapper"
+    if cls is not None:
+        match = f"{field} cannot be applied to modules of type <class '{cls}'>"
+        raise Refusal("TypeError", match, "module-cannot-be-saved", at=at, module=path, facts={"class": cls})
+
+
+def _tie_saved(wrapped: Wrapped, adapter: str, settings: Settings, path: str) -> None:
+    source = wrapped.saved.get(wrapped.base.input_embedding or "", {}).get(adapter)
+    if source is None:
+        raise NotModelled("tying-not-modelled", at=settings.where("ensure_weight_tying"), module=path)
+    for module in wrapped.modules:
+        if module.path.endswith(path):
+            at = settings.where("modules_to_save")
+            _check_wrappable(wrapped, settings, module.path, "modules_to_save", at)
+            wrapped.saved.setdefault(module.path, {})[adapter] = {"weight": source["weight"]}
+
+
+def _train_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
+    base, at = wrapped.base, settings.where("trainable_token_indices")
+    indices: Any = settings["trainable_token_indices"]
+    layers = indices if isinstance(indices, dict) else {base.input_embedding or "embed_tokens": indices}
+    for name in layers:
+        if name in (settings["modules_to_save"] or ()):
+            match = "The embedding layer is already marked to be trained fully"
+            facts = {"field": "trainable_token_indices"}
+            raise Refusal("ValueError", match, "config-value-impossible", at=at, facts=facts)
+    tied = tied_modules(base)
+    weights_tied = bool(base.resolved_config.get("tie_word_embeddings"))
+    skipped, mismatch = _tied_layers(wrapped, settings, layers) if len(layers) > 1 and weights_tied else (set(), False)
+    for name, rows in layers.items():
+        if name not in skipped:
+            _wrap_tokens(wrapped, adapter, settings, name, rows)
+    source = wrapped.tokens.get(base.input_embedding or "", {})
+    if weights_tied and adapter in source and (settings["ensure_weight_tying"] or not mismatch):
+        for path in (m.path for m in wrapped.modules if any(m.path.endswith(name) for name in tied)):
+            wrapped.tokens.setdefault(path, {}).setdefault(adapter, None)
+
+
+def _tied_layers(wrapped: Wrapped, settings: Settings, layers: dict[str, Any]) -> tuple[set[str], bool]:
+    """Token layers that follow the embedding, and whether tied layers were given different indices."""
+    tied = tied_modules(wrapped.base)
+    embedding = wrapped.base.input_embedding or ""
+    keys = [
+        name
+        for name in layers
+        if embedding.endswith(name) or any(t.endswith(name) or name in t.split(".") for t in tied)
+    ]
+    if len(keys) < 2:
+        return set(), False
+    mismatch = any(layers[key] != layers[keys[0]] for key in keys[1:])
+    if mismatch and settings["ensure_weight_tying"]:
+        match = "Cannot ensure weight tying when different token indices are specified for tied layers."
+        at = settings.where("trainable_token_indices")
+        facts = {"field": "trainable_token_indices"}
+        raise Refusal("ValueError", match, "config-value-impossible", at=at, facts=facts)
+    return (set() if mismatch else set(keys) & set(tied)), mismatch
+
+
+def _wrap_tokens(wrapped: Wrapped, adapter: str, settings: Settings, name: str, rows: Iterable[int]) -> None:
+    at = settings.where("trainable_token_indices")
+    found = [m for m in wrapped.modules if m.path.endswith(name)]
+    if not found:
+        match = f"Target modules {{{name!r}}} not found in the base model."
+        facts = {"field": "trainable_token_indices", "value": name}
+        raise Refusal("ValueError", match, "token-layer-missing", at=at, facts=facts)
+    for module in found:
+        _check_wrappable(wrapped, settings, module.path, "trainable_token_indices", at)
+        weight = module.params.get("weight")
+        indices = list(rows) if isinstance(rows, (list, tuple)) else None
+        if weight is None or indices is None or not all(type(i) is int for i in indices):
+            raise NotModelled("token-indices-not-modelled", at=at, module=module.path)
+        for index in indices:
+            if not -weight[0] <= index < weight[0]:
+                match = f"index {index} is out of bounds for dimension 0 with size {weight[0]}"
+                facts = {"index": index, "size": weight[0]}
+                raise Refusal("IndexError", match, "token-index-out-of-range", at=at, module=module.path, facts=facts)
+        check_name(adapter)
+        wrapped.tokens.setdefault(module.path, {})[adapter] = (len(indices), weight[1])

@@ -1,0 +1,149 @@
+"""From a load's result to faults: which tensors did not arrive, which went nowhere, which overwrote the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from adaptlint.artefacts import TensorFile, ValueRow
+from adaptlint.findings import Fault, Where
+from adaptlint.runtimes.peft.loading import PREFIX_IN_WARNING, Loaded, base_name
+from adaptlint.runtimes.peft.mismatch import mismatch_fault, note_pruning
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
+
+
+class LoadReport(NamedTuple):
+    """The faults of one load, and the adapter's parameters that keep their initial value."""
+
+    faults: list[Fault]
+    left: list[str]
+
+
+def faults_of_mismatch(wrapped: Wrapped, settings: Settings, file: TensorFile, result: Loaded) -> list[Fault]:
+    """One fault per tensor of another shape, each with the axis that disagrees and who said both sizes."""
+    faults = [mismatch_fault(wrapped, settings, file, result, mismatch) for mismatch in result.mismatched]
+    return note_pruning(faults, wrapped)
+
+
+def faults_of_load(
+    wrapped: Wrapped,
+    adapter: str,
+    settings: Settings,
+    file: TensorFile,
+    result: Loaded,
+    values: Mapping[str, ValueRow],
+) -> LoadReport:
+    """What a load that did not raise leaves behind."""
+    keys = result.keys
+    expected = [key for key, origin in keys.items() if origin.adapter == adapter and origin.kind == "lora"]
+    lost_biases = _lost_biases(settings, result, wrapped)
+    lost = [key for key in expected if key not in result.arrived]
+    faults: list[Fault] = []
+    if not file.tensors:
+        faults.append(Fault("adapter-file-empty", at=Where(file.path), facts={"expected": len(expected)}, decides=True))
+    elif lost and len(lost) == len(expected):
+        faults.append(_nothing_arrived(file, result, keys, expected))
+    else:
+        faults.extend(_missing(file, keys[key], key) for key in lost)
+        faults.extend(_ignored(file, source, sources) for source, sources in result.unexpected.items())
+    faults.extend(
+        Fault("bias-missing", module=keys[key].module, at=settings.where("bias"), facts={"key": key}, decides=True)
+        for key in lost_biases
+    )
+    faults.extend(_overwritten(file, settings, key, result) for key in _overwrites(settings, result))
+    faults.extend(_nonfinite(file, values, result))
+    return LoadReport(faults, [*lost, *lost_biases])
+
+
+def _missing(file: TensorFile, origin: Origin, key: str) -> Fault:
+    tensor = origin.saved[len(origin.saved) - len(origin.saved.rpartition("lora_")[2]) - len("lora_") :]
+    facts = {"key": key, "saved": origin.saved, "tensor": tensor, "projection": origin.module.rpartition(".")[2]}
+    return Fault("tensor-missing", module=origin.module, at=Where(file.path), facts=facts, decides=True)
+
+
+def _ignored(file: TensorFile, key: str, sources: tuple[str, ...]) -> Fault:
+    shown = sources[0]
+    stem, _, tensor = base_name(shown).rpartition(".lora_")
+    row = file.tensors.get(shown)
+    facts = {
+        "key": shown,
+        "tensor": f"lora_{tensor}" if stem else "",
+        "projection": stem.rpartition(".")[2] or shown.rpartition(".")[0].rpartition(".")[2],
+        "shape": list(row.shape) if row else [],
+    }
+    module = stem or base_name(shown).rpartition(".")[0]
+    return Fault("tensor-ignored", module=module, at=Where(file.path, (shown,)), facts=facts, decides=True)
+
+
+def _nothing_arrived(file: TensorFile, result: Loaded, keys: Mapping[str, Origin], expected: list[str]) -> Fault:
+    """Not one LoRA tensor has the name that PEFT looks for: told once, with the nearest names side by side."""
+    wanted = [keys[key].saved for key in expected]
+    found = next((key for key in result.unexpected if PREFIX_IN_WARNING in key), next(iter(file.tensors)))
+    source = result.unexpected.get(found, (found,))[0]
+    nearest = max(wanted, key=lambda name: _common_suffix(name, source))
+    tail = _common_suffix(nearest, source)
+    facts = {
+        "expected": len(expected),
+        "found_key": source,
+        "wanted_key": nearest,
+        "found_prefix": source[: len(source) - tail],
+        "wanted_prefix": nearest[: len(nearest) - tail],
+        "ignored": len(result.unexpected),
+    }
+    return Fault("no-tensor-arrives", at=Where(file.path, (source,)), facts=facts, decides=True)
+
+
+def _common_suffix(one: str, other: str) -> int:
+    """Length of the longest common ending that starts at a segment's start, in characters."""
+    theirs, ours = one.split("."), other.split(".")
+    length = 0
+    for mine, yours in zip(reversed(theirs), reversed(ours), strict=False):
+        if mine != yours:
+            break
+        length += len(mine) + 1
+    return max(0, length - 1)
+
+
+def _lost_biases(settings: Settings, result: Loaded, wrapped: Wrapped) -> list[str]:
+    """Biases that `bias` says were trained and that the file does not bring."""
+    bias = settings["bias"]
+    if bias == "none":
+        return []
+    names = [key for key, origin in result.keys.items() if origin.kind == "base" and key.endswith(".bias")]
+    if bias != "all":
+        names = [key for key in names if result.keys[key].module in wrapped.lora]
+    return [key for key in names if key not in result.arrived]
+
+
+def _overwrites(settings: Settings, result: Loaded) -> list[str]:
+    bias = settings["bias"]
+    return [
+        key
+        for key in result.arrived
+        if result.keys[key].kind == "base" and not (bias != "none" and key.endswith(".bias"))
+    ]
+
+
+def _overwritten(file: TensorFile, settings: Settings, key: str, result: Loaded) -> Fault:
+    source = result.arrived[key][0]
+    module = result.keys[key].module
+    facts = {"key": source, "parameter": base_name(key), "field": "modules_to_save"}
+    because = ((settings.where("modules_to_save"), "modules_to_save does not name it"),)
+    at = Where(file.path, (source,))
+    return Fault("base-overwritten", module=module, at=at, facts=facts, because=because)
+
+
+def _nonfinite(file: TensorFile, values: Mapping[str, ValueRow], result: Loaded) -> list[Fault]:
+    return [
+        Fault(
+            "value-not-finite",
+            module=origin.module,
+            at=Where(file.path, (source,)),
+            facts={"key": source, "count": values[source].nonfinite, "size": values[source].looked_at},
+            decides=True,
+        )
+        for key, origin in result.keys.items()
+        for source in result.arrived.get(key, ())
+        if source in values and values[source].nonfinite
+    ]

@@ -1,0 +1,198 @@
+"""`BaseTuner.inject_adapter`: which modules get the adapter, in PEFT's order of steps and of errors (0.21.2)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from adaptlint import tables
+from adaptlint.bases import Base, Module
+from adaptlint.findings import Fault, Where
+from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
+from adaptlint.runtimes.peft.layers import apply_to_module
+from adaptlint.runtimes.peft.patterns import suffix_match
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.targets import (
+    EXCLUDED,
+    MATCHED,
+    Targets,
+    expand_all_linear,
+    is_tied_target,
+    prepare_targets,
+    tie_embeddings,
+)
+from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
+
+
+class Answers(NamedTuple):
+    """How many modules were asked, and what PEFT answered."""
+
+    targeted: list[str]
+    excluded: int
+    unmatched: int
+
+
+def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
+    """Put one adapter into the model; returns what PEFT only warns about or passes over in silence."""
+    base = wrapped.base
+    experts.convert_targets(settings, base)
+    _check_against_others(settings, others)
+    tie_embeddings(settings, base)
+    prepare_targets(settings, base)
+    if settings["layer_replication"]:
+        replication.replicate_layers(wrapped, settings)
+    expand_all_linear(settings, base)
+    if not isinstance(settings["bias"], str):
+        match = f"'{type(settings['bias']).__name__}' object has no attribute 'endswith'"
+        bias_refusal: Refusal | None = _bias_refusal(settings, "AttributeError", match)
+    elif settings["bias"] not in ("none", "all") and not settings["bias"].endswith("_only"):
+        match = f"Requested bias: {settings['bias']}, is not implemented."
+        bias_refusal = _bias_refusal(settings, "NotImplementedError", match)
+    else:
+        bias_refusal = None
+    answers = _match_modules(wrapped, adapter, settings, low_memory)
+    targeted_parameters: list[str] = []
+    if settings["target_parameters"]:
+        targeted_parameters = parameters.wrap_parameters(wrapped, adapter, settings)
+    if not answers.targeted and not targeted_parameters:
+        raise _no_match(settings, answers, base)
+    notes = _dead_entries(settings, base, answers, targeted_parameters)
+    if bias_refusal is not None:
+        raise bias_refusal
+    extra_modules.wrap_extra_modules(wrapped, adapter, settings)
+    return notes
+
+
+def _bias_refusal(settings: Settings, type_name: str, match: str) -> Refusal:
+    at = settings.where("bias")
+    return Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": "bias"})
+
+
+def _check_against_others(settings: Settings, others: list[Settings]) -> None:
+    """`_check_new_adapter_config`: what two adapters of one model may not both have."""
+    if others and sum(s["bias"] != "none" for s in (settings, *others)) > 1:
+        match = "LoraModel supports only 1 adapter with bias."
+        raise Refusal("ValueError", match, "adapters-conflict", at=settings.where("bias"), facts={"field": "bias"})
+    wanted = settings["target_parameters"]
+    for other in others if wanted else ():
+        theirs = other["target_parameters"]
+        if theirs and set(theirs) != set(wanted):
+            match = "When using multiple adapters with `target_parameters`, all adapters must target the same set"
+            at = settings.where("target_parameters")
+            raise Refusal("ValueError", match, "adapters-conflict", at=at, facts={"field": "target_parameters"})
+
+
+def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memory: bool) -> Answers:
+    targets = Targets(settings)
+    targeted: list[str] = []
+    tied: list[Module] = []
+    excluded = unmatched = 0
+    refused = _mamba_names(wrapped.base)
+    for module in wrapped.modules:
+        answer = targets.answer(module.path)
+        if is_tied_target(settings, module.path):
+            tied.append(module)
+        elif answer == MATCHED:
+            targeted.append(module.path)
+            _check_mamba(settings, module, refused, wrapped.base)
+            _put(wrapped, adapter, settings, module, low_memory)
+        elif answer == EXCLUDED:
+            excluded += 1
+        else:
+            unmatched += 1
+    for module in tied:
+        targeted.append(module.path)
+        _put(wrapped, adapter, settings, module, low_memory)
+    return Answers(targeted, excluded, unmatched)
+
+
+def _put(wrapped: Wrapped, adapter: str, settings: Settings, module: Module, low_memory: bool) -> None:
+    if module.path in wrapped.saved or module.path in wrapped.tokens:
+        wrapper = "ModulesToSaveWrapper" if module.path in wrapped.saved else "TrainableTokensWrapper"
+        raise Refusal(
+            "ValueError",
+            f"Target module {wrapper}(",
+            "layer-not-supported",
+            at=settings.where("target_modules"),
+            module=module.path,
+            facts={"class": wrapper},
+        )
+    if any(module.path.startswith(path + ".") for path in wrapped.saved):
+        raise NotModelled("target-inside-saved-module", at=settings.where("target_modules"), module=module.path)
+    applied = apply_to_module(settings, adapter, module, low_memory)
+    site = wrapped.lora.get(module.path)
+    if site is None:
+        site = wrapped.lora[module.path] = LoraSite(module.path, module.kind)
+    site.adapters[adapter] = applied
+
+
+def _mamba_names(base: Base) -> frozenset[str]:
+    card = tables.load()[PEFT]["mamba"]
+    return frozenset(card["refused"] if base.model_type in card["model_types"] else ())
+
+
+def _check_mamba(settings: Settings, module: Module, refused: frozenset[str], base: Base) -> None:
+    leaf = module.path.rpartition(".")[2]
+    if leaf in refused:
+        match = f"[PEFT:LORA] Module '{leaf}' is incompatible with Mamba-based models (model_type='{base.model_type}')"
+        at = settings.where("target_modules")
+        facts = {"class": module.cls}
+        raise Refusal("ValueError", match, "layer-not-supported", at=at, module=module.path, facts=facts)
+
+
+def _no_match(settings: Settings, answers: Answers, base: Base) -> Refusal:
+    """The four messages of NoMatchingPeftModuleError."""
+    targets: Any = settings["target_modules"]
+    if answers.excluded and not answers.unmatched:
+        match = "All modules were excluded."
+    elif not answers.excluded and answers.unmatched and not targets:
+        match = "No `target_modules` passed but also no `target_parameters` found."
+    elif not answers.excluded and answers.unmatched:
+        match = " not found in the base model. Please check the target modules and try again."
+        if isinstance(targets, str):
+            match = f"Target modules {targets}{match}"
+        elif len(targets) == 1:
+            match = f"Target modules {set(targets)}{match}"
+    else:
+        match = "No modules were targeted for adaptation."
+    field = "target_modules" if settings.given.get("target_modules") is not None else ""
+    at = settings.where(field) if field else Where(settings.file)
+    shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
+    facts = {
+        "targets": shown[:20],
+        "excluded": answers.excluded,
+        "model_type": base.model_type,
+        "leaves": _leaf_names(base),
+        "layers": None if settings["layers_to_transform"] is None else str(settings["layers_to_transform"]),
+    }
+    return Refusal("NoMatchingPeftModuleError", match, "targets-match-nothing", at=at, facts=facts)
+
+
+def _leaf_names(base: Base) -> list[str]:
+    """The names that targets could have had: leaves of the modules that LoRA can adapt."""
+    names = (m.path.rpartition(".")[2] for m in base.modules if m.kind in ("Linear", "Conv1D", "Embedding", "Conv2d"))
+    return sorted({name for name in names if not name.isdecimal()})[:20]
+
+
+def _dead_entries(settings: Settings, base: Base, answers: Answers, parameters_hit: list[str]) -> list[Fault]:
+    """Entries of lists and patterns that touch no module: PEFT is silent about targets, and warns about patterns."""
+    notes: list[Fault] = []
+    targets = settings["target_modules"]
+    given = settings.given.get("target_modules")
+    if isinstance(given, list) and not isinstance(targets, str):
+        endings = {path.rpartition(".")[2] for path in answers.targeted}
+        for index, name in enumerate(given):
+            if name in targets and name not in endings and not _hits(name, answers.targeted):
+                facts = {"entry": name, "field": "target_modules", "leaves": _leaf_names(base)}
+                notes.append(Fault("entry-matches-nothing", at=settings.where("target_modules", index), facts=facts))
+    hit = [*answers.targeted, *parameters_hit]
+    for field in ("rank_pattern", "alpha_pattern"):
+        for pattern in settings.given.get(field) or {}:
+            at = settings.where(field, pattern)
+            if not any(suffix_match(str(pattern), path, at) for path in hit):
+                notes.append(Fault("entry-matches-nothing", at=at, facts={"entry": pattern, "field": field}))
+    return notes
+
+
+def _hits(name: str, targeted: list[str]) -> bool:
+    return any(path == name or path.endswith(f".{name}") for path in targeted)

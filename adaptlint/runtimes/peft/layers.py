@@ -1,0 +1,164 @@
+"""Putting LoRA on one module: what PEFT's layer classes refuse, and the parameters they make."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from adaptlint.bases import Module
+from adaptlint.methods import Method, load_method
+from adaptlint.runtimes.peft.patterns import suffix_match
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.wrapped import Applied
+
+CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
+SUPPORTED = ("Linear", "Conv1D", "Embedding", *CONVOLUTIONS)
+SWITCHES = ("lora_bias", "use_dora")
+
+
+def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any:
+    """`get_pattern_key` with its lookup: the first pattern that matches the module, else the global value."""
+    at = settings.where(field)
+    patterns = as_python_does(lambda: list(settings[field].keys()), "config-value-impossible", at, field)
+    for pattern in patterns:
+        if suffix_match(str(pattern), key, settings.where(field, pattern)):
+            return settings[field][pattern]
+    return settings[default]
+
+
+def apply_to_module(settings: Settings, adapter: str, module: Module, low_memory: bool) -> Applied:
+    """`LoraModel._create_and_replace` for a module: Refusal where PEFT's layer refuses, else its parameters."""
+    kind, path = module.kind, module.path
+    rank = pattern_value(settings, "rank_pattern", path, "r")
+    alpha = pattern_value(settings, "alpha_pattern", path, "lora_alpha")
+    if kind == "MultiheadAttention":
+        raise NotModelled("layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": kind})
+    if kind not in SUPPORTED:
+        raise _unsupported(settings, module)
+    sizes = feature_sizes(module)
+    if kind in CONVOLUTIONS:
+        _check_groups(settings, module, rank)
+    if kind == "Embedding" and settings["lora_bias"]:
+        match = f"lora_bias={settings['lora_bias']} is not supported for Embedding."
+        raise Refusal(
+            "ValueError", match, "config-value-impossible", at=settings.where("lora_bias"), facts={"field": "lora_bias"}
+        )
+    scale = check_rank_and_scale(settings, adapter, path, rank, alpha)
+    _check_initialisation(settings, module, rank, low_memory)
+    return made(settings, adapter, kind, rank, scale, sizes)
+
+
+def made(settings: Settings, adapter: str, kind: str, rank: int, scale: float, sizes: dict[str, Any]) -> Applied:
+    """The parameters of a layer of this kind, from the method's signatures."""
+    method: Method = load_method("lora")
+    switched_on = frozenset(field for field in SWITCHES if settings[field])
+    bound = sizes | {"r": int(rank)}
+    tensors = tuple(
+        (spec.key.replace("{adapter}", adapter), spec.saved, spec.signature.shape(bound))
+        for spec in method.tensors_for(kind, switched_on)
+    )
+    return Applied(int(rank), scale, tensors)
+
+
+def feature_sizes(module: Module) -> dict[str, Any]:
+    """`_get_in_out_features` (tuners_utils.py): in, out, groups, kernel and ones of a layer."""
+    weight = module.params.get("weight", (0, 0))
+    if module.kind in CONVOLUTIONS:
+        groups = int(module.attrs.get("groups", 1))  # type: ignore[arg-type]
+        kernel = weight[2:]
+        ones = (1,) * len(kernel)
+        return {"in": weight[1] * groups, "out": weight[0], "groups": groups, "kernel": kernel, "ones": ones}
+    if module.kind == "Linear":
+        return {"in": weight[1], "out": weight[0]}
+    return {"in": weight[0], "out": weight[1]}
+
+
+def check_rank_and_scale(settings: Settings, adapter: str, path: str, rank: Any, alpha: Any) -> float:
+    """The order of `LoraLayer.update_layer`: rank, dropout, the adapter's name, sizes, scale."""
+    at = settings.where("r")
+    if as_python_does(lambda: rank <= 0, "rank-impossible", at, "r"):
+        match = f"`r` should be a positive integer value but the value passed is {rank}"
+        raise Refusal("ValueError", match, "rank-impossible", at=at, module=path, facts={"field": "r", "value": rank})
+    dropout = settings["lora_dropout"]
+    where = settings.where("lora_dropout")
+    if as_python_does(lambda: dropout > 0.0, "config-value-impossible", where, "lora_dropout") and dropout > 1:
+        match = f"dropout probability has to be between 0 and 1, but got {dropout}"
+        facts = {"field": "lora_dropout"}
+        raise Refusal("ValueError", match, "config-value-impossible", at=where, facts=facts)
+    check_name(adapter)
+    if not isinstance(rank, int):
+        match = "empty(): argument 'size'"
+        raise Refusal("TypeError", match, "rank-impossible", at=at, module=path, facts={"field": "r", "value": rank})
+    divisor = math.sqrt(rank) if settings["use_rslora"] else rank
+    at = settings.where("lora_alpha")
+    return as_python_does(lambda: float(alpha / divisor), "config-value-impossible", at, "lora_alpha")
+
+
+def check_name(adapter: str) -> None:
+    """`torch.nn.Module.add_module`: an adapter's name is the name of a submodule."""
+    if "." in adapter:
+        match = f'module name can\'t contain ".", got: {adapter}'
+    elif not adapter:
+        match = 'module name can\'t be empty string ""'
+    else:
+        return
+    raise Refusal("KeyError", match, "adapter-name-impossible", facts={"name": adapter})
+
+
+def _unsupported(settings: Settings, module: Module) -> Refusal:
+    return Refusal(
+        "ValueError",
+        f"Target module {module.cls}(",
+        "layer-not-supported",
+        at=settings.where("target_modules"),
+        module=module.path,
+        facts={"class": module.cls},
+    )
+
+
+def _check_groups(settings: Settings, module: Module, rank: Any) -> None:
+    groups = int(module.attrs.get("groups", 1))  # type: ignore[arg-type]
+    if as_python_does(lambda: rank % groups, "rank-impossible", settings.where("r"), "r"):
+        match = f"Targeting a {module.cls} with groups={groups} and rank {rank}."
+        facts = {"field": "r", "value": rank}
+        raise Refusal("ValueError", match, "rank-impossible", at=settings.where("r"), module=module.path, facts=facts)
+
+
+def _check_initialisation(settings: Settings, module: Module, rank: int, low_memory: bool) -> None:
+    """`init_lora_weights` runs before the checkpoint is copied in, and some values of it raise."""
+    init, at = settings["init_lora_weights"], settings.where("init_lora_weights")
+    facts = {"field": "init_lora_weights", "value": str(init)}
+
+    def refuse(type_name: str, match: str) -> Refusal:
+        return Refusal(type_name, match, "initialisation-impossible", at=at, module=module.path, facts=facts)
+
+    if init is True or not init:
+        return
+    linear = module.kind in ("Linear", "Conv1D")
+    text = init if isinstance(init, str) else ""
+    if linear and text.startswith("pissa"):
+        if text != "pissa" and len(text.split("_niter_")) != 2:
+            raise refuse("ValueError", "init_lora_weights should be 'pissa' or 'pissa_niter_[number of iters]'")
+        if low_memory:
+            raise refuse("RuntimeError", "Attempted to call `variable.set_data(tensor)`")
+        return
+    if linear and text.startswith("corda"):
+        raise refuse("ValueError", "`eigens` attribute not found for layer")
+    if linear and text.lower() == "olora":
+        if low_memory:
+            raise refuse("RuntimeError", "Attempted to call `variable.set_data(tensor)`")
+        return
+    if text.lower() == "mica" and module.kind not in CONVOLUTIONS:
+        if rank > min(module.params["weight"]) and not low_memory:
+            raise refuse("ValueError", "MiCA requires `r` <= min(")
+        return
+    if text == "loftq":
+        raise refuse("ValueError", "bitsandbytes is not available, please install it to use LoftQ.")
+    if linear and text == "orthogonal" and rank % 2:
+        raise refuse("ValueError", "Orthogonal initialization requires the LoRA rank to be even")
+    if text == "lora_ga" or (linear and text in ("eva", "orthogonal")):
+        return
+    lowered = as_python_does(init.lower, "initialisation-impossible", at, "init_lora_weights")
+    if lowered != "gaussian":
+        raise refuse("ValueError", f"Unknown initialization init_lora_weights={init!r}")

@@ -1,0 +1,118 @@
+"""`set_peft_model_state_dict`: which tensor of the file ends up in which parameter (PEFT 0.21.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from adaptlint.artefacts import TensorFile
+from adaptlint.findings import Mismatch, Where
+from adaptlint.runtimes.peft.conversion import Entry, convert_keys
+from adaptlint.runtimes.peft.refusal import Refusal
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.wrapped import PREFIX, Origin, Wrapped
+
+Shape = tuple[int, ...]
+PREFIX_IN_WARNING = "lora_"  # PEFT_TYPE_TO_PREFIX_MAPPING[LORA]: what load_adapter looks for in missing keys
+MAGNITUDE = "lora_magnitude_vector"
+
+
+class Loaded(NamedTuple):
+    """The outcome of one load: keys in the model's spelling, sources in the file's.
+
+    `arrived` maps a model key to the file's keys it came from; `missing` and `unexpected` are PEFT's own load result
+    (before its filter for the warning), `mismatched` the tensors whose shapes differ.
+    """
+
+    arrived: dict[str, tuple[str, ...]]
+    missing: list[str]
+    unexpected: dict[str, tuple[str, ...]]
+    mismatched: list[Mismatch]
+    keys: dict[str, Origin]
+
+
+def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: TensorFile) -> Loaded:
+    """Translate the file's keys and copy them in; Refusal for what raises before any shape is compared."""
+    shapes = {key: row.shape for key, row in file.tensors.items()}
+    keys = wrapped.keys()
+    state = convert_keys(shapes, wrapped.base, adapter)
+    _translate_wrappers(keys, adapter, shapes, state, settings, file)
+    state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
+    to_model = {
+        without_adapter(key, adapter): key
+        for key, origin in keys.items()
+        if origin.kind == "lora" and origin.adapter == adapter
+    }
+    state = {to_model.get(key, key): entry for key, entry in state.items()}
+    return _copy(keys, state, file)
+
+
+def _translate_wrappers(
+    keys: dict[str, Origin],
+    adapter: str,
+    shapes: dict[str, Shape],
+    state: dict[str, Entry],
+    settings: Settings,
+    file: TensorFile,
+) -> None:
+    """Tensors of modules_to_save and trainable tokens are looked up one by one, and raise when absent."""
+    tokens_of_others = [
+        (key, origin._replace(adapter=adapter))
+        for key, origin in keys.items()
+        if origin.kind == "tokens" and origin.adapter != adapter
+    ]
+    present = {origin.module for origin in keys.values() if origin.kind == "tokens" and origin.adapter == adapter}
+    wanted = [(k, o) for k, o in keys.items() if o.adapter == adapter and o.kind in ("saved", "tokens")]
+    # TrainableTokensWrapper asks for its rows whichever adapter is loaded (adapter_state_dict_load_map).
+    wanted += [(k, o) for k, o in tokens_of_others if o.module not in present]
+    for key, origin in wanted:
+        if origin.saved not in shapes or origin.saved not in state:
+            field = "modules_to_save" if origin.kind == "saved" else "trainable_token_indices"
+            raise Refusal(
+                "KeyError",
+                origin.saved,
+                "saved-module-missing",
+                at=Where(file.path),
+                module=origin.module,
+                facts={"key": origin.saved, "field": field, "task": settings["task_type"]},
+                because=((settings.where(field), f"{field} asks for it"),) if settings.given.get(field) else (),
+            )
+        state[key] = Entry(shapes[origin.saved], (origin.saved,))
+        del state[origin.saved]
+
+
+def without_adapter(key: str, adapter: str) -> str:
+    """`_remove_adapter_name_from_state_dict_key`: the checkpoint's spelling of a model key."""
+    if "." not in key:
+        return key
+    if key.endswith(f".{adapter}"):
+        return key.removesuffix(f".{adapter}")
+    stem, _, leaf = key.rpartition(".")
+    return f"{stem.removesuffix(f'.{adapter}')}.{leaf}"
+
+
+def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile) -> Loaded:
+    arrived: dict[str, tuple[str, ...]] = {}
+    mismatched: list[Mismatch] = []
+    missing: list[str] = []
+    for key, origin in keys.items():
+        entry = state.get(key)
+        if entry is None:
+            missing.append(key)
+        elif entry.shape != origin.shape and not (origin.shape == () and len(entry.shape) == 1):
+            mismatched.append(Mismatch(key, entry.shape, origin.shape))
+            arrived[key] = entry.sources
+        else:
+            arrived[key] = entry.sources
+    unexpected = {key: entry.sources for key, entry in state.items() if key not in keys}
+    unexpected.update({key: (key,) for key in file.others if key not in keys})
+    return Loaded(arrived, missing, unexpected, mismatched, keys)
+
+
+def warned_keys(missing: list[str], adapter: str) -> list[str]:
+    """The missing keys that PEFT reports: prefix and adapter name anywhere in the key (PeftModel.load_adapter)."""
+    return [key for key in missing if PREFIX_IN_WARNING in key and adapter in key]
+
+
+def base_name(key: str) -> str:
+    """A model key without PEFT's prefix."""
+    return key.removeprefix(PREFIX)

@@ -1,0 +1,269 @@
+"""The verdict for PEFT: the plan's steps run on shapes, one by one, until one raises."""
+
+from __future__ import annotations
+
+from adaptlint import tables
+from adaptlint.artefacts import Document, TensorFile
+from adaptlint.bases import Base
+from adaptlint.findings import Fault, Mismatch, RaisedError, StepResult, Verdict, Where
+from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes.peft.effect import Effect, effect_of, forward_refusal
+from adaptlint.runtimes.peft.extra_modules import save_modules
+from adaptlint.runtimes.peft.faults import faults_of_load, faults_of_mismatch
+from adaptlint.runtimes.peft.injection import inject
+from adaptlint.runtimes.peft.loading import Loaded, load_tensors, warned_keys
+from adaptlint.runtimes.peft.plan import MODELLED, Step, default_plan, parse_plan
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.peft.settings import PEFT, Settings, parse_settings
+from adaptlint.runtimes.peft.trust import doubts_about, release_of
+from adaptlint.runtimes.peft.weights import open_weights, refused_file
+from adaptlint.runtimes.peft.wrapped import Wrapped
+from adaptlint.runtimes.prediction import Prediction, Request
+
+CONFIG = "adapter_config.json"
+
+
+class Run:
+    """PEFT's model as it stands after the steps so far, and what there is to say about them."""
+
+    __slots__ = (
+        "active",
+        "effects",
+        "faults",
+        "first",
+        "ignored",
+        "left",
+        "loaded",
+        "mismatched",
+        "missing",
+        "reached",
+        "scene",
+        "unexpected",
+        "warned",
+        "wrapped",
+    )
+
+    def __init__(self, scene: Scene, base: Base) -> None:
+        self.scene = scene
+        self.wrapped = Wrapped(base)
+        self.loaded: dict[str, Settings] = {}
+        self.effects: dict[str, Effect] = {}
+        self.active = ""
+        self.first = ""
+        self.faults: list[Fault] = []
+        self.missing: list[str] = []
+        self.unexpected: list[str] = []
+        self.left: list[str] = []
+        self.ignored: list[str] = []
+        self.mismatched: list[Mismatch] = []
+        self.warned = False
+        self.reached: set[str] = set()
+
+    def say(self, faults: list[Fault], adapter: str) -> None:
+        """Note faults of one adapter."""
+        self.faults.extend(fault._replace(adapter=adapter, target="peft") for fault in faults)
+
+    def do(self, step: Step) -> bool:
+        """Run one step; False if it leaves something silently wrong. Raises Refusal or NotModelled."""
+        if step.op not in MODELLED:
+            raise NotModelled("step-not-modelled", facts={"step": step.op})
+        if step.op == "load":
+            return self._load(step)
+        if step.op == "set":
+            if step.name not in self.loaded:
+                raise _unknown_adapter(step, f"Adapter {step.name} not found.")
+            self.active = step.name
+        else:
+            self._delete(step)
+        return True
+
+    def _delete(self, step: Step) -> None:
+        if step.name not in self.loaded:
+            raise _unknown_adapter(step, f"Adapter {step.name} does not exist")
+        del self.loaded[step.name]
+        for site in (*self.wrapped.lora.values(), *(s for sites in self.wrapped.parameters.values() for s in sites)):
+            site.adapters.pop(step.name, None)
+        for saved in self.wrapped.saved.values():
+            saved.pop(step.name, None)
+        for tokens in self.wrapped.tokens.values():
+            tokens.pop(step.name, None)
+        if self.active == step.name:
+            self.active = next(iter(self.loaded), "")
+
+    def _load(self, step: Step) -> bool:
+        adapter = next((a for a in self.scene.adapters if a.name == step.name), None)
+        if adapter is None:
+            raise NotModelled("plan-names-unknown-adapter", facts={"name": step.name})
+        settings = self.loaded.get(step.name)
+        if settings is None:
+            settings = self._configure(adapter, step)
+        if not self.first:
+            self.first = self.active = step.name
+        self.reached.add("injected")
+        file, notes = _open(adapter)
+        self.reached.add("weights")
+        self.say(notes, adapter.name)
+        result = load_tensors(self.wrapped, adapter.name, settings, file)
+        self.reached.add("loaded")
+        result = self._mismatches(adapter, settings, file, result, step)
+        return self._account(adapter, settings, file, result)
+
+    def _configure(self, adapter: Adapter, step: Step) -> Settings:
+        """Config, wrapper class, injection: everything that PEFT does before it opens the weights."""
+        settings = parse_settings(_config(adapter))
+        self.say(settings.notes, adapter.name)
+        task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
+        if not self.loaded and task.get("when") == "before":
+            _extend_saved(settings, task["saves"])
+        low_memory = step.option("low_cpu_mem_usage")
+        notes = inject(self.wrapped, adapter.name, settings, list(self.loaded.values()), low_memory)
+        self.say(notes, adapter.name)
+        if not self.loaded:
+            self._wrap_for_task(adapter.name, settings, task)
+        self.loaded[adapter.name] = settings
+        return settings
+
+    def _wrap_for_task(self, name: str, settings: Settings, task: dict[str, object]) -> None:
+        """What the PeftModelFor... classes do after injection."""
+        if task.get("when") == "after":
+            _extend_saved(settings, task["saves"])  # type: ignore[arg-type]
+            save_modules(self.wrapped, name, settings, settings["modules_to_save"])
+        base = self.wrapped.base
+        if task.get("generates") and base.features.get("prepare_inputs_for_generation") is False:
+            match = f"'{base.model_class}' object has no attribute 'prepare_inputs_for_generation'"
+            facts = {"task": settings["task_type"], "class": base.model_class}
+            at = settings.where("task_type")
+            raise Refusal("AttributeError", match, "task-needs-generating-base", at=at, facts=facts)
+
+    def _mismatches(
+        self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded, step: Step
+    ) -> Loaded:
+        if not result.mismatched:
+            return result
+        self.mismatched.extend(result.mismatched)
+        faults = faults_of_mismatch(self.wrapped, settings, file, result)
+        self.say(faults, adapter.name)
+        if not step.option("ignore_mismatched_sizes"):
+            first = result.mismatched[0]
+            match = (
+                f"size mismatch for {first.key}: copying a param with shape torch.Size({list(first.checkpoint_shape)}) "
+                f"from checkpoint, the shape in current model is torch.Size({list(first.model_shape)})."
+            )
+            raise MismatchRefusal("RuntimeError", match, faults[0].reason)
+        dropped = {mismatch.key for mismatch in result.mismatched}
+        arrived = {key: sources for key, sources in result.arrived.items() if key not in dropped}
+        return result._replace(arrived=arrived, missing=[k for k in result.keys if k in dropped or k in result.missing])
+
+    def _account(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded) -> bool:
+        reported = warned_keys(result.missing, adapter.name)
+        self.missing.extend(reported)
+        self.unexpected.extend(result.unexpected)
+        self.warned |= bool(reported) and adapter.name == self.first
+        values = adapter.values(file, self.scene.values)
+        report = faults_of_load(self.wrapped, adapter.name, settings, file, result, values)
+        self.left.extend(report.left)
+        self.ignored.extend(source for sources in result.unexpected.values() for source in sources)
+        self.say(report.faults, adapter.name)
+        self.effects[adapter.name] = effect_of(self.wrapped, adapter.name, settings, file, result, values)
+        return not any(fault.decides for fault in report.faults)
+
+
+class MismatchRefusal(Refusal):
+    """A size mismatch: its faults, one per tensor, are told already."""
+
+
+def predict_peft(scene: Scene, version: str | None, request: Request) -> Prediction:
+    """What `PeftModel.from_pretrained` and the plan's further steps do with the scene's adapters."""
+    release = release_of(version)
+    base = scene.known_base
+    transformers = request.transformers or (base.made_with.get("transformers") if base else None)
+    blank = Verdict("peft", release, transformers or tables.load()[PEFT]["newest_transformers"], "unknown")
+    doubts = doubts_about(scene, release, request)
+    if base is None or doubts:
+        return Prediction(blank, tuple(doubt._replace(target="peft", decides=True) for doubt in doubts))
+    run = Run(scene, base)
+    plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
+    steps, outcome, stage, error = _walk(run, plan)
+    faults = list(run.faults)
+    if outcome in ("works", "wrong"):
+        idle = run.effects.get(run.active)
+        if idle is not None and idle.fault is not None:
+            faults.append(idle.fault._replace(adapter=run.active, target="peft", decides=True))
+            outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
+        refusal = forward_refusal(run.wrapped, run.active, run.loaded)
+        if refusal is not None:
+            faults.append(refusal.fault._replace(adapter=run.active, target="peft", decides=True))
+            outcome, stage, error = "fails", "forward", refusal.error
+    verdict = blank._replace(
+        outcome=outcome,
+        stage=stage,
+        error=error,
+        steps=tuple(steps),
+        missing_keys=tuple(sorted(run.missing)),
+        unexpected_keys=tuple(sorted(run.unexpected)),
+        left_at_init=tuple(run.left),
+        ignored=tuple(run.ignored),
+        mismatched_keys=tuple(run.mismatched),
+        warned=run.warned,
+    )
+    return Prediction(verdict, tuple(faults), frozenset(run.reached))
+
+
+def _walk(run: Run, plan: list[Step]) -> tuple[list[StepResult], str, str | None, RaisedError | None]:
+    """The steps in order; the outcome is the first that is not "works"."""
+    steps: list[StepResult] = []
+    outcome, stage = "works", None
+    for step in plan:
+        name = step.name
+        try:
+            fine = run.do(step)
+        except Refusal as refusal:
+            if not isinstance(refusal, MismatchRefusal):
+                run.say([refusal.fault._replace(decides=True)], name)
+            steps.append(StepResult(step.op, name, "fails", step.op, refusal.error))
+            return steps, "fails", step.op, refusal.error
+        except NotModelled as gap:
+            run.say([gap.fault._replace(decides=True)], name)
+            steps.append(StepResult(step.op, name, "unknown"))
+            return steps, "unknown", None, None
+        steps.append(StepResult(step.op, name, "works" if fine else "wrong", None if fine else step.op))
+        if not fine and outcome == "works":
+            outcome, stage = "wrong", step.op
+    return steps, outcome, stage, None
+
+
+def _config(adapter: Adapter) -> Document:
+    config = adapter.config
+    if isinstance(config, Document):
+        return config
+    if config is None or config.reason == "missing-file":
+        match = f"Can't find 'adapter_config.json' at '{adapter.path}'"
+        names = sorted(getattr(adapter.folder, "names", {}))[:20]
+        at = Where(adapter.path)
+        raise Refusal("ValueError", match, "adapter-config-missing", at=at, facts={"found": names})
+    problem = refused_file(config)
+    raise problem
+
+
+def _open(adapter: Adapter) -> tuple[TensorFile, list[Fault]]:
+    if not hasattr(adapter.folder, "names"):
+        raise NotModelled("adapter-folder-missing", at=Where(adapter.path))
+    return open_weights(adapter.folder)
+
+
+def _extend_saved(settings: Settings, names: list[str]) -> None:
+    """`modules_to_save` of the config, extended as the PeftModelFor... classes do."""
+    saved = settings["modules_to_save"]
+    if saved is None:
+        settings["modules_to_save"] = list(names)
+        return
+    if not isinstance(saved, list):
+        match = f"'{type(saved).__name__}' object has no attribute 'extend'"
+        at = settings.where("modules_to_save")
+        facts = {"field": "modules_to_save"}
+        raise Refusal("AttributeError", match, "config-value-impossible", at=at, facts=facts)
+    settings["modules_to_save"] = [*saved, *names]
+
+
+def _unknown_adapter(step: Step, match: str) -> Refusal:
+    return Refusal("ValueError", match, "plan-names-unknown-adapter", facts={"name": step.name}, stage=step.op)

@@ -1,0 +1,168 @@
+"""An adapter's config as PEFT holds it: parsed, defaulted, checked; mutable, because PEFT edits it while it loads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adaptlint import tables
+from adaptlint.artefacts import Document
+from adaptlint.findings import Fault, Where
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+
+LORA_CONFIG = "runtimes/peft/lora_config.toml"
+PEFT = "runtimes/peft/peft.toml"
+
+
+class Settings:
+    """The fields of a LoraConfig as read from `file`, with PEFT's defaults for those that the file leaves out."""
+
+    __slots__ = ("file", "given", "notes", "values")
+
+    def __init__(self, file: str, given: dict[str, Any]) -> None:
+        card = tables.load()[LORA_CONFIG]
+        fields: dict[str, Any] = dict.fromkeys(card["none"])
+        fields.update({k: v.copy() if isinstance(v, dict) else v for k, v in card["defaults"].items()})
+        self.file = file
+        self.given = given
+        self.values: dict[str, Any] = fields | {k: v for k, v in given.items() if k in fields}
+        self.notes: list[Fault] = [
+            Fault("config-field-unknown", at=self.where(k), facts={"field": k})
+            for k in given
+            if k not in fields and k != "runtime_config"
+        ]
+
+    def __getitem__(self, field: str) -> Any:
+        return self.values[field]
+
+    def __setitem__(self, field: str, value: Any) -> None:
+        self.values[field] = value
+
+    def get(self, field: str, default: Any = None) -> Any:
+        """The value of a field that PEFT adds only under a condition."""
+        return self.values.get(field, default)
+
+    def where(self, *route: str | int) -> Where:
+        """The spot of a field in the config file."""
+        return Where(self.file, route)
+
+
+def parse_settings(config: Document) -> Settings:
+    """PEFT's `PeftConfig._get_peft_type` and `LoraConfig.from_pretrained` on a parsed file; may raise Refusal."""
+    value: Any = config.value
+    root = Where(config.path)
+
+    def peft_type_of() -> Any:
+        "runtime_config" in value  # noqa: B015 - PEFT asks this first, and it raises for numbers and null
+        return value["peft_type"]
+
+    peft_type = as_python_does(peft_type_of, "config-not-a-peft-config", root, "peft_type")
+    at = Where(config.path, ("peft_type",))
+    as_python_does(lambda: hash(peft_type), "peft-type-unknown", at, "peft_type")
+    if peft_type not in tables.load()[PEFT]["types"]["known"]:
+        match = str(peft_type)
+        raise Refusal("KeyError", match, "peft-type-unknown", at=at, facts={"value": match})
+    if peft_type != "LORA":
+        raise NotModelled("method-not-modelled", at=at, facts={"value": peft_type})
+    settings = Settings(config.path, value)
+    _post_init(settings)
+    return settings
+
+
+def _post_init(settings: Settings) -> None:
+    """The checks of `LoraConfig.__post_init__`, in its order (PEFT 0.21.2)."""
+    task = settings["task_type"]
+    tasks = tables.load()[PEFT]["task"]
+    if task is not None and task not in list(tasks):
+        raise Refusal(
+            "ValueError",
+            f"Invalid task type: '{task}'",
+            "task-type-unknown",
+            at=settings.where("task_type"),
+            facts={"value": str(task), "known": list(tasks)},
+        )
+    for field in ("target_modules", "exclude_modules"):
+        if isinstance(settings[field], list):
+            names = settings[field]
+            settings[field] = as_python_does(
+                lambda names=names: dict.fromkeys(names), "config-value-impossible", settings.where(field), field
+            )
+    _refuse_subconfigs(settings)
+    for broken, type_name, match, field in _contradictions(settings):
+        if broken:
+            at = settings.where(field)
+            raise Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": field})
+    for field in tables.load()[LORA_CONFIG]["variants"]["fields"]:
+        if settings[field] is not None:
+            raise NotModelled("variant-not-modelled", at=settings.where(field), facts={"field": field})
+    if settings["megatron_config"]:
+        raise NotModelled(
+            "variant-not-modelled", at=settings.where("megatron_config"), facts={"field": "megatron_config"}
+        )
+
+
+def _refuse_subconfigs(settings: Settings) -> None:
+    names = {"eva_config": "EvaConfig", "corda_config": "CordaConfig", "lora_ga_config": "LoraGAConfig"}
+    names |= {"velora_config": "VeloraConfig", "kasa_config": "KasaConfig", "arrow_config": "ArrowConfig"}
+    names["use_bdlora"] = "BdLoraConfig"
+    for field, class_name in names.items():
+        if settings[field] is not None and not isinstance(settings[field], dict):
+            match = f"`{class_name}` must be a `{class_name}`, a dict, or None."
+            at = settings.where(field)
+            raise Refusal("TypeError", match, "config-value-impossible", at=at, facts={"field": field})
+
+
+def _contradictions(settings: Settings) -> list[tuple[bool, str, str, str]]:
+    """(broken, exception, text, field) in PEFT's order; values are read as Python reads their truth."""
+    s, init = settings, settings["init_lora_weights"]
+    regex = isinstance(s["target_modules"], str)
+    has_layers, has_pattern = s["layers_to_transform"] is not None, s["layers_pattern"]
+    return [
+        (
+            isinstance(s["target_parameters"], str),
+            "TypeError",
+            "`target_parameters` must be a list of strings or None.",
+            "target_parameters",
+        ),
+        (
+            regex and has_layers,
+            "ValueError",
+            "`layers_to_transform` cannot be used when `target_modules` is a str.",
+            "layers_to_transform",
+        ),
+        (
+            regex and has_pattern is not None,
+            "ValueError",
+            "`layers_pattern` cannot be used when `target_modules` is a str.",
+            "layers_pattern",
+        ),
+        (
+            bool(has_pattern) and not has_layers,
+            "ValueError",
+            "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
+            "layers_pattern",
+        ),
+        (
+            bool(s["use_dora"] and s["megatron_config"]),
+            "ValueError",
+            "DoRA does not support megatron_core, please set `use_dora=False`.",
+            "use_dora",
+        ),
+        (
+            init == "loftq" and not s["loftq_config"],
+            "ValueError",
+            "`loftq_config` must be specified when `init_lora_weights` is 'loftq'.",
+            "loftq_config",
+        ),
+        (
+            bool(s["lora_bias"]) and init not in (True, False),
+            "ValueError",
+            "The argument lora_bias=True is only supported with init_lora_weights=True or False",
+            "lora_bias",
+        ),
+        (
+            bool(s["lora_bias"] and s["use_dora"]),
+            "ValueError",
+            "The argument lora_bias=True is not supported for DoRA",
+            "lora_bias",
+        ),
+    ]

@@ -1,0 +1,165 @@
+"""Which modules PEFT's config asks for: `check_target_module_exists` and what prepares it (PEFT 0.21.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adaptlint import tables
+from adaptlint.bases import Base
+from adaptlint.findings import Where
+from adaptlint.runtimes.peft.patterns import full_match, layer_index, segment_match
+from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
+from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.tied import tied_modules
+
+MATCHED, UNMATCHED, EXCLUDED = "matched", "unmatched", "excluded"
+
+
+class Targets:
+    """The matcher of one config: what PEFT answers for a module's name."""
+
+    __slots__ = ("settings", "suffixes")
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        targets = settings["target_modules"]
+        self.suffixes: tuple[str, ...] = ()
+        if targets is not None and not isinstance(targets, str):
+            self.suffixes = as_python_does(
+                lambda: tuple(f".{name}" for name in targets),
+                "config-value-impossible",
+                settings.where("target_modules"),
+                "target_modules",
+            )
+
+    def answer(self, key: str) -> str:
+        """MATCHED, UNMATCHED or EXCLUDED for a module's dotted path."""
+        s = self.settings
+        excluded = s["exclude_modules"]
+        if excluded and self._in_excluded(excluded, key):
+            return EXCLUDED
+        saved = s["modules_to_save"]
+        if saved and any(segment_match(name, key, s.where("modules_to_save")) for name in saved):
+            return EXCLUDED
+        targets = s["target_modules"]
+        if targets is None:
+            return UNMATCHED
+        if isinstance(targets, str):
+            return MATCHED if full_match(targets, key, s.where("target_modules")) else UNMATCHED
+        if key in targets:
+            return MATCHED
+        return MATCHED if key.endswith(self.suffixes) and self._in_layers(key) else UNMATCHED
+
+    def _in_excluded(self, excluded: Any, key: str) -> bool:
+        at = self.settings.where("exclude_modules")
+        if isinstance(excluded, str):
+            return full_match(excluded, key, at)
+        return as_python_does(
+            lambda: key in excluded or any(key.endswith(f".{name}") for name in excluded),
+            "config-value-impossible",
+            at,
+            "exclude_modules",
+        )
+
+    def _in_layers(self, key: str) -> bool:
+        layers = self.settings["layers_to_transform"]
+        if layers is None or layers == []:
+            return True
+        patterns, at = self.settings["layers_pattern"], self.settings.where("layers_pattern")
+        if patterns is None or len(patterns) == 0:
+            patterns = [""]
+        index: int | None = None
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            index = layer_index(pattern, key, at)
+            if index is not None:
+                break
+        if index is None:
+            return False
+        where = self.settings.where("layers_to_transform")
+        if isinstance(layers, int):
+            return index == layers
+        return as_python_does(lambda: index in layers, "config-value-impossible", where, "layers_to_transform")
+
+
+def expand_all_linear(settings: Settings, base: Base) -> None:
+    """PEFT's `_maybe_include_all_linear_layers`: the shorthand becomes the full names of the linear modules."""
+    targets = settings["target_modules"]
+    if not (isinstance(targets, str) and targets.lower() == "all-linear"):
+        return
+    names = {m.path: None for m in base.modules if m.kind in ("Linear", "Conv1D")}
+    if base.output_embedding_raises:
+        raise Refusal("NotImplementedError", "", "output-embedding-unknown", at=settings.where("target_modules"))
+    if base.output_embedding is not None:
+        names.pop(base.output_embedding, None)
+    elif settings["task_type"] == "SEQ_CLS":
+        for head in tables.load()[PEFT]["names"]["heads"]:
+            if head in base.by_path:
+                names.pop(head, None)
+                break
+    settings["target_modules"] = names
+
+
+def prepare_targets(settings: Settings, base: Base) -> None:
+    """`LoraModel._prepare_adapter_config`: the default targets of the base's model type when the config has none."""
+    if settings["target_modules"] is not None:
+        return
+    default = tables.load()[PEFT]["default_targets"].get(base.model_type or "")
+    if isinstance(default, list):
+        settings["target_modules"] = dict.fromkeys(default)
+    elif default is not None:
+        settings["target_modules"] = default
+    elif not settings["target_parameters"]:
+        raise Refusal(
+            "ValueError",
+            "Please specify `target_modules` or `target_parameters`in `peft_config`",
+            "targets-unspecified",
+            at=Where(settings.file),
+            facts={"model_type": base.model_type},
+        )
+
+
+def tie_embeddings(settings: Settings, base: Base) -> None:
+    """`BaseTuner._check_tied_modules` and LoraModel's two hooks: only `ensure_weight_tying` changes the config."""
+    at = settings.where("target_modules")
+    names: list[str] = tables.load()[PEFT]["names"]["embeddings"]
+    raw = settings["target_modules"]
+    saved = settings["modules_to_save"]
+
+    def leaves(values: Any) -> bool:
+        return any(value.split(".")[-1] in names for value in set(values or []))
+
+    to_save = as_python_does(lambda: leaves(saved), "config-value-impossible", settings.where("modules_to_save"), "")
+    if isinstance(raw, str):
+        targeted = any(full_match(raw, name, at) for name in names)
+    else:
+        targeted = as_python_does(lambda: leaves(raw), "config-value-impossible", at, "target_modules")
+    tied = tied_modules(base)
+    if not (settings["ensure_weight_tying"] and tied and (to_save or targeted)):
+        return
+    embedding = base.input_embedding or ""
+    if to_save:
+        settings["modules_to_tie"] = dict.fromkeys(tied)
+        settings["modules_to_save"] = _without_tied([*saved, *([] if embedding in saved else [embedding])], tied, at)
+        return
+    settings["target_modules_to_tie"] = dict.fromkeys(tied)
+    if isinstance(raw, str):
+        import re
+
+        settings["target_modules"] = rf"(?:{raw}|^{re.escape(embedding)}$)"
+    else:
+        settings["target_modules"] = dict.fromkeys(_without_tied([*{**raw, embedding: None}], tied, at))
+
+
+def _without_tied(names: list[str], tied: list[str], at: Where) -> list[str]:
+    for key in tied:
+        for name in names:
+            if segment_match(name, key, at):
+                names.remove(name)
+                break
+    return names
+
+
+def is_tied_target(settings: Settings, key: str) -> bool:
+    """`BaseTuner._check_tied_module_exists`: the module follows the embedding's adapter."""
+    tied = settings.get("target_modules_to_tie") or {}
+    return key in tied or any(key.endswith(f".{name}") for name in tied)

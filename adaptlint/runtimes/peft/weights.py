@@ -1,0 +1,50 @@
+"""The weight file that PEFT opens, and what it says of one that it cannot read (save_and_load.load_peft_weights)."""
+
+from __future__ import annotations
+
+from adaptlint.artefacts import Folder, Malformed, TensorFile
+from adaptlint.findings import Fault, Where
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+
+SAFETENSORS = "adapter_model.safetensors"
+TORCH = "adapter_model.bin"
+
+
+def weights_name(folder: Folder) -> str | None:
+    """The file that PEFT loads from this folder: safetensors before the torch checkpoint, and no other name."""
+    for name in (SAFETENSORS, TORCH):
+        if name in folder.names or name in folder.odd:
+            return name
+    return None
+
+
+def open_weights(folder: Folder) -> tuple[TensorFile, list[Fault]]:
+    """The tensors of the adapter, with what is odd about the choice; Refusal or NotModelled when it cannot load."""
+    name = weights_name(folder)
+    if name is None:
+        raise Refusal(
+            "HFValidationError",
+            "Repo id must be in the form 'repo_name' or 'namespace/repo_name'",
+            "weights-missing",
+            at=Where(folder.path),
+            facts={"found": sorted(folder.names)[:20]},
+        )
+    weights = folder.tensors(name)
+    if isinstance(weights, Malformed):
+        raise refused_file(weights)
+    notes = []
+    if name == SAFETENSORS and TORCH in folder.names:
+        notes.append(Fault("two-weight-files", at=Where(weights.path), facts={"used": name, "unused": TORCH}))
+    if weights.duplicates:
+        notes.append(Fault("tensor-name-repeated", at=Where(weights.path), facts={"names": list(weights.duplicates)}))
+    return weights, notes
+
+
+def refused_file(file: Malformed) -> Refusal | NotModelled:
+    """What the library raises for a malformed file, or that it is not known."""
+    at = Where(file.path)
+    facts = {k: v for k, v in file.facts.items() if not k.startswith("library_")}
+    error = file.facts.get("library_type"), file.facts.get("library_error")
+    if isinstance(error[0], str) and isinstance(error[1], str):
+        return Refusal(error[0], error[1], file.reason, at=at, facts=facts)
+    return NotModelled(file.reason, at=at, facts=facts)

@@ -1,0 +1,133 @@
+"""The base as PEFT wraps it: which parameters the wrapped model has, under which keys, in which shapes.
+
+Keys are those of `PeftModel.state_dict()`: "base_model.model." + the base's path, with an infix where a module is
+wrapped (PEFT 0.21.2: `base_layer` by a LoRA layer or ParamWrapper, `original_module` by ModulesToSaveWrapper,
+`token_adapter.base_layer` by TrainableTokensWrapper).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from adaptlint.bases import Base, Module
+
+PREFIX = "base_model.model."
+Shape = tuple[int, ...]
+
+
+class Origin(NamedTuple):
+    """What a key of the wrapped model is: kind "lora", "saved", "tokens", "tied-tokens" or "base"."""
+
+    kind: str
+    adapter: str
+    module: str
+    shape: Shape
+    saved: str  # the key under which a checkpoint has it
+
+
+class LoraSite:
+    """LoRA on one module (or one parameter of it): per adapter the parameters as (key, saved name, shape)."""
+
+    __slots__ = ("adapters", "kind", "parameter", "path")
+
+    def __init__(self, path: str, kind: str, parameter: str = "") -> None:
+        self.path = path
+        self.kind = kind
+        self.parameter = parameter
+        self.adapters: dict[str, Applied] = {}
+
+
+class Applied(NamedTuple):
+    """One adapter on one site: its rank, its effective scale and its parameters (key, saved name, shape)."""
+
+    rank: int
+    scale: float
+    tensors: tuple[tuple[str, str, Shape], ...]
+
+
+class Wrapped:
+    """The base and everything that PEFT put around its modules."""
+
+    __slots__ = ("base", "by_path", "lora", "modules", "parameters", "saved", "tokens")
+
+    def __init__(self, base: Base) -> None:
+        self.base = base
+        self.modules: list[Module] = base.modules
+        self.by_path: dict[str, Module] = base.by_path
+        self.lora: dict[str, LoraSite] = {}
+        self.parameters: dict[str, list[LoraSite]] = {}  # module -> wrappers, innermost first
+        self.saved: dict[str, dict[str, dict[str, Shape]]] = {}  # module -> adapter -> {relative key: shape}
+        self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
+
+    def replace_modules(self, modules: list[Module]) -> None:
+        """Another module table in the place of the base's own (layer_replication)."""
+        self.modules = modules
+        self.by_path = {module.path: module for module in modules}
+
+    def infix(self, path: str) -> str:
+        """What stands between a module's key and its own parameters."""
+        infix = ".base_layer" * len(self.parameters.get(path, ()))
+        if path in self.lora:
+            infix += ".base_layer"
+        if path in self.tokens:
+            infix += ".token_adapter.base_layer"
+        return infix + (".original_module" if path in self.saved else "")
+
+    def keys(self) -> dict[str, Origin]:
+        """Every key of the wrapped model's state dict, in module order."""
+        keys: dict[str, Origin] = {}
+        inner: dict[str, str] = {"": PREFIX[:-1]}
+        wrapped = set(self.lora) | set(self.parameters) | set(self.saved) | set(self.tokens)
+        for module in self.modules:
+            path = module.path
+            parent, _, leaf = path.rpartition(".")
+            outer = f"{inner.get(parent) or PREFIX + parent}.{leaf}"
+            own = outer
+            if path in wrapped:
+                own = outer + self.infix(path)
+                for key, origin in self._around(path, outer):
+                    keys[key] = origin
+            inner[path] = own
+            for tensors in (module.params, module.buffers):
+                for name, shape in tensors.items():
+                    key = f"{own}.{name}"
+                    keys[key] = Origin("base", "", path, shape, key)
+        for alias, path in self.base.aliases.items():
+            for name, shape in subtree(self.modules, path).items():
+                key = f"{PREFIX}{alias}.{name}"
+                keys[key] = Origin("base", "", path, shape, key)
+        for name, shape in (*self.base.root.params.items(), *self.base.root.buffers.items()):
+            keys[PREFIX + name] = Origin("base", "", "", shape, PREFIX + name)
+        return keys
+
+    def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
+        for depth, site in enumerate(reversed(self.parameters.get(path, []))):
+            yield from _site_keys(site, outer + ".base_layer" * depth)
+        if path in self.lora:
+            yield from _site_keys(self.lora[path], outer)
+        for adapter, rows in self.tokens.get(path, {}).items():
+            stem = f"{outer}.token_adapter.trainable_tokens_delta"
+            kind = "tokens" if rows is not None else "tied-tokens"
+            yield f"{stem}.{adapter}", Origin(kind, adapter, path, rows or (), stem)
+        for adapter, tensors in self.saved.get(path, {}).items():
+            for name, shape in tensors.items():
+                key = f"{outer}.modules_to_save.{adapter}.{name}"
+                yield key, Origin("saved", adapter, path, shape, f"{outer}.{name}")
+
+
+def _site_keys(site: LoraSite, outer: str) -> Iterator[tuple[str, Origin]]:
+    for adapter, applied in site.adapters.items():
+        for key, saved, shape in applied.tensors:
+            yield f"{outer}.{key}", Origin("lora", adapter, site.path, shape, f"{outer}.{saved}")
+
+
+def subtree(modules: list[Module], path: str) -> dict[str, Shape]:
+    """The state dict of one module with all below it: relative key -> shape."""
+    shapes: dict[str, Shape] = {}
+    for module in modules:
+        if module.path == path or module.path.startswith(path + "."):
+            stem = module.path[len(path) + 1 :]
+            for name, shape in (*module.params.items(), *module.buffers.items()):
+                shapes[f"{stem}.{name}" if stem else name] = shape
+    return shapes
