@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,19 +33,30 @@ class Line(NamedTuple):
     holds: bool | None
 
 
-def spent(command: list[str], runs: int, fresh_cache: bool = False) -> float:
-    """Median seconds of the command as a process, after one run that warms the file cache."""
-    times = []
-    for number in range(runs + 1):
-        with tempfile.TemporaryDirectory() as cache:
-            settings = {**os.environ, **({"ADAPTLINT_CACHE": cache} if fresh_cache else {})}
-            started = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, env=settings, check=False)
-            if number:
-                times.append(time.perf_counter() - started)
-        if done.returncode not in (0, 1) or "Traceback" in done.stderr:
-            raise RuntimeError(f"{command[1:4]} ended with {done.returncode}: {done.stderr[-800:]}")
-    return statistics.median(times)
+def spent(commands: Sequence[list[str]], runs: int, fresh_cache: int = -1) -> list[float]:
+    """Median seconds of each command as a process, in turns, after one that warms the file cache.
+
+    The command numbered `fresh_cache` finds an empty cache each time.
+    """
+    times: list[list[float]] = [[] for _ in commands]
+    for turn in range(runs + 1):
+        for number, command in enumerate(commands):
+            with tempfile.TemporaryDirectory() as cache:
+                seconds = once(command, cache if number == fresh_cache else None)
+            if turn:
+                times[number].append(seconds)
+    return [statistics.median(each) for each in times]
+
+
+def once(command: list[str], cache: str | None) -> float:
+    """Seconds of one run; RuntimeError if it ended otherwise than clean or with findings."""
+    settings = {**os.environ, **({"ADAPTLINT_CACHE": cache} if cache else {})}
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, env=settings, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode not in (0, 1) or "Traceback" in done.stderr:
+        raise RuntimeError(f"{command[1:4]} ended with {done.returncode}: {done.stderr[-800:]}")
+    return seconds
 
 
 def python(code: str, case: Built) -> list[str]:
@@ -60,9 +72,9 @@ def output(command: list[str]) -> tuple[str, str]:
 
 def warm(case: Built, runs: int) -> list[Line]:
     """The warm check beside an empty Python and beside PEFT on the meta device; its memory and imports."""
-    check = spent([sys.executable, "-m", "adaptlint", "check", case.model, case.adapter], 3 * runs)
-    empty = spent([sys.executable, "-c", "pass"], 6 * runs)
-    peft = spent(python(PEFT_ON_META, case), runs)
+    ours = [sys.executable, "-m", "adaptlint", "check", case.model, case.adapter]
+    check, empty = spent([ours, [sys.executable, "-c", "pass"]], 6 * runs)
+    (peft,) = spent([python(PEFT_ON_META, case)], runs)
     told = output(python(WATCHED, case))[1].rpartition("\n@")[2] or "@@0"
     banned, _, kilobytes = told.strip().strip("@").rpartition("@")
     memory = int(kilobytes) / 1024
@@ -77,8 +89,8 @@ def warm(case: Built, runs: int) -> list[Line]:
 
 def cold(case: Built, runs: int) -> list[Line]:
     """The first check of a base, from its config alone, beside the plain meta build."""
-    check = spent([sys.executable, "-m", "adaptlint", "check", case.model, case.adapter], runs, fresh_cache=True)
-    build = spent(python(META_BUILD, case), runs)
+    ours = [sys.executable, "-m", "adaptlint", "check", case.model, case.adapter]
+    check, build = spent([ours, python(META_BUILD, case)], runs, fresh_cache=0)
     return [
         Line("meta build alone", f"{build:.2f} s", "", "", None),
         Line("cold check", f"{check:.2f} s", f"{check / build:.2f}x", "at most 1.3x", check <= 1.3 * build),

@@ -82,7 +82,7 @@ def check(base: Path, folder: Path, case: cases.Case, versions: dict[str, str]) 
     import adaptlint
 
     target = cases.target(case)
-    report = adaptlint.check(
+    report: dict[str, Any] = adaptlint.check(
         str(base),
         [(name, str(folder / path)) for name, path in cases.adapters(case)],
         targets=[f"{target}=={versions[target]}"],
