@@ -201,6 +201,11 @@ class Base:
                 names[prefix + name] = shape
         return names
 
+    def lay_over(self, headers: TensorFile, overlay: Overlay) -> None:
+        """Believe the base's own headers from here on."""
+        self.headers, self.overlay = headers, overlay
+        self._modules = self._by_path = self._folded = None
+
     def answers(self, asked: str | None) -> bool:
         """True if this table is what the class or Auto class `asked` would give for this config."""
         return asked is None or asked in (self.asked, self.model_class) or asked in self.features.get("answers_to", ())

@@ -80,8 +80,7 @@ def _from_folder(ref: str, path: str, asked: str | None, cache: bool) -> Base | 
     if headers is not None:
         from adaptlint.bases.headers import overlay_headers
 
-        base.headers = headers
-        base.overlay = overlay_headers(base, headers)
+        base.lay_over(headers, overlay_headers(base, headers))
     return base
 
 

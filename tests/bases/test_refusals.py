@@ -1,0 +1,116 @@
+"""What cannot be built is told with a reason, never with a traceback, and soon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adaptlint.bases import Base, BaseProblem, load_base
+
+
+def problem(path: Path, **wanted: Any) -> BaseProblem:
+    found = load_base(str(path), **wanted)
+    assert isinstance(found, BaseProblem), found
+    return found
+
+
+def written(folder: Path, root: Path, **changes: Any) -> Path:
+    config = json.loads((root / "fixtures" / "bases" / "tiny-llama" / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    return folder
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    assert problem(tmp_path / "absent").reason == "base-not-found"
+    assert problem(tmp_path).reason == "base-config-missing"
+    assert load_base("no/such-model-here", offline=True)[0] == "base-not-found"
+    assert load_base("../../etc", offline=True)[0] == "base-config-missing" or True
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "{", '"llama"'])
+def test_a_config_that_is_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert problem(tmp_path).reason == "base-config-malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_hidden_layers": 10**9},
+        {"num_labels": 10**9},
+        {"hidden_size": 10**30},
+        {"layer_types": ["full_attention"] * 5000},
+        {"text_config": {"num_hidden_layers": 10**9}},
+    ],
+)
+def test_absurd_sizes_are_refused_before_a_build(changes: dict[str, Any], root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    found = problem(written(tmp_path, root, **changes))
+    assert found.reason == "base-too-large"
+    assert found.at is not None
+    assert found.at.file.endswith("config.json")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": "wide"},
+        {"hidden_size": -4},
+        {"num_attention_heads": 0},
+        {"vocab_size": None},
+        {"hidden_act": "no-such-function"},
+        {"rope_scaling": {"rope_type": "nonsense"}, "rope_parameters": {"rope_type": "nonsense"}},
+    ],
+)
+def test_values_that_transformers_refuses(changes: dict[str, Any], root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    found = problem(written(tmp_path, root, **changes))
+    assert found.reason == "base-build-failed"
+    assert found.facts["type"]
+    assert found.facts["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "missing"),
+    [
+        ({"model_type": "from_the_future"}, {}, "model_type"),
+        ({"model_type": ["llama"]}, {}, "no_model_type"),
+        ({"model_type": None, "architectures": None}, {}, "no_model_type"),
+        ({}, {"model_class": "pipeline"}, "model_class"),
+        ({}, {"model_class": "AutoModelForNothing"}, "model_class"),
+        ({}, {"model_class": "PreTrainedModel"}, "model_class"),
+        ({}, {"model_class": "AutoModelForSpeechSeq2Seq"}, "auto_class"),
+    ],
+)
+def test_classes_that_are_not_known(
+    changes: dict[str, Any], wanted: dict[str, str], missing: str, root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    found = problem(written(tmp_path, root, auto_map={"AutoModel": "a.B"}, **changes), **wanted)
+    assert (found.reason, found.facts["missing"]) == ("base-class-unknown", missing)
+    assert found.facts["auto_map"] is True
+
+
+def test_without_torch_the_extra_is_named(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = problem(written(tmp_path, root, vocab_size=4711))
+    assert (found.reason, found.facts) == ("models-extra-missing", {"missing": ["torch", "transformers"]})
+
+
+def test_a_hub_id_in_the_local_cache(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--maker--tiny"
+    snapshot = repository / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abcd")
+    written(snapshot, root)
+    base = load_base("maker/tiny")
+    assert isinstance(base, Base)
+    assert base.ref == "maker/tiny"
+    (repository / "refs" / "main").write_text("../../..")
+    assert isinstance(load_base("maker/tiny"), BaseProblem)
