@@ -76,6 +76,7 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
 def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -> Report:
     from adaptlint.engine import check as run_rules
 
+    _refuse_wrong_values(adapters, options)
     return run_rules(
         options["model"],
         adapters,
@@ -90,3 +91,25 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         offline=options["offline"],
         cache=not options["no_cache"],
     )
+
+
+def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -> None:
+    """Say what is wrong with options that only the rooms below understand."""
+    from adaptlint.engine.checking import named_adapters
+
+    names = [name for name, _ in named_adapters(adapters)]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise CommandLineError(f"two adapters are named {twice[0]}; give one another name with name=folder.")
+    if options["plan"] is not None:
+        from adaptlint.runtimes.peft.plan import PlanError, parse_plan
+
+        try:
+            parse_plan(options["plan"])
+        except PlanError as error:
+            raise CommandLineError(f"--plan: {error}") from error
+    for code in codes((*options["select"], *options["ignore"])):
+        from adaptlint.catalogue import load_catalogue, select
+
+        if not select(load_catalogue(), [code], ()):
+            raise CommandLineError(f"there is no rule {code}; `adaptlint rules` lists them.")

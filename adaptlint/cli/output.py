@@ -36,7 +36,11 @@ def style(quiet: bool = False, verbose: bool = False) -> Style:
     terminal = sys.stdout.isatty()
     forced = os.environ.get("FORCE_COLOR", "") not in ("", "0")
     colour = not os.environ.get("NO_COLOR") and (forced or (terminal and os.environ.get("TERM") != "dumb"))
-    return Style(_width(terminal), colour, quiet, verbose)
+    try:
+        here = os.getcwd()
+    except OSError:  # the folder was deleted under us
+        here = ""
+    return Style(_width(terminal), colour, quiet, verbose, here)
 
 
 def _width(terminal: bool) -> int:

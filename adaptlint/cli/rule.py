@@ -19,9 +19,8 @@ def command(rule: str) -> int:
             page = read_page(known)
             output.say(page if page.endswith("\n") else page + "\n")
             return 0
-    raise CommandLineError(
-        f"there is no rule {rule}.{_nearest(rule, [word for r in rules for word in (r.code, r.name)])}"
-    )
+    words = [word for known in rules for word in (known.code, known.name)]
+    raise CommandLineError(f"there is no rule {rule}.{_nearest(rule, words)}")
 
 
 def _nearest(asked: str, known: list[str]) -> str:

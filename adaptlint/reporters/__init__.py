@@ -18,12 +18,17 @@ FORMATS = {
 
 
 class Style(NamedTuple):
-    """How a report is laid out: `width` in columns; `quiet` says verdicts only, `verbose` says every key and rule."""
+    """How a report is laid out for people.
+
+    `width` in columns; `quiet` says verdicts only, `verbose` every key and rule; paths below the folder `here` are
+    shown from there.
+    """
 
     width: int = 100
     colour: bool = False
     quiet: bool = False
     verbose: bool = False
+    here: str = ""
 
 
 def render(report: Report, form: str, style: Style | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from adaptlint.findings import SEVERITIES, Finding, Place, Report, Verdict, Where
-from adaptlint.reporters.showing import counted, shown
+from adaptlint.reporters.showing import counted, shown, shown_path
 
 OUTCOME_WORDS = {"works": "WORKS", "fails": "FAILS", "wrong": "SILENTLY WRONG", "unknown": "CANNOT TELL"}
 
@@ -80,12 +80,13 @@ def effect(finding: Finding, verdicts: Iterable[Verdict]) -> str:
     return {"degraded": "it works, but not as well as it could", "untidy": "nothing breaks"}[finding.consequence]
 
 
-def spot(where: Where, place: Place | None) -> str:
+def spot(where: Where, place: Place | None, here: str) -> str:
     """A spot as `file:line:column`, or the file and the way down to it when the line is not known."""
+    file = shown_path(where.file, here)
     if place is not None:
-        return f"{shown(where.file)}:{place.line}:{place.column}"
+        return f"{file}:{place.line}:{place.column}"
     route = ".".join(str(step) for step in where.route)
-    return f"{shown(where.file)} at {shown(route)}" if route else shown(where.file)
+    return f"{file} at {shown(route)}" if route else file
 
 
 def tally(findings: Iterable[Finding]) -> str:
@@ -96,7 +97,7 @@ def tally(findings: Iterable[Finding]) -> str:
     return ", ".join(counted(count, severity) for severity, count in counts.items() if count) or "no findings"
 
 
-def subject_line(report: Report) -> str:
+def subject_line(report: Report, here: str) -> str:
     """What was checked against what: "1 adapter against llama-2-13b (LlamaForCausalLM, from a lock)"."""
     subject = report.subject
     facts = [subject.model_class or subject.model_type or ""]
@@ -104,7 +105,7 @@ def subject_line(report: Report) -> str:
         facts.append(f"shapes from {_SOURCES.get(subject.model_source, subject.model_source)}")
     said = ", ".join(fact for fact in facts if fact)
     adapters = counted(len(subject.adapters), "adapter")
-    return shown(f"{adapters} against {subject.model_ref}" + (f" ({said})" if said else ""))
+    return f"{adapters} against {shown_path(subject.model_ref, here)}" + (shown(f" ({said})") if said else "")
 
 
 _SOURCES = {

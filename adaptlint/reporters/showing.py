@@ -45,6 +45,12 @@ def wrapped(text: str, width: int, first: str = "", rest: str | None = None) -> 
     return lines
 
 
+def shown_path(path: str, here: str) -> str:
+    """A path fit to be seen, from the folder `here` on if it lies below it."""
+    inside = here and path.startswith(here.rstrip("/") + "/")
+    return shown(path[len(here.rstrip("/")) + 1 :] if inside else path)
+
+
 def painted(text: str, colour: bool, *names: str) -> str:
     """Text in ANSI colours, or as it is when `colour` is false."""
     if not colour:

@@ -13,7 +13,7 @@ from adaptlint.reporters.sentences import (
     tally,
     verdict_sentence,
 )
-from adaptlint.reporters.showing import counted, painted, shown, wrapped
+from adaptlint.reporters.showing import counted, painted, shown, shown_path, wrapped
 
 _SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _OUTCOME_COLOURS = {"works": "green", "fails": "red", "wrong": "red", "unknown": "yellow"}
@@ -82,21 +82,23 @@ def _adapter(adapter: AdapterSubject, style: Style) -> list[str]:
     facts += [f"rank {adapter.rank}"] if adapter.rank is not None else []
     facts.append(counted(adapter.tensors, "tensor"))
     name = painted(shown(adapter.name), style.colour, "bold")
-    return [f"adapter {name}: {shown(adapter.path)} ({', '.join(shown(fact) for fact in facts if fact)})"]
+    return [
+        f"adapter {name}: {shown_path(adapter.path, style.here)} ({', '.join(shown(fact) for fact in facts if fact)})"
+    ]
 
 
 def _finding(finding: Finding, verdicts: tuple[Verdict, ...], style: Style) -> list[str]:
     severity = painted(finding.severity, style.colour, "bold", _SEVERITY_COLOURS[finding.severity])
     lines = [f"{severity} {painted(f'{finding.code} {finding.name}', style.colour, 'bold')}"]
     if finding.where is not None:
-        lines.append("  " + spot(finding.where, finding.place))
+        lines.append("  " + spot(finding.where, finding.place, style.here))
     lines += wrapped(finding.message, style.width, "  ")
     if finding.excerpt:
         number = str(finding.place.line) if finding.place else ""
         lines.append(painted(f"  {number:>4} | ", style.colour, "dim") + shown(finding.excerpt))
     label = "because:"
     for where, place, note in finding.because:
-        lines += _witness(_LABEL.format(label), note, f"({spot(where, place)})", style.width)
+        lines += _witness(_LABEL.format(label), note, f"({spot(where, place, style.here)})", style.width)
         label = ""
     lines += wrapped(effect(finding, verdicts), style.width, _LABEL.format("effect:"))
     if finding.help:
@@ -118,7 +120,7 @@ def _witness(label: str, note: str, at: str, width: int) -> list[str]:
 
 def _summary(report: Report, style: Style) -> list[str]:
     total = sum(milliseconds for _, milliseconds in report.phases)
-    said = f"{tally(report.findings)}; {subject_line(report)}; {ledger_line(report)}; {total:.0f} ms"
+    said = f"{tally(report.findings)}; {subject_line(report, style.here)}; {ledger_line(report)}; {total:.0f} ms"
     lines = wrapped(said, style.width, "", "  ")
     for line in report.ledger:
         reason = f": {line.reason}" if line.reason else ""

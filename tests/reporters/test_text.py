@@ -7,7 +7,7 @@ import os
 import pytest
 
 from adaptlint.reporters import Style, render
-from adaptlint.reporters.showing import LONGEST, shown, wrapped
+from adaptlint.reporters.showing import LONGEST, shown, shown_path, wrapped
 from tests.reporters import cases
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "golden")
@@ -73,3 +73,12 @@ def test_wrapping_never_breaks_a_word() -> None:
 
 def test_long_strings_are_cut_and_say_so() -> None:
     assert shown("x" * (LONGEST + 7)) == "x" * LONGEST + "... (7 more characters)"
+
+
+def test_paths_below_the_working_folder_are_shown_from_there() -> None:
+    assert shown_path("/work/here/a/b.json", "/work/here") == "a/b.json"
+    assert shown_path("/work/hereabouts/b.json", "/work/here") == "/work/hereabouts/b.json"
+    assert shown_path("/etc/x", "/") == "etc/x"
+    assert shown_path("a\n", "") == "a\\n"
+    moved = render(cases.report(), "concise", Style(here="pruned"))
+    assert moved.startswith("adapter_model.safetensors:1:34: ")
