@@ -47,9 +47,9 @@ def compile_tables(sources: dict[str, str]) -> dict[str, Any]:
     return tables
 
 
-def find_sources(package: str) -> dict[str, str]:
+def find_sources(package: str | None = None) -> dict[str, str]:
     """Bundle key -> file, for every `*.toml` in the package and every rule page beside it (or in its `_rules`)."""
-    return {key: path for key, path, _ in _source_rows(package)}
+    return {key: path for key, path, _ in _source_rows(package or PACKAGE)}
 
 
 def _source_rows(package: str) -> list[tuple[str, str, os.stat_result]]:

@@ -96,6 +96,6 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == "/xdg/adaptlint"
 
 
-def test_the_checkouts_own_tables_load(root: Path) -> None:
-    tables = bundle.compile_tables(bundle.find_sources(str(root / "adaptlint")))
+def test_the_checkouts_own_tables_load() -> None:
+    tables = bundle.compile_tables(bundle.find_sources())
     assert tables["bases/names.toml"]["conv1d"]["leaves"]
