@@ -10,6 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-pages` accepts what the generated texts have become."""
+    parser.addoption("--write-pages", action="store_true", help="write the generated texts anew")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh cache folder for the whole run."""
