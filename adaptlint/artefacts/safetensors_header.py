@@ -63,18 +63,18 @@ def bad_length(path: str, head: bytes, size: int) -> Malformed | None:
     if size < 8:
         return broken(path, slug or ("header-too-small" if size else "empty-file"), "header too small", size=size)
     length = int.from_bytes(head[:8], "little")
+    if head.startswith((b"PK\x03\x04", b"\x80\x02")):
+        slug = "torch-checkpoint-named-safetensors"
     if length > LIMITS.header_bytes:
-        if head.startswith((b"PK\x03\x04", b"\x80\x02")):
-            slug = "torch-checkpoint-named-safetensors"
         return broken(path, slug or "header-too-large", "header too large", length=length, limit=LIMITS.header_bytes)
     if length > size - 8:
-        return broken(path, "header-length-invalid", "invalid header length", length=length, size=size)
+        return broken(path, slug or "header-length-invalid", "invalid header length", length=length, size=size)
     return None
 
 
 def parse_header(path: str, raw: bytes, size: int) -> Header | Malformed:
     """`raw` as the header of a file of `size` bytes."""
-    if raw.count(b'"dtype"') > LIMITS.tensors:
+    if len(raw) > 40 * LIMITS.tensors and raw.count(b'"dtype"') > LIMITS.tensors:  # no entry is shorter than that
         return refusal(path, "too-many-tensors", limit=LIMITS.tensors)
     header = fast_header(raw, size)
     if header is not None:
@@ -96,7 +96,8 @@ def fast_header(raw: bytes, size: int) -> Header | None:
     try:
         entries = json.loads(raw.decode())
         keys = METADATA in entries
-        metadata = entries.pop(METADATA, None) or {}
+        metadata = entries.pop(METADATA, None)
+        metadata = {} if metadata is None else metadata
         values = entries.values()
         dtypes = [entry["dtype"] for entry in values]
         shapes = [tuple(entry["shape"]) for entry in values]

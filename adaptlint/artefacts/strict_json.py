@@ -39,7 +39,9 @@ def parse(text: str) -> Members:
         raise HeaderError("header-not-json", IN_JSON + "EOF while parsing a value")
 
     def number(digits: str) -> object:
-        value = int(digits) if len(digits) < 40 else USIZE
+        if len(digits) > 308:  # beyond what even a float holds
+            raise HeaderError("header-not-json", IN_JSON.rstrip())
+        value = int(digits)
         return Inexact(digits) if digits == "-0" or not -(USIZE >> 1) <= value < USIZE else value
 
     def fraction(digits: str) -> Inexact:

@@ -13,7 +13,7 @@ from adaptlint.artefacts.opening import not_opened, open_regular, read_at, stand
 from adaptlint.artefacts.tensor_files import TensorFile
 from adaptlint.artefacts.torch_archive import Archive, CheckpointError
 from adaptlint.artefacts.torch_pickle import Pickle, ascii_text
-from adaptlint.artefacts.torch_symbols import Storage, Tensor, beyond, bytes_needed, storage_dtype, width
+from adaptlint.artefacts.torch_symbols import Global, Storage, Tensor, beyond, bytes_needed, storage_dtype, width
 from adaptlint.artefacts.words import LIMITS, Malformed, TensorRow, refusal, short
 from adaptlint.findings import Fact
 
@@ -191,6 +191,9 @@ def read_legacy(path: str, descriptor: int, size: int, head: bytes) -> TensorFil
 
     def find_storage(pid: tuple[Any, ...]) -> Storage:
         cls, key, _, count, view = pid[1:]
+        if isinstance(cls, Global) and cls.path.startswith("torch.storage."):  # of a dtype that has no storage class
+            message = f"'{cls.path}' has no attribute 'dtype'"
+            raise CheckpointError("torch-legacy-untyped", "AttributeError", message, storage=cls.path)
         dtype, key = storage_dtype(cls), str(ascii_text(key))
         if type(count) is not int or not (view is None or (type(view) is tuple and len(view) == 3)):
             raise beyond("a storage's size")
