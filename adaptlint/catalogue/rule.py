@@ -80,4 +80,3 @@ def select(rules: Sequence[Rule], chosen: Sequence[str], ignored: Sequence[str])
         return any(rule.code.startswith(word.upper()) or rule.name == word for word in words)
 
     return tuple(rule for rule in rules if (not chosen or hit(rule, chosen)) and not hit(rule, ignored))
-

@@ -101,7 +101,11 @@ def _task_of(adapters: Sequence[Adapter]) -> str | None:
 
 
 def _report(
-    scene: Scene, predictions: Sequence[Prediction], targets: tuple[str, ...], chosen: Sequence[str], ignored: Sequence[str]
+    scene: Scene,
+    predictions: Sequence[Prediction],
+    targets: tuple[str, ...],
+    chosen: Sequence[str],
+    ignored: Sequence[str],
 ) -> Report:
     rules = select(load_catalogue(), chosen, ignored)
     spots = Spots(scene)

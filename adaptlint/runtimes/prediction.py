@@ -33,5 +33,10 @@ def predict(scene: Scene, request: Request) -> Prediction:
         from adaptlint.runtimes.peft.predict import predict_peft
 
         return predict_peft(scene, version or None, request)
-    fault = Fault("target-not-modelled", facts={"target": name, "known": list(MODELLED)}, target=name, decides=True)
+    fault = Fault(
+        "target-not-modelled",
+        facts={"problem": f"{name} is not modelled, {', '.join(MODELLED)} is"},
+        target=name,
+        decides=True,
+    )
     return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))

@@ -58,9 +58,7 @@ class Transform(NamedTuple):
         return head + tail.replace(match.group(0), target, 1), self.sources[int(group[1:])]
 
 
-def make_transform(
-    sources: list[str], target: str, scope: tuple[str, str] | None = None, fuses: str = ""
-) -> Transform:
+def make_transform(sources: list[str], target: str, scope: tuple[str, str] | None = None, fuses: str = "") -> Transform:
     """A transform compiled as transformers does it: longest source first, ending on a name boundary."""
     branches = []
     for index, source in sorted(enumerate(sources), key=lambda item: -len(item[1])):
@@ -136,9 +134,7 @@ def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str) -> dict
     return kept | {_serialised(name, adapter): entry for name, entry in converted.items()}
 
 
-def _renamed(
-    key: str, renames: list[Transform], fusions: list[Transform]
-) -> tuple[str, str | None, Transform | None]:
+def _renamed(key: str, renames: list[Transform], fusions: list[Transform]) -> tuple[str, str | None, Transform | None]:
     for transform in renames:
         key, _ = transform.rename(key)
     for fusion in fusions:

@@ -33,7 +33,9 @@ def effect_of(
     false. Other tensors that arrive (saved modules, tokens, biases, DoRA magnitudes) count as an effect.
     """
     scales = [site.adapters[adapter].scale for site in wrapped.lora.values() if adapter in site.adapters]
-    scales += [s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters]
+    scales += [
+        s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters
+    ]
     sites: dict[str, list[bool]] = {}
     for key, origin in result.keys.items():
         if origin.kind != "lora" or origin.adapter != adapter:
@@ -44,9 +46,7 @@ def effect_of(
             if key in result.arrived:
                 return Effect(None)
             continue
-        sites.setdefault(origin.saved.rpartition(".lora_")[0], []).append(
-            _is_zero(key, settings, result, values)
-        )
+        sites.setdefault(origin.saved.rpartition(".lora_")[0], []).append(_is_zero(key, settings, result, values))
     if scales and not any(scales):
         at = settings.where("lora_alpha")
         return Effect(Fault("scale-is-zero", at=at, facts={"field": "lora_alpha", "sites": len(scales)}))

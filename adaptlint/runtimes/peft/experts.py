@@ -14,7 +14,9 @@ from adaptlint.runtimes.peft.targets import MATCHED, Targets, expand_all_linear
 
 def convert_targets(settings: Settings, base: Base) -> None:
     """Move expert and router names from target_modules to target_parameters, with doubled rank where two fuse."""
-    card = tables.load()[PEFT]["moe"].get(base.features.get("conversion_family") or "")
+    # PEFT adds the family "mixtral" for mixtral itself, and no other: qwen2_moe's own configs stay as they are.
+    family = base.features.get("conversion_family") or ("mixtral" if base.model_type == "mixtral" else "")
+    card = tables.load()[PEFT]["moe"].get(family)
     if base.conversion is None or card is None:
         return
     renamed: dict[str, str] = card["renamed"]

@@ -33,6 +33,7 @@ def wrap_extra_modules(wrapped: Wrapped, adapter: str, settings: Settings) -> No
 def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any) -> None:
     """`_set_trainable` with ModulesToSaveWrapper: every module whose path ends with a name, dot or no dot."""
     at = settings.where("modules_to_save")
+    _check_names_beside_adapter(wrapped, adapter, settings, names)
 
     def ends(path: str) -> bool:
         return any(path.endswith(name) for name in names)
@@ -47,6 +48,18 @@ def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any)
             raise NotModelled("target-inside-saved-module", at=at, module=path)
         check_name(adapter)
         wrapped.saved.setdefault(path, {})[adapter] = subtree(wrapped.modules, path)
+
+
+def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settings, names: Any) -> None:
+    """A name that ends the path of a LoRA part ("...lora_A.default") would wrap that part: PEFT refuses."""
+    if not wrapped.lora:
+        return
+    inner = f"{next(iter(wrapped.lora))}.lora_A.{adapter}"
+    for name in names:
+        if isinstance(name, str) and name and inner.endswith(name):
+            match = "You are trying to target a module with <class 'peft.utils.other.ModulesToSaveWrapper'>"
+            at = settings.where("modules_to_save")
+            raise Refusal("ValueError", match, "saved-name-is-adapter-name", at=at, facts={"name": name})
 
 
 def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str, at: Where) -> None:

@@ -48,12 +48,12 @@ def faults_of_load(
         faults.extend(_missing(file, keys[key], key) for key in lost)
         faults.extend(_ignored(file, source, sources) for source, sources in result.unexpected.items())
     faults.extend(
-        Fault("bias-missing", module=keys[key].module, at=settings.where("bias"), facts={"key": key}, decides=True)
+        Fault("bias-missing", module=keys[key].module, at=settings.where("bias"), facts={"key": key})
         for key in lost_biases
     )
     faults.extend(_overwritten(file, settings, key, result) for key in _overwrites(settings, result))
     faults.extend(_nonfinite(file, values, result))
-    return LoadReport(faults, [*lost, *lost_biases])
+    return LoadReport(faults, lost)
 
 
 def _missing(file: TensorFile, origin: Origin, key: str) -> Fault:

@@ -98,9 +98,9 @@ def check_rank_and_scale(settings: Settings, adapter: str, path: str, rank: Any,
 def check_name(adapter: str) -> None:
     """`torch.nn.Module.add_module`: an adapter's name is the name of a submodule."""
     if "." in adapter:
-        match = f'module name can\'t contain ".", got: {adapter}'
+        match = f't contain ".", got: {adapter}'
     elif not adapter:
-        match = 'module name can\'t be empty string ""'
+        match = 't be empty string ""'
     else:
         return
     raise Refusal("KeyError", match, "adapter-name-impossible", facts={"name": adapter})

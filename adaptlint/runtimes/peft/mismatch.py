@@ -11,13 +11,15 @@ from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
 
-REASONS = {"saved": "saved-module-size-disagrees", "tokens": "token-rows-disagree", "base": "base-tensor-size-disagrees"}
+REASONS = {
+    "saved": "saved-module-size-disagrees",
+    "tokens": "token-rows-disagree",
+    "base": "base-tensor-size-disagrees",
+}
 FEATURES = ("in", "out")
 
 
-def mismatch_fault(
-    wrapped: Wrapped, settings: Settings, file: TensorFile, result: Loaded, mismatch: Mismatch
-) -> Fault:
+def mismatch_fault(wrapped: Wrapped, settings: Settings, file: TensorFile, result: Loaded, mismatch: Mismatch) -> Fault:
     """The fault of one tensor; its facts have both shapes, the axis, its symbol, and both sizes."""
     origin = result.keys[mismatch.key]
     source = result.arrived[mismatch.key][0]
@@ -30,7 +32,7 @@ def mismatch_fault(
     }
     at = Where(file.path, (source,))
     if origin.kind != "lora":
-        because = ((base_witness(wrapped.base, base_name(mismatch.key)), "the base's size"),)
+        because = ((base_witness(wrapped.base, base_name(mismatch.key)), f"the model has {list(origin.shape)}"),)
         return Fault(REASONS[origin.kind], "", origin.module, at, facts, because, decides=True)
     facts["tensor"] = _tensor_name(mismatch.key)
     if 0 in mismatch.checkpoint_shape:
@@ -54,14 +56,28 @@ def _lora_mismatch(
         for conflict in conflicts or ():
             if conflict.symbols in FEATURES:
                 facts |= {"axis": conflict.symbols, "found": conflict.found, "expected": conflict.expected}
-                because = ((base_witness(wrapped.base, f"{origin.module}.weight"), "the base's size"),)
+                because = (
+                    (
+                        base_witness(wrapped.base, f"{origin.module}.weight"),
+                        _width_note(wrapped, origin.module, conflict.symbols),
+                    ),
+                )
                 return Fault("width-disagrees-with-base", "", origin.module, at, facts, because, decides=True)
         for conflict in conflicts or ():
             facts |= {"axis": "r", "found": conflict.found, "expected": conflict.expected}
             field = _rank_field(settings, origin.module)
-            because = ((settings.where(*field), "the config's rank"),)
+            because = ((settings.where(*field), f"the config gives rank {applied.rank}"),)
             return Fault("rank-disagrees-with-config", "", origin.module, at, facts, because, decides=True)
     return Fault("shape-disagrees", "", origin.module, at, facts, decides=True)
+
+
+def _width_note(wrapped: Wrapped, module: str, axis: str) -> str:
+    """What the base says of a layer's width, with the numbers that make it."""
+    weight = wrapped.by_path[module].params["weight"]
+    config = wrapped.base.resolved_config
+    names = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim")
+    numbers = ", ".join(f"{name} {config[name]}" for name in names if isinstance(config.get(name), int))
+    return f"the base's {module}.weight is {list(weight)} ({axis}; {numbers})"
 
 
 def _rank_field(settings: Settings, module: str) -> tuple[str, ...]:

@@ -135,9 +135,7 @@ class Run:
             at = settings.where("task_type")
             raise Refusal("AttributeError", match, "task-needs-generating-base", at=at, facts=facts)
 
-    def _mismatches(
-        self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded, step: Step
-    ) -> Loaded:
+    def _mismatches(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded, step: Step) -> Loaded:
         if not result.mismatched:
             return result
         self.mismatched.extend(result.mismatched)
@@ -237,7 +235,7 @@ def _config(adapter: Adapter) -> Document:
     if isinstance(config, Document):
         return config
     if config is None or config.reason == "missing-file":
-        match = f"Can't find 'adapter_config.json' at '{adapter.path}'"
+        match = "Can't find 'adapter_config.json' at"
         names = sorted(getattr(adapter.folder, "names", {}))[:20]
         at = Where(adapter.path)
         raise Refusal("ValueError", match, "adapter-config-missing", at=at, facts={"found": names})

@@ -39,7 +39,9 @@ class NotModelled(Exception):
         self, reason: str, *, at: Where | None = None, module: str = "", facts: Mapping[str, Fact] | None = None
     ) -> None:
         super().__init__(reason)
-        self.fault = Fault(reason, module=module, at=at, facts=facts or {})
+        details = "".join(f", {name}: {value}" for name, value in (facts or {}).items())
+        problem: dict[str, Fact] = {"problem": reason.replace("-", " ") + details}
+        self.fault = Fault(reason, module=module, at=at, facts=problem | dict(facts or {}))
 
 
 def as_python_does(operation: Callable[[], Result], reason: str, at: Where | None, field: str) -> Result:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from adaptlint.artefacts import Folder, Malformed, TensorFile
-from adaptlint.findings import Fault, Where
+from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 
 SAFETENSORS = "adapter_model.safetensors"
@@ -43,8 +45,16 @@ def open_weights(folder: Folder) -> tuple[TensorFile, list[Fault]]:
 def refused_file(file: Malformed) -> Refusal | NotModelled:
     """What the library raises for a malformed file, or that it is not known."""
     at = Where(file.path)
-    facts = {k: v for k, v in file.facts.items() if not k.startswith("library_")}
     error = file.facts.get("library_type"), file.facts.get("library_error")
+    known = isinstance(error[0], str) and isinstance(error[1], str)
+    details = {k: v for k, v in file.facts.items() if not k.startswith("library_")}
+    facts: dict[str, Fact] = {
+        **details,
+        "file": os.path.basename(file.path),
+        "problem": file.reason.replace("-", " "),
+        "details": "".join(f"; {name.replace('_', ' ')}: {value}" for name, value in details.items()),
+        "reader": f"PEFT raises {error[0]} ({error[1]})" if known else "adaptlint does not open it further",
+    }
     if isinstance(error[0], str) and isinstance(error[1], str):
         return Refusal(error[0], error[1], file.reason, at=at, facts=facts)
     return NotModelled(file.reason, at=at, facts=facts)

@@ -83,16 +83,14 @@ class Wrapped:
             path = module.path
             parent, _, leaf = path.rpartition(".")
             outer = f"{inner.get(parent) or PREFIX + parent}.{leaf}"
-            own = outer
-            if path in wrapped:
-                own = outer + self.infix(path)
-                for key, origin in self._around(path, outer):
-                    keys[key] = origin
+            own = outer + self.infix(path) if path in wrapped else outer
             inner[path] = own
             for tensors in (module.params, module.buffers):
                 for name, shape in tensors.items():
                     key = f"{own}.{name}"
                     keys[key] = Origin("base", "", path, shape, key)
+            if path in wrapped:  # after the module's own, as torch lists them: base_layer is registered first
+                keys.update(self._around(path, outer))
         for alias, path in self.base.aliases.items():
             for name, shape in subtree(self.modules, path).items():
                 key = f"{PREFIX}{alias}.{name}"
@@ -102,8 +100,9 @@ class Wrapped:
         return keys
 
     def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
-        for depth, site in enumerate(reversed(self.parameters.get(path, []))):
-            yield from _site_keys(site, outer + ".base_layer" * depth)
+        wrappers = self.parameters.get(path, [])
+        for depth, site in enumerate(wrappers, start=1):
+            yield from _site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
         if path in self.lora:
             yield from _site_keys(self.lora[path], outer)
         for adapter, rows in self.tokens.get(path, {}).items():
