@@ -31,6 +31,7 @@ def choose(
         "model_type": _text(config.get("model_type")),
         "asked": asked or "",
         "auto_map": "auto_map" in original,
+        "transformers": str(libraries.transformers.__version__),
     }
     architecture = _first_architecture(config)
     named = None if asked and asked.startswith("Auto") else _model_class(libraries, asked or architecture)

@@ -152,3 +152,19 @@ def test_remote_code_is_never_asked_for(root: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
     base = loaded(tmp_path)
     assert (base.model_class, base.features["chosen_by"]) == ("LlamaForCausalLM", "auto_map")
+
+
+def test_a_shared_module_is_listed_once_and_found_under_every_path(root: Path) -> None:
+    """As T5's embedding is in transformers 4."""
+    from adaptlint.bases.answers import _aliases
+
+    model = torch.nn.Module()
+    model.shared = torch.nn.Sequential(torch.nn.Linear(2, 3))
+    model.encoder = torch.nn.ModuleDict({"embed": model.shared})
+    assert _aliases(model) == {"encoder.embed": "shared"}
+    base = loaded(root / "fixtures" / "bases" / "tiny-llama")
+    record = {**base.record, "aliases": {"other": "model.norm", "far.layers": "model.layers"}}
+    shared = Base("ref", "meta", record)
+    assert len(shared.modules) == len(base.modules)
+    assert shared.by_path["other"].path == "model.norm"
+    assert shared.by_path["far.layers.0.mlp.up_proj"].path == "model.layers.0.mlp.up_proj"
