@@ -64,14 +64,17 @@ def check(
 
 def named_adapters(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str]]:
     """Names and absolute paths in load order; unnamed: the first is "default", others take their folder's name."""
+    listed: Sequence[AdapterArgument]
     if isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters):
-        adapters = [adapters]  # type: ignore[list-item]
+        listed = [adapters]  # type: ignore[list-item]
+    else:
+        listed = adapters  # type: ignore[assignment]
     pairs: list[tuple[str, str]] = []
-    for index, adapter in enumerate(adapters):
+    for index, adapter in enumerate(listed):
         if isinstance(adapter, tuple):
             name, path = adapter[0], os.path.abspath(adapter[1])
         else:
-            path = os.path.abspath(os.fspath(adapter))  # type: ignore[arg-type]
+            path = os.path.abspath(os.fspath(adapter))
             name = "default" if index == 0 else legal_name(os.path.basename(path), [n for n, _ in pairs])
         pairs.append((name, path))
     return pairs

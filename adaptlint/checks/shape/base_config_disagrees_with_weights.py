@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adaptlint.findings import Fault, Where
+from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Scene
 
 
@@ -15,7 +15,7 @@ def check(scene: Scene) -> Iterator[Fault]:
         return
     config = base.config_file.path if base.config_file else base.ref
     for parameter, header, built in base.disagreements:
-        facts = {
+        facts: dict[str, Fact] = {
             "parameter": parameter,
             "header_shape": list(header),
             "config_shape": list(built),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from adaptlint.findings import Where
+from adaptlint.findings import Fact, Where
 from adaptlint.runtimes.peft.layers import check_name
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
@@ -39,7 +40,7 @@ def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any)
         return any(path.endswith(name) for name in names)
 
     for path in (*(module.path for module in wrapped.modules), *wrapped.base.aliases):
-        if not as_python_does(lambda path=path: ends(path), "config-value-impossible", at, "modules_to_save"):
+        if not as_python_does(partial(ends, path), "config-value-impossible", at, "modules_to_save"):
             continue
         _check_wrappable(wrapped, settings, path, "modules_to_save", at)
         if any(path.startswith(outer + ".") for outer in wrapped.saved):
@@ -144,7 +145,7 @@ def _wrap_tokens(wrapped: Wrapped, adapter: str, settings: Settings, name: str, 
         for index in indices:
             if not -weight[0] <= index < weight[0]:
                 match = f"index {index} is out of bounds for dimension 0 with size {weight[0]}"
-                facts = {"index": index, "size": weight[0]}
-                raise Refusal("IndexError", match, "token-index-out-of-range", at=at, module=module.path, facts=facts)
+                size: dict[str, Fact] = {"index": index, "size": weight[0]}
+                raise Refusal("IndexError", match, "token-index-out-of-range", at=at, module=module.path, facts=size)
         check_name(adapter)
         wrapped.tokens.setdefault(module.path, {})[adapter] = (len(indices), weight[1])

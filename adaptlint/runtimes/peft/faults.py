@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from adaptlint.artefacts import TensorFile, ValueRow
-from adaptlint.findings import Fault, Where
+from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.loading import PREFIX_IN_WARNING, Loaded, base_name
 from adaptlint.runtimes.peft.mismatch import mismatch_fault, note_pruning
 from adaptlint.runtimes.peft.settings import Settings
@@ -66,7 +66,7 @@ def _ignored(file: TensorFile, key: str, sources: tuple[str, ...]) -> Fault:
     shown = sources[0]
     stem, _, tensor = base_name(shown).rpartition(".lora_")
     row = file.tensors.get(shown)
-    facts = {
+    facts: dict[str, Fact] = {
         "key": shown,
         "tensor": f"lora_{tensor}" if stem else "",
         "projection": stem.rpartition(".")[2] or shown.rpartition(".")[0].rpartition(".")[2],
@@ -83,7 +83,7 @@ def _nothing_arrived(file: TensorFile, result: Loaded, keys: Mapping[str, Origin
     source = result.unexpected.get(found, (found,))[0]
     nearest = max(wanted, key=lambda name: _common_suffix(name, source))
     tail = _common_suffix(nearest, source)
-    facts = {
+    facts: dict[str, Fact] = {
         "expected": len(expected),
         "found_key": source,
         "wanted_key": nearest,

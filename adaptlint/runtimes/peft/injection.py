@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from adaptlint import tables
 from adaptlint.bases import Base, Module
-from adaptlint.findings import Fault, Where
+from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.layers import apply_to_module
 from adaptlint.runtimes.peft.patterns import suffix_match
@@ -158,7 +158,7 @@ def _no_match(settings: Settings, answers: Answers, base: Base) -> Refusal:
     field = "target_modules" if settings.given.get("target_modules") is not None else ""
     at = settings.where(field) if field else Where(settings.file)
     shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
-    facts = {
+    facts: dict[str, Fact] = {
         "targets": shown[:20],
         "excluded": answers.excluded,
         "model_type": base.model_type,

@@ -65,7 +65,7 @@ def feature_sizes(module: Module) -> dict[str, Any]:
     """`_get_in_out_features` (tuners_utils.py): in, out, groups, kernel and ones of a layer."""
     weight = module.params.get("weight", (0, 0))
     if module.kind in CONVOLUTIONS:
-        groups = int(module.attrs.get("groups", 1))  # type: ignore[arg-type]
+        groups = int(module.attrs.get("groups", 1))
         kernel = weight[2:]
         ones = (1,) * len(kernel)
         return {"in": weight[1] * groups, "out": weight[0], "groups": groups, "kernel": kernel, "ones": ones}
@@ -118,7 +118,7 @@ def _unsupported(settings: Settings, module: Module) -> Refusal:
 
 
 def _check_groups(settings: Settings, module: Module, rank: Any) -> None:
-    groups = int(module.attrs.get("groups", 1))  # type: ignore[arg-type]
+    groups = int(module.attrs.get("groups", 1))
     if as_python_does(lambda: rank % groups, "rank-impossible", settings.where("r"), "r"):
         match = f"Targeting a {module.cls} with groups={groups} and rank {rank}."
         facts = {"field": "r", "value": rank}

@@ -77,14 +77,15 @@ def _parsed(source: str) -> Any:
 
 
 def _open_repeats(tree: Any, inside: bool) -> int:
-    """The number of repeats that can backtrack; a repeat or a choice inside a repeat, or a backreference, is too many."""
+    """Repeats that can backtrack; a repeat or a choice inside one, or a backreference, is too many at once."""
     count = 0
     for operation, argument in tree:
         name = str(operation)
         if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             low, high, body = argument
             varies = low != high
-            if varies and (inside or int(high) <= REPEAT_BOUND and int(high) * max(1, len(body)) > REPEAT_BOUND):
+            counted = int(high) <= REPEAT_BOUND and int(high) * max(1, len(body)) > REPEAT_BOUND
+            if varies and (inside or counted):
                 return OPEN_REPEATS + 1
             count += varies and int(high) > 1
             count += _open_repeats(body, inside or (varies and int(high) > 1))

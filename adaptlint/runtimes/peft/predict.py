@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adaptlint import tables
-from adaptlint.artefacts import Document, TensorFile
+from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.bases import Base
 from adaptlint.findings import Fault, Mismatch, RaisedError, StepResult, Verdict, Where
 from adaptlint.graph import Adapter, Scene
@@ -244,7 +244,7 @@ def _config(adapter: Adapter) -> Document:
 
 
 def _open(adapter: Adapter) -> tuple[TensorFile, list[Fault]]:
-    if not hasattr(adapter.folder, "names"):
+    if isinstance(adapter.folder, Malformed):
         raise NotModelled("adapter-folder-missing", at=Where(adapter.path))
     return open_weights(adapter.folder)
 

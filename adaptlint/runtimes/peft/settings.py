@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from adaptlint import tables
@@ -82,10 +83,8 @@ def _post_init(settings: Settings) -> None:
         )
     for field in ("target_modules", "exclude_modules"):
         if isinstance(settings[field], list):
-            names = settings[field]
-            settings[field] = as_python_does(
-                lambda names=names: dict.fromkeys(names), "config-value-impossible", settings.where(field), field
-            )
+            as_a_set = partial(dict.fromkeys, settings[field])
+            settings[field] = as_python_does(as_a_set, "config-value-impossible", settings.where(field), field)
     _refuse_subconfigs(settings)
     for broken, type_name, match, field in _contradictions(settings):
         if broken:

@@ -1,4 +1,7 @@
-"""Modules whose weights are the input embedding's (PEFT 0.21.2, utils/other.py, _get_module_names_tied_with_embedding)."""
+"""Modules whose weights are the input embedding's.
+
+Source: PEFT 0.21.2, utils/other.py, _get_module_names_tied_with_embedding.
+"""
 
 from __future__ import annotations
 
