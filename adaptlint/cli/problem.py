@@ -1,4 +1,4 @@
-"""What cannot be read, for verbs without a report: in the words of the rule page that claims the reason."""
+"""What cannot be read, for verbs without a report: with the help of the rule page that claims the reason."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def base_or_exit(model: str, task: str | None, model_class: str | None, offline:
 
 
 def explained(reason: str, facts: Mapping[str, Fact]) -> str:
-    """What is wrong and what to do, from the page that claims `reason`; without such a page the bare facts."""
+    """What is wrong, and what to do in the words of the page that claims `reason`."""
     from adaptlint.catalogue import load_catalogue
 
+    told = {name: value for name, value in facts.items() if not name.startswith("library_") and value is not None}
+    problem = reason.replace("-", " ") + "".join(f"; {name.replace('_', ' ')}: {value}" for name, value in told.items())
     for rule in load_catalogue():
         if reason in rule.claim:
             try:
-                return shown(f"{rule.says} {rule.help}".format_map(dict(facts)))
+                return shown(f"{problem}. {rule.help.format_map(told)}")
             except (KeyError, IndexError, ValueError):  # the page speaks of facts that only a check knows
                 break
-    plain = ", ".join(f"{name}: {value}" for name, value in facts.items())
-    return shown(reason.replace("-", " ") + (f" ({plain})" if plain else ""))
+    return shown(f"{problem}.")
