@@ -31,7 +31,7 @@ def explained(reason: str, facts: Mapping[str, Fact]) -> str:
     """What is wrong, and what to do in the words of the page that claims `reason`."""
     from adaptlint.catalogue import load_catalogue
 
-    told = {name: value for name, value in facts.items() if not name.startswith("library_") and value is not None}
+    told = {name: value for name, value in facts.items() if not name.startswith("library_") and value not in (None, "")}
     problem = reason.replace("-", " ") + "".join(f"; {name.replace('_', ' ')}: {value}" for name, value in told.items())
     for rule in load_catalogue():
         if reason in rule.claim:
