@@ -76,6 +76,8 @@ def parse_header(path: str, raw: bytes, size: int) -> Header | Malformed:
     """`raw` as the header of a file of `size` bytes."""
     if len(raw) > 40 * LIMITS.tensors and raw.count(b'"dtype"') > LIMITS.tensors:  # no entry is shorter than that
         return refusal(path, "too-many-tensors", limit=LIMITS.tensors)
+    if len(raw) > LIMITS.header_values and raw.count(b",") > LIMITS.header_values:
+        return refusal(path, "header-too-many-values", limit=LIMITS.header_values)
     header = fast_header(raw, size)
     if header is not None:
         return header

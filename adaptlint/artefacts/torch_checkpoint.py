@@ -64,7 +64,7 @@ def told(path: str, reason: str, error: CheckpointError) -> Malformed:
     facts = dict(error.facts)
     message = error.message
     if error.library_type == "UnpicklingError":
-        facts["library_detail"], message = message, "Weights only load failed"
+        facts["library_detail"], message = message[:300], "Weights only load failed"
     return refusal(path, reason, None if error.library_type is None else (error.library_type, message), **facts)
 
 
@@ -162,6 +162,8 @@ class Bounded:
         """Bytes up to the next newline, at most what a name may be long."""
         line = self._file.readline(LIMITS.name_bytes)
         self._spend(len(line))
+        if len(line) == LIMITS.name_bytes:
+            raise CheckpointError("pickle-too-long", None, limit=LIMITS.name_bytes)
         return line
 
     def at(self) -> int:

@@ -52,6 +52,7 @@ class Limits(NamedTuple):
     json_depth: int = 64
     json_values: int = 2_000_000
     header_bytes: int = 100_000_000  # safetensors' own bound
+    header_values: int = 8_000_000
     tensors: int = 1_000_000
     name_bytes: int = 4096
     folder_entries: int = 20_000
@@ -59,7 +60,7 @@ class Limits(NamedTuple):
     archive_entries: int = 1_000_000
     directory_bytes: int = 128 << 20
     pickle_bytes: int = 64 << 20
-    pickle_steps: int = 8_000_000
+    pickle_steps: int = 4_000_000
 
 
 LIMITS = Limits()
