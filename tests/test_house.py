@@ -164,8 +164,7 @@ def test_warm_check_imports_nothing_heavy(tmp_path: Path) -> None:
 
     story = tell(str(ROOT / "fixtures" / "stories" / "pruned-adapter"), str(tmp_path))
     code = (
-        "import sys\nfrom adaptlint.cli import main\n"
-        "try:\n    main(['check', *sys.argv[1:]])\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom adaptlint.cli import run\nrun(['check', *sys.argv[1:]])\n"
         "print('\\n' + ' '.join(sorted(sys.modules)))"
     )
     command = [sys.executable, "-c", code, story.model, story.adapter]

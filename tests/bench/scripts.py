@@ -25,11 +25,8 @@ with torch.device("meta"):
 # Prints the modules of a finished check that must not be there, and the peak resident memory in kB.
 WATCHED = """
 import resource, sys
-from adaptlint.cli import main
-try:
-    main(["check", *sys.argv[1:]])
-except SystemExit:
-    pass
+from adaptlint.cli import run
+run(["check", *sys.argv[1:]])
 banned = "torch transformers numpy networkx jinja2 tabulate".split()
 found = [name for name in banned if name in sys.modules]
 print(f"@{','.join(found)}@{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}", file=sys.stderr)

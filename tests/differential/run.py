@@ -17,7 +17,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.oracle.compare import Row, compare_case, disagreements, figures
+from tests.oracle.compare import Row, compare_case, disagreements, figures, inexact
 
 
 def prepare() -> None:
@@ -55,7 +55,7 @@ def failures(rows: list[Row]) -> list[Row]:
 
 def summary(rows: list[Row], seed: int) -> list[str]:
     """The figures, then every row that disagrees with how to see it again."""
-    lines = [f"seed {seed}", *figures(rows), *disagreements(rows)]
+    lines = [f"seed {seed}", *figures(rows), *inexact(rows), *disagreements(rows)]
     for row in rows:
         if not row.outcome:
             index = row.id.split(".")[2].rpartition("-")[2]
