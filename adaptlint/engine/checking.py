@@ -68,7 +68,7 @@ def named_adapters(adapters: AdapterArgument | Sequence[AdapterArgument]) -> lis
     if isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters):
         listed = [adapters]  # type: ignore[list-item]
     else:
-        listed = adapters  # type: ignore[assignment]
+        listed = adapters
     pairs: list[tuple[str, str]] = []
     for index, adapter in enumerate(listed):
         if isinstance(adapter, tuple):

@@ -36,6 +36,9 @@ def effect_of(
     scales += [
         s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters
     ]
+    silent = bool(scales) and not any(scales)
+    if not values and not silent:
+        return Effect(None)
     sites: dict[str, list[bool]] = {}
     for key, origin in result.keys.items():
         if origin.kind != "lora" or origin.adapter != adapter:
@@ -47,7 +50,7 @@ def effect_of(
                 return Effect(None)
             continue
         sites.setdefault(origin.saved.rpartition(".lora_")[0], []).append(_is_zero(key, settings, result, values))
-    if scales and not any(scales):
+    if silent:
         at = settings.where("lora_alpha")
         return Effect(Fault("scale-is-zero", at=at, facts={"field": "lora_alpha", "sites": len(scales)}))
     if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:

@@ -135,6 +135,8 @@ def _overwritten(file: TensorFile, settings: Settings, key: str, result: Loaded)
 
 
 def _nonfinite(file: TensorFile, values: Mapping[str, ValueRow], result: Loaded) -> list[Fault]:
+    if not any(row.nonfinite for row in values.values()):
+        return []
     return [
         Fault(
             "value-not-finite",

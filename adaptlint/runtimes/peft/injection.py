@@ -8,7 +8,7 @@ from adaptlint import tables
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
-from adaptlint.runtimes.peft.layers import apply_to_module
+from adaptlint.runtimes.peft.layers import Layers
 from adaptlint.runtimes.peft.patterns import suffix_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.settings import PEFT, Settings
@@ -84,6 +84,7 @@ def _check_against_others(settings: Settings, others: list[Settings]) -> None:
 
 def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memory: bool) -> Answers:
     targets = Targets(settings)
+    layers = Layers(settings, adapter, low_memory)
     targeted: list[str] = []
     tied: list[Module] = []
     excluded = unmatched = 0
@@ -95,18 +96,19 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
         elif answer == MATCHED:
             targeted.append(module.path)
             _check_mamba(settings, module, refused, wrapped.base)
-            _put(wrapped, adapter, settings, module, low_memory)
+            _put(wrapped, layers, module)
         elif answer == EXCLUDED:
             excluded += 1
         else:
             unmatched += 1
     for module in tied:
         targeted.append(module.path)
-        _put(wrapped, adapter, settings, module, low_memory)
+        _put(wrapped, layers, module)
     return Answers(targeted, excluded, unmatched)
 
 
-def _put(wrapped: Wrapped, adapter: str, settings: Settings, module: Module, low_memory: bool) -> None:
+def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
+    settings = layers.settings
     if module.path in wrapped.saved or module.path in wrapped.tokens:
         wrapper = "ModulesToSaveWrapper" if module.path in wrapped.saved else "TrainableTokensWrapper"
         raise Refusal(
@@ -117,13 +119,13 @@ def _put(wrapped: Wrapped, adapter: str, settings: Settings, module: Module, low
             module=module.path,
             facts={"class": wrapper},
         )
-    if any(module.path.startswith(path + ".") for path in wrapped.saved):
+    if wrapped.saved and any(module.path.startswith(path + ".") for path in wrapped.saved):
         raise NotModelled("target-inside-saved-module", at=settings.where("target_modules"), module=module.path)
-    applied = apply_to_module(settings, adapter, module, low_memory)
+    applied = layers.apply(module)
     site = wrapped.lora.get(module.path)
     if site is None:
         site = wrapped.lora[module.path] = LoraSite(module.path, module.kind)
-    site.adapters[adapter] = applied
+    site.adapters[layers.adapter] = applied
 
 
 def _mamba_names(base: Base) -> frozenset[str]:

@@ -19,6 +19,8 @@ SWITCHES = ("lora_bias", "use_dora")
 
 def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any:
     """`get_pattern_key` with its lookup: the first pattern that matches the module, else the global value."""
+    if settings[field] == {}:
+        return settings[default]
     at = settings.where(field)
     patterns = as_python_does(lambda: list(settings[field].keys()), "config-value-impossible", at, field)
     for pattern in patterns:
@@ -27,11 +29,34 @@ def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any
     return settings[default]
 
 
-def apply_to_module(settings: Settings, adapter: str, module: Module, low_memory: bool) -> Applied:
+class Layers:
+    """Makes the LoRA layers of one adapter; equal layers (a base has few different ones) are worked out once."""
+
+    __slots__ = ("adapter", "known", "low_memory", "settings")
+
+    def __init__(self, settings: Settings, adapter: str, low_memory: bool) -> None:
+        self.settings = settings
+        self.adapter = adapter
+        self.low_memory = low_memory
+        self.known: dict[tuple[object, ...], Applied] = {}
+
+    def apply(self, module: Module) -> Applied:
+        """The parameters that LoRA adds to a module; Refusal or NotModelled where PEFT's layer refuses."""
+        rank = pattern_value(self.settings, "rank_pattern", module.path, "r")
+        alpha = pattern_value(self.settings, "alpha_pattern", module.path, "lora_alpha")
+        key = (module.kind, module.params.get("weight"), module.attrs.get("groups"), str(rank), str(alpha))
+        applied = self.known.get(key)
+        if applied is None:
+            applied = apply_to_module(self.settings, self.adapter, module, rank, alpha, self.low_memory)
+            self.known[key] = applied
+        return applied
+
+
+def apply_to_module(
+    settings: Settings, adapter: str, module: Module, rank: Any, alpha: Any, low_memory: bool
+) -> Applied:
     """`LoraModel._create_and_replace` for a module: Refusal where PEFT's layer refuses, else its parameters."""
     kind, path = module.kind, module.path
-    rank = pattern_value(settings, "rank_pattern", path, "r")
-    alpha = pattern_value(settings, "alpha_pattern", path, "lora_alpha")
     if kind == "MultiheadAttention":
         raise NotModelled("layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": kind})
     if kind not in SUPPORTED:

@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
 def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: TensorFile) -> Loaded:
     """Translate the file's keys and copy them in; Refusal for what raises before any shape is compared."""
     shapes = {key: row.shape for key, row in file.tensors.items()}
-    keys = wrapped.keys()
+    keys = wrapped.keys(base=False)
     state = convert_keys(shapes, wrapped.base, adapter)
     _translate_wrappers(keys, adapter, shapes, state, settings, file)
     state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
@@ -43,6 +43,8 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
         if origin.kind == "lora" and origin.adapter == adapter
     }
     state = {to_model.get(key, key): entry for key, entry in state.items()}
+    if file.others or settings["bias"] != "none" or not state.keys() <= keys.keys():
+        keys = wrapped.keys()  # something may reach the base's own parameters
     return _copy(keys, state, file)
 
 

@@ -161,5 +161,7 @@ def _without_tied(names: list[str], tied: list[str], at: Where) -> list[str]:
 
 def is_tied_target(settings: Settings, key: str) -> bool:
     """`BaseTuner._check_tied_module_exists`: the module follows the embedding's adapter."""
-    tied = settings.get("target_modules_to_tie") or {}
+    tied = settings.get("target_modules_to_tie")
+    if not tied:
+        return False
     return key in tied or any(key.endswith(f".{name}") for name in tied)

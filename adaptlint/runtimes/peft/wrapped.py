@@ -74,8 +74,8 @@ class Wrapped:
             infix += ".token_adapter.base_layer"
         return infix + (".original_module" if path in self.saved else "")
 
-    def keys(self) -> dict[str, Origin]:
-        """Every key of the wrapped model's state dict, in module order."""
+    def keys(self, base: bool = True) -> dict[str, Origin]:
+        """Every key of the wrapped model's state dict, in module order; without `base` only what PEFT added."""
         keys: dict[str, Origin] = {}
         inner: dict[str, str] = {"": PREFIX[:-1]}
         wrapped = set(self.lora) | set(self.parameters) | set(self.saved) | set(self.tokens)
@@ -85,19 +85,23 @@ class Wrapped:
             outer = f"{inner.get(parent) or PREFIX + parent}.{leaf}"
             own = outer + self.infix(path) if path in wrapped else outer
             inner[path] = own
-            for tensors in (module.params, module.buffers):
-                for name, shape in tensors.items():
-                    key = f"{own}.{name}"
-                    keys[key] = Origin("base", "", path, shape, key)
+            for name, shape in (*module.params.items(), *module.buffers.items()) if base else ():
+                key = f"{own}.{name}"
+                keys[key] = Origin("base", "", path, shape, key)
             if path in wrapped:  # after the module's own, as torch lists them: base_layer is registered first
                 keys.update(self._around(path, outer))
+        if base:
+            keys.update(self._shared_and_root())
+        return keys
+
+    def _shared_and_root(self) -> Iterator[tuple[str, Origin]]:
+        """Parameters under the further paths of shared modules, and those of the model itself."""
         for alias, path in self.base.aliases.items():
             for name, shape in subtree(self.modules, path).items():
                 key = f"{PREFIX}{alias}.{name}"
-                keys[key] = Origin("base", "", path, shape, key)
+                yield key, Origin("base", "", path, shape, key)
         for name, shape in (*self.base.root.params.items(), *self.base.root.buffers.items()):
-            keys[PREFIX + name] = Origin("base", "", "", shape, PREFIX + name)
-        return keys
+            yield PREFIX + name, Origin("base", "", "", shape, PREFIX + name)
 
     def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
         wrappers = self.parameters.get(path, [])
