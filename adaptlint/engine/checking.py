@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from time import perf_counter
+from typing import cast
 
 from adaptlint.artefacts import Document, Malformed, TensorFile
-from adaptlint.bases import Base, load_base
+from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.catalogue import load_catalogue, select
 from adaptlint.engine.claims import findings_of
 from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
@@ -27,7 +28,14 @@ def check(
     transformers: str | None = None,
     model_class: str | None = None,
     task: str | None = None,
+    compose: str | None = None,
+    fusions: Sequence[str] = (),
     plan: str | None = None,
+    attn: str | None = None,
+    batch: int | None = None,
+    seq: int | None = None,
+    decoder_seq: int | None = None,
+    mask: str | None = None,
     values: str = "none",
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
@@ -38,37 +46,43 @@ def check(
 
     `model` is a folder with config.json, a config.json, a shape lock or a hub id in the local cache; `adapters` one
     folder, or a list of folders or (name, folder) pairs in load order. Bad files become findings; ValueError is
-    raised only for arguments that no file could mend (an unknown plan step, a bad `values`).
+    raised only for arguments that no file could mend (an unknown plan step, a bad `values`). With a composition, an
+    attention backend or concrete inputs the verdict is "unknown": they are not modelled yet.
     """
     if values not in ("none", "sample", "full"):
         raise ValueError(f"values is none, sample or full, not {values!r}")
+    composed = any(part is not None for part in (compose, attn, batch, seq, decoder_seq, mask)) or bool(fusions)
     started = perf_counter()
     given = tuple(Adapter(name, path) for name, path in named_adapters(adapters))
     opened = perf_counter()
-    base = load_base(
-        os.fspath(model), model_class=model_class, task=task or _task_of(given), cache=cache, offline=offline
-    )
-    scene = Scene(os.fspath(model), base, given, values, task)
+    base = _load_base(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
-    predictions = [predict(scene, Request(target, transformers, plan)) for target in targets]
+    scene = Scene(os.fspath(model), base, given, values, task)
+    predictions = [predict(scene, Request(target, transformers, plan, composed)) for target in targets]
     predicted = perf_counter()
     report = _report(scene, predictions, tuple(targets), select, ignore)
-    phases = (
-        ("artefacts", opened - started),
-        ("base", built - opened),
-        ("predict", predicted - built),
-        ("rules", perf_counter() - predicted),
+    ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
+    starts = (started, opened, built, predicted)
+    return report._replace(
+        phases=tuple((n, (end - start) * 1000) for start, (n, end) in zip(starts, ends, strict=True))
     )
-    return report._replace(phases=tuple((name, seconds * 1000) for name, seconds in phases))
+
+
+def _load_base(
+    model: str, model_class: str | None, task: str | None, given: Sequence[Adapter], offline: bool, cache: bool
+) -> Base | BaseProblem:
+    """The base as the class asked for, else as the adapter's task asks, else as its own config says."""
+    implied = None if model_class or task else _task_of(given)
+    base = load_base(model, model_class=model_class, task=task or implied, cache=cache, offline=offline)
+    if implied and isinstance(base, BaseProblem) and base.reason == "base-class-unknown":
+        return load_base(model, cache=cache, offline=offline)
+    return base
 
 
 def named_adapters(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str]]:
     """Names and absolute paths in load order; unnamed: the first is "default", others take their folder's name."""
-    listed: Sequence[AdapterArgument]
-    if isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters):
-        listed = [adapters]  # type: ignore[list-item]
-    else:
-        listed = adapters
+    one = isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters)
+    listed = cast("Sequence[AdapterArgument]", [adapters] if one else adapters)
     pairs: list[tuple[str, str]] = []
     for index, adapter in enumerate(listed):
         if isinstance(adapter, tuple):

@@ -8,6 +8,7 @@ from adaptlint.findings import Fault, Verdict
 from adaptlint.graph import Scene
 
 MODELLED = ("peft",)
+COMPOSED = "compositions, attention backends and concrete inputs are not modelled"
 
 
 class Request(NamedTuple):
@@ -16,6 +17,7 @@ class Request(NamedTuple):
     target: str
     transformers: str | None = None
     plan: str | None = None
+    composed: bool = False  # a composition, backend or concrete inputs were asked about
 
 
 class Prediction(NamedTuple):
@@ -29,6 +31,9 @@ class Prediction(NamedTuple):
 def predict(scene: Scene, request: Request) -> Prediction:
     """The verdict of the runtime that `request` names; "unknown" for a runtime without a model here."""
     name, _, version = request.target.partition("==")
+    if request.composed:
+        fault = Fault("composition-not-modelled", facts={"problem": COMPOSED}, target=name, decides=True)
+        return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))
     if name == "peft":
         from adaptlint.runtimes.peft.predict import predict_peft
 

@@ -15,7 +15,7 @@ from adaptlint.runtimes.peft.loading import Loaded, load_tensors, warned_keys
 from adaptlint.runtimes.peft.plan import MODELLED, Step, default_plan, parse_plan
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.settings import PEFT, Settings, parse_settings
-from adaptlint.runtimes.peft.trust import doubts_about, release_of
+from adaptlint.runtimes.peft.trust import doubts_about, release_of, unsure_of_base
 from adaptlint.runtimes.peft.weights import open_weights, refused_file
 from adaptlint.runtimes.peft.wrapped import Wrapped
 from adaptlint.runtimes.prediction import Prediction, Request
@@ -192,6 +192,10 @@ def predict_peft(scene: Scene, version: str | None, request: Request) -> Predict
         if refusal is not None:
             faults.append(refusal.fault._replace(adapter=run.active, target="peft", decides=True))
             outcome, stage, error = "fails", "forward", refusal.error
+    gap = unsure_of_base(base, outcome, error)
+    if gap is not None:
+        faults.append(gap._replace(target="peft", decides=True))
+        outcome, stage, error = "unknown", None, None
     verdict = blank._replace(
         outcome=outcome,
         stage=stage,

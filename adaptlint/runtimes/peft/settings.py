@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,59 @@ class Settings:
         return Where(self.file, route)
 
 
+# (exception, field, text, what PEFT asks), in the order of LoraConfig.__post_init__.
+CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
+    (
+        "TypeError",
+        "target_parameters",
+        "`target_parameters` must be a list of strings or None.",
+        lambda s: isinstance(s["target_parameters"], str),
+    ),
+    (
+        "ValueError",
+        "layers_to_transform",
+        "`layers_to_transform` cannot be used when `target_modules` is a str.",
+        lambda s: isinstance(s["target_modules"], str) and s["layers_to_transform"] is not None,
+    ),
+    (
+        "ValueError",
+        "layers_pattern",
+        "`layers_pattern` cannot be used when `target_modules` is a str.",
+        lambda s: isinstance(s["target_modules"], str) and s["layers_pattern"] is not None,
+    ),
+    (
+        "ValueError",
+        "layers_pattern",
+        "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
+        lambda s: bool(s["layers_pattern"]) and s["layers_to_transform"] is None,
+    ),
+    (
+        "ValueError",
+        "use_dora",
+        "DoRA does not support megatron_core, please set `use_dora=False`.",
+        lambda s: bool(s["use_dora"] and s["megatron_config"]),
+    ),
+    (
+        "ValueError",
+        "loftq_config",
+        "`loftq_config` must be specified when `init_lora_weights` is 'loftq'.",
+        lambda s: s["init_lora_weights"] == "loftq" and not s["loftq_config"],
+    ),
+    (
+        "ValueError",
+        "lora_bias",
+        "The argument lora_bias=True is only supported with init_lora_weights=True or False",
+        lambda s: bool(s["lora_bias"]) and s["init_lora_weights"] not in (True, False),
+    ),
+    (
+        "ValueError",
+        "lora_bias",
+        "The argument lora_bias=True is not supported for DoRA",
+        lambda s: bool(s["lora_bias"] and s["use_dora"]),
+    ),
+)
+
+
 def parse_settings(config: Document) -> Settings:
     """PEFT's `PeftConfig._get_peft_type` and `LoraConfig.from_pretrained` on a parsed file; may raise Refusal."""
     value: Any = config.value
@@ -86,8 +140,8 @@ def _post_init(settings: Settings) -> None:
             as_a_set = partial(dict.fromkeys, settings[field])
             settings[field] = as_python_does(as_a_set, "config-value-impossible", settings.where(field), field)
     _refuse_subconfigs(settings)
-    for broken, type_name, match, field in _contradictions(settings):
-        if broken:
+    for type_name, field, match, broken in CONTRADICTIONS:
+        if broken(settings):
             at = settings.where(field)
             raise Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": field})
     for field in tables.load()[LORA_CONFIG]["variants"]["fields"]:
@@ -100,68 +154,8 @@ def _post_init(settings: Settings) -> None:
 
 
 def _refuse_subconfigs(settings: Settings) -> None:
-    names = {"eva_config": "EvaConfig", "corda_config": "CordaConfig", "lora_ga_config": "LoraGAConfig"}
-    names |= {"velora_config": "VeloraConfig", "kasa_config": "KasaConfig", "arrow_config": "ArrowConfig"}
-    names["use_bdlora"] = "BdLoraConfig"
-    for field, class_name in names.items():
+    for field, class_name in tables.load()[LORA_CONFIG]["subconfigs"].items():
         if settings[field] is not None and not isinstance(settings[field], dict):
             match = f"`{class_name}` must be a `{class_name}`, a dict, or None."
             at = settings.where(field)
             raise Refusal("TypeError", match, "config-value-impossible", at=at, facts={"field": field})
-
-
-def _contradictions(settings: Settings) -> list[tuple[bool, str, str, str]]:
-    """(broken, exception, text, field) in PEFT's order; values are read as Python reads their truth."""
-    s, init = settings, settings["init_lora_weights"]
-    regex = isinstance(s["target_modules"], str)
-    has_layers, has_pattern = s["layers_to_transform"] is not None, s["layers_pattern"]
-    return [
-        (
-            isinstance(s["target_parameters"], str),
-            "TypeError",
-            "`target_parameters` must be a list of strings or None.",
-            "target_parameters",
-        ),
-        (
-            regex and has_layers,
-            "ValueError",
-            "`layers_to_transform` cannot be used when `target_modules` is a str.",
-            "layers_to_transform",
-        ),
-        (
-            regex and has_pattern is not None,
-            "ValueError",
-            "`layers_pattern` cannot be used when `target_modules` is a str.",
-            "layers_pattern",
-        ),
-        (
-            bool(has_pattern) and not has_layers,
-            "ValueError",
-            "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
-            "layers_pattern",
-        ),
-        (
-            bool(s["use_dora"] and s["megatron_config"]),
-            "ValueError",
-            "DoRA does not support megatron_core, please set `use_dora=False`.",
-            "use_dora",
-        ),
-        (
-            init == "loftq" and not s["loftq_config"],
-            "ValueError",
-            "`loftq_config` must be specified when `init_lora_weights` is 'loftq'.",
-            "loftq_config",
-        ),
-        (
-            bool(s["lora_bias"]) and init not in (True, False),
-            "ValueError",
-            "The argument lora_bias=True is only supported with init_lora_weights=True or False",
-            "lora_bias",
-        ),
-        (
-            bool(s["lora_bias"] and s["use_dora"]),
-            "ValueError",
-            "The argument lora_bias=True is not supported for DoRA",
-            "lora_bias",
-        ),
-    ]
