@@ -24,9 +24,9 @@ lint: .venv-test/.installed
 	$(TEST)/ruff format --check .
 	$(TEST)/mypy
 
-# the generated texts (the index of rules/), written anew
+# the generated texts written anew: the index of rules/, the reports of the stories
 pages: .venv-test/.installed
-	$(TEST)/python -m pytest tests/test_house.py -k fresh --write-pages
+	$(TEST)/python -m pytest tests/test_house.py tests/test_stories.py -k "fresh or expected_report" --write-pages
 
 # ORACLE=folder ONLY=regex: verdicts against recorded truth
 oracle: .venv-test/.installed
