@@ -42,8 +42,8 @@ def build_record(config: dict[str, Any], asked: str | None) -> dict[str, Any] | 
     except _LimitError as limit:
         return BaseProblem("base-too-large", {"field": "modules", "value": str(limit), "limit": MAX_MODULES})
     except Exception as error:  # transformers raises whatever a config's values provoke
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:500]
-        return BaseProblem("base-build-failed", {"type": type(error).__name__, "message": first})
+        message = " ".join(str(error).split())[:500] or type(error).__name__
+        return BaseProblem("base-build-failed", {"type": type(error).__name__, "message": message})
     _note_storage(record, config)
     return record
 
