@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -84,9 +85,12 @@ def append(path: str, edit: Edit) -> None:
 
 
 def remove(path: str, edit: Edit) -> None:
-    """Take the file out of the folder."""
+    """Take the file away, or with `file` = "." the folder."""
     del edit
-    os.unlink(path)
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def move(path: str, edit: Edit) -> None:

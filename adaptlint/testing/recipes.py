@@ -84,6 +84,7 @@ class Recipe(NamedTuple):
     metadata: Mapping[str, str] | None = None
     values: str | None = None
     seed: int = 0
+    without: tuple[str, ...] = ()  # modules that are not installed while this recipe is checked
 
 
 class Built(NamedTuple):
@@ -103,7 +104,7 @@ def read_recipe(source: str | Mapping[str, Any]) -> Recipe:
     if unknown:
         raise RecipeError(f"unknown recipe fields: {', '.join(sorted(unknown))}")
     fields: dict[str, Any] = {
-        name: tuple(value) if name in ("tensors", "mutate") else value for name, value in table.items()
+        name: tuple(value) if name in ("tensors", "mutate", "without") else value for name, value in table.items()
     }
     return Recipe(**fields)
 
@@ -196,9 +197,13 @@ def base_path(name: str, bases: str) -> str:
 
 
 def write_base(spec: Mapping[str, Any], bases: str, folder: str) -> str:
-    """Write a base of the recipe's own: a known config with changes, and headers if tensors are listed."""
-    if set(spec) - {"from", "config", "tensors", "shards"}:
-        raise RecipeError(f"unknown base fields: {', '.join(sorted(set(spec)))}")
+    """Write a base of the recipe's own and return the MODEL argument: the folder, or `model` in it.
+
+    It is a known config with changes, headers if tensors are listed, a copy of a lock, raw `files`; then file edits.
+    """
+    unknown = set(spec) - {"from", "config", "tensors", "shards", "lock", "files", "mutate", "model"}
+    if unknown:
+        raise RecipeError(f"unknown base fields: {', '.join(sorted(unknown))}")
     os.makedirs(folder)
     config: dict[str, Any] = {}
     if "from" in spec:
@@ -209,7 +214,13 @@ def write_base(spec: Mapping[str, Any], bases: str, folder: str) -> str:
     entries = [entry for part in spec.get("tensors", ()) for entry in tensor_entries(part)]
     if entries:
         write_shards(folder, filled(entries, "sparse"), spec.get("shards", 1))
-    return folder
+    if "lock" in spec:
+        shutil.copy(base_path(spec["lock"], bases), os.path.join(folder, os.path.basename(spec["lock"])))
+    for name, text in spec.get("files", {}).items():
+        FILE_EDITS["write"](os.path.join(folder, name), {"text": text})
+    for edit in spec.get("mutate", ()):
+        FILE_EDITS[edit["op"]](os.path.join(folder, edit["file"]), edit)
+    return os.path.join(folder, spec["model"]) if "model" in spec else folder
 
 
 def build(recipe: Recipe, folder: str, bases: str) -> Built:
