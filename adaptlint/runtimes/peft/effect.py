@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from adaptlint.artefacts import TensorFile, ValueRow
-from adaptlint.findings import Fault, Where
+from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.loading import Loaded
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.settings import Settings
@@ -30,7 +30,8 @@ def effect_of(
     """Every site's update is scale * B @ A: it is zero when the scale, or a factor, is.
 
     A factor that did not arrive keeps its initial value: B (for embeddings A) is zero unless `init_lora_weights` is
-    false. Other tensors that arrive (saved modules, tokens, biases, DoRA magnitudes) count as an effect.
+    false. Other tensors that arrive (saved modules, tokens, DoRA magnitudes, trained biases) count as an effect; base
+    tensors in the file do not, because they are as a rule the base's own.
     """
     scales = [site.adapters[adapter].scale for site in wrapped.lora.values() if adapter in site.adapters]
     scales += [
@@ -41,8 +42,10 @@ def effect_of(
         return Effect(None)
     sites: dict[str, list[bool]] = {}
     for key, origin in result.keys.items():
+        if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
+            return Effect(None)
         if origin.kind != "lora" or origin.adapter != adapter:
-            if key in result.arrived and origin.adapter in ("", adapter):
+            if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
                 return Effect(None)
             continue
         if "lora_magnitude_vector" in key or key.endswith(f"lora_B.{adapter}.bias"):
@@ -58,6 +61,18 @@ def effect_of(
     return Effect(None)
 
 
+def _exchanged_factors(wrapped: Wrapped, adapter: str, settings: Settings) -> Refusal | None:
+    """OLoRA on a Conv1D that is not square: A takes as many features as the layer gives."""
+    for path, site in wrapped.lora.items():
+        weight = wrapped.by_path[path].params.get("weight", (0, 0))
+        if site.kind == "Conv1D" and adapter in site.adapters and weight[0] != weight[1]:
+            match, at = "mat1 and mat2 shapes cannot be multiplied", settings.where("init_lora_weights")
+            facts: dict[str, Fact] = {"value": "olora", "field": "init_lora_weights"}
+            reason = "initialisation-impossible"
+            return Refusal("RuntimeError", match, reason, at=at, module=path, facts=facts, stage="forward")
+    return None
+
+
 def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:
     sources = result.arrived.get(key)
     if sources is None:
@@ -67,9 +82,13 @@ def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, 
 
 
 def forward_refusal(wrapped: Wrapped, adapter: str, loaded: Mapping[str, Settings]) -> Refusal | None:
-    """What the first forward raises although the load did not: negative token indices (index_copy_)."""
+    """What the first forward raises although the load did not: negative token indices, OLoRA's factors on Conv1D."""
     settings = loaded.get(adapter)
-    if settings is None or settings["trainable_token_indices"] is None:
+    if settings is None:
+        return None
+    if str(settings["init_lora_weights"]).lower() == "olora":
+        return _exchanged_factors(wrapped, adapter, settings)
+    if settings["trainable_token_indices"] is None:
         return None
     indices = settings["trainable_token_indices"]
     rows = [i for group in (indices.values() if isinstance(indices, dict) else [indices]) for i in group]

@@ -7,10 +7,16 @@ from typing import NamedTuple
 
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fact, Fault, Where
+from adaptlint.runtimes.peft.coverage import coverage
 from adaptlint.runtimes.peft.loading import PREFIX_IN_WARNING, Loaded, base_name
-from adaptlint.runtimes.peft.mismatch import mismatch_fault, note_pruning
+from adaptlint.runtimes.peft.mismatch import mismatch_fault
+from adaptlint.runtimes.peft.pruning import note_pruning
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
+from adaptlint.runtimes.peft.wrappers import cause_of
+
+# What an untrained LoRA does, by the truth of init_lora_weights (LoraLayer.reset_lora_parameters).
+START = {True: "which change nothing", False: "random numbers, which change the output"}
 
 
 class LoadReport(NamedTuple):
@@ -43,10 +49,11 @@ def faults_of_load(
     if not file.tensors:
         faults.append(Fault("adapter-file-empty", at=Where(file.path), facts={"expected": len(expected)}, decides=True))
     elif lost and len(lost) == len(expected):
-        faults.append(_nothing_arrived(file, result, keys, expected))
-    else:
-        faults.extend(_missing(file, keys[key], key) for key in lost)
-        faults.extend(_ignored(file, source, sources) for source, sources in result.unexpected.items())
+        faults.append(_nothing_arrived(file, result, wrapped, expected))
+    elif lost or result.unexpected:
+        layers = coverage(wrapped, adapter, file, result)
+        faults.extend(_missing(file, keys[key], key, settings, layers) for key in lost)
+        faults.extend(_ignored(file, sources[0], layers) for sources in result.unexpected.values())
     faults.extend(
         Fault("bias-missing", module=keys[key].module, at=settings.where("bias"), facts={"key": key})
         for key in lost_biases
@@ -56,14 +63,20 @@ def faults_of_load(
     return LoadReport(faults, lost)
 
 
-def _missing(file: TensorFile, origin: Origin, key: str) -> Fault:
+def _missing(file: TensorFile, origin: Origin, key: str, settings: Settings, layers: Mapping[str, Fact]) -> Fault:
     tensor = origin.saved[len(origin.saved) - len(origin.saved.rpartition("lora_")[2]) - len("lora_") :]
-    facts = {"key": key, "saved": origin.saved, "tensor": tensor, "projection": origin.module.rpartition(".")[2]}
+    facts: dict[str, Fact] = {
+        "key": key,
+        "saved": origin.saved,
+        "tensor": tensor,
+        "projection": origin.module.rpartition(".")[2],
+        "start": START[bool(settings["init_lora_weights"])],
+        **layers,
+    }
     return Fault("tensor-missing", module=origin.module, at=Where(file.path), facts=facts, decides=True)
 
 
-def _ignored(file: TensorFile, key: str, sources: tuple[str, ...]) -> Fault:
-    shown = sources[0]
+def _ignored(file: TensorFile, shown: str, layers: Mapping[str, Fact]) -> Fault:
     stem, _, tensor = base_name(shown).rpartition(".lora_")
     row = file.tensors.get(shown)
     facts: dict[str, Fact] = {
@@ -71,14 +84,15 @@ def _ignored(file: TensorFile, key: str, sources: tuple[str, ...]) -> Fault:
         "tensor": f"lora_{tensor}" if stem else "",
         "projection": stem.rpartition(".")[2] or shown.rpartition(".")[0].rpartition(".")[2],
         "shape": list(row.shape) if row else [],
+        **layers,
     }
     module = stem or base_name(shown).rpartition(".")[0]
     return Fault("tensor-ignored", module=module, at=Where(file.path, (shown,)), facts=facts, decides=True)
 
 
-def _nothing_arrived(file: TensorFile, result: Loaded, keys: Mapping[str, Origin], expected: list[str]) -> Fault:
+def _nothing_arrived(file: TensorFile, result: Loaded, wrapped: Wrapped, expected: list[str]) -> Fault:
     """Not one LoRA tensor has the name that PEFT looks for: told once, with the nearest names side by side."""
-    wanted = [keys[key].saved for key in expected]
+    wanted = [result.keys[key].saved for key in expected]
     found = next((key for key in result.unexpected if PREFIX_IN_WARNING in key), next(iter(file.tensors)))
     source = result.unexpected.get(found, (found,))[0]
     nearest = max(wanted, key=lambda name: _common_suffix(name, source))
@@ -90,6 +104,7 @@ def _nothing_arrived(file: TensorFile, result: Loaded, keys: Mapping[str, Origin
         "found_prefix": source[: len(source) - tail],
         "wanted_prefix": nearest[: len(nearest) - tail],
         "ignored": len(result.unexpected),
+        "cause": cause_of(source, set(wanted), wrapped.base),
     }
     return Fault("no-tensor-arrives", at=Where(file.path, (source,)), facts=facts, decides=True)
 

@@ -14,6 +14,7 @@ from adaptlint.runtimes.peft.wrapped import Applied
 
 CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 SUPPORTED = ("Linear", "Conv1D", "Embedding", *CONVOLUTIONS)
+SCALED_EMBEDDING = "ScaledWordEmbedding"  # subclasses that take token ids; position tables take masks or lengths
 SWITCHES = ("lora_bias", "use_dora")
 
 
@@ -59,6 +60,10 @@ def apply_to_module(
     kind, path = module.kind, module.path
     if kind == "MultiheadAttention":
         raise NotModelled("layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": kind})
+    if kind == "Embedding" and module.cls != kind and not module.cls.endswith(SCALED_EMBEDDING):
+        raise NotModelled(
+            "layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": module.cls}
+        )
     if kind not in SUPPORTED:
         raise _unsupported(settings, module)
     sizes = feature_sizes(module)
@@ -71,10 +76,26 @@ def apply_to_module(
         )
     scale = check_rank_and_scale(settings, adapter, path, rank, alpha)
     _check_initialisation(settings, module, rank, low_memory)
-    return made(settings, adapter, kind, rank, scale, sizes)
+    applied = made(settings, adapter, kind, *decomposed(settings, kind, rank, sizes), scale)
+    return applied._replace(rank=rank)
 
 
-def made(settings: Settings, adapter: str, kind: str, rank: int, scale: float, sizes: dict[str, Any]) -> Applied:
+def decomposed(settings: Settings, kind: str, rank: int, sizes: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Rank and sizes after PiSSA and OLoRA put factors of the base weight in place of A and B.
+
+    A decomposition has no more than min(in, out) components; OLoRA takes Conv1D's weight as it is stored, [in, out],
+    so that its factors are exchanged (PEFT 0.21.2, olora_init: saved like that, and no forward can use them).
+    """
+    init = settings["init_lora_weights"]
+    text = init if isinstance(init, str) and kind in ("Linear", "Conv1D") else ""
+    if text.lower() == "olora" and kind == "Conv1D":
+        sizes = {"in": sizes["out"], "out": sizes["in"]}
+    if text.startswith("pissa") or text.lower() == "olora":
+        rank = min(rank, sizes["in"], sizes["out"])
+    return rank, sizes
+
+
+def made(settings: Settings, adapter: str, kind: str, rank: int, sizes: dict[str, Any], scale: float) -> Applied:
     """The parameters of a layer of this kind, from the method's signatures."""
     method: Method = load_method("lora")
     switched_on = frozenset(field for field in SWITCHES if settings[field])
@@ -167,6 +188,8 @@ def _check_initialisation(settings: Settings, module: Module, rank: int, low_mem
             raise refuse("ValueError", "init_lora_weights should be 'pissa' or 'pissa_niter_[number of iters]'")
         if low_memory:
             raise refuse("RuntimeError", "Attempted to call `variable.set_data(tensor)`")
+        if text != "pissa" and rank > min(module.params["weight"]):
+            raise refuse("ValueError", "must be non-negative integer and not greater than min(m, n)")
         return
     if linear and text.startswith("corda"):
         raise refuse("ValueError", "`eigens` attribute not found for layer")
@@ -183,6 +206,8 @@ def _check_initialisation(settings: Settings, module: Module, rank: int, low_mem
     if linear and text == "orthogonal" and rank % 2:
         raise refuse("ValueError", "Orthogonal initialization requires the LoRA rank to be even")
     if text == "lora_ga" or (linear and text in ("eva", "orthogonal")):
+        return
+    if module.kind == "Embedding":  # reset_lora_parameters reads the value only for lora_A, which embeddings lack
         return
     lowered = as_python_does(init.lower, "initialisation-impossible", at, "init_lora_weights")
     if lowered != "gaussian":

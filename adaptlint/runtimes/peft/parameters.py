@@ -6,7 +6,7 @@ from typing import Any
 
 from adaptlint.bases import Module
 from adaptlint.runtimes.peft.layers import check_rank_and_scale, made, pattern_value
-from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
 
@@ -17,6 +17,9 @@ REFUSED_WITH = (
     ("lora_bias", "lora.ParamWrapper does not work with lora_bias=True."),
     ("use_dora", "lora.ParamWrapper does not work with use_dora=True."),
 )
+
+
+PLAIN_STARTS = ("gaussian", "eva", "lora_ga")  # others read a weight that a fused module may not have
 
 
 def wrap_parameters(wrapped: Wrapped, adapter: str, settings: Settings) -> list[str]:
@@ -60,6 +63,8 @@ def _wrap(
             facts = {"field": field}
             raise Refusal("ValueError", text, "config-value-impossible", at=where, module=module.path, facts=facts)
     scale = check_rank_and_scale(settings, adapter, key, rank, alpha)
+    if isinstance(settings["init_lora_weights"], str) and settings["init_lora_weights"] not in PLAIN_STARTS:
+        raise NotModelled("initialisation-not-modelled", at=settings.where("init_lora_weights"), module=module.path)
     if len(shape) == 2:
         sizes = {"experts": 1, "in": shape[1], "out": shape[0]}
     elif module.attrs.get("is_transposed"):
@@ -71,4 +76,4 @@ def _wrap(
     if site is None:
         site = LoraSite(module.path, "Parameter", name)
         wrappers.append(site)
-    site.adapters[adapter] = made(settings, adapter, "Parameter", rank, scale, sizes)
+    site.adapters[adapter] = made(settings, adapter, "Parameter", rank, sizes, scale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from adaptlint import tables
 from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.bases import Base
-from adaptlint.findings import Fault, Mismatch, RaisedError, StepResult, Verdict, Where
+from adaptlint.findings import Fact, Fault, Mismatch, RaisedError, StepResult, Verdict, Where
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.effect import Effect, effect_of, forward_refusal
 from adaptlint.runtimes.peft.extra_modules import save_modules
@@ -100,7 +100,7 @@ class Run:
         if not self.first:
             self.first = self.active = step.name
         self.reached.add("injected")
-        file, notes = _open(adapter)
+        file, notes = open_weights(adapter.folder)
         self.reached.add("weights")
         self.say(notes, adapter.name)
         result = load_tensors(self.wrapped, adapter.name, settings, file)
@@ -238,19 +238,25 @@ def _config(adapter: Adapter) -> Document:
     config = adapter.config
     if isinstance(config, Document):
         return config
-    if config is None or config.reason == "missing-file":
-        match = "Can't find 'adapter_config.json' at"
-        names = sorted(getattr(adapter.folder, "names", {}))[:20]
-        at = Where(adapter.path)
-        raise Refusal("ValueError", match, "adapter-config-missing", at=at, facts={"found": names})
-    problem = refused_file(config)
-    raise problem
+    if config is None or config.reason in ("missing-file", "not-a-regular-file"):  # os.path.isfile
+        raise _config_missing(adapter, config)
+    raise refused_file(config)
 
 
-def _open(adapter: Adapter) -> tuple[TensorFile, list[Fault]]:
-    if isinstance(adapter.folder, Malformed):
-        raise NotModelled("adapter-folder-missing", at=Where(adapter.path))
-    return open_weights(adapter.folder)
+def _config_missing(adapter: Adapter, config: Malformed | None) -> Refusal | NotModelled:
+    """PEFT takes a folder without a config for a hub name, and says in the end that it cannot find it."""
+    folder = adapter.folder
+    if isinstance(folder, Malformed):
+        if folder.reason == "folder-too-large":
+            return refused_file(folder)
+        facts: dict[str, Fact] = {"fault": folder.reason}
+    else:
+        found = [*folder.names, *(f"{name} ({kind})" for name, kind in folder.odd.items())]
+        facts = {"found": found[:20] or ["nothing"]}
+        if config is not None:
+            facts = {"fault": config.reason, **config.facts, "file": CONFIG}
+    match = "Can't find 'adapter_config.json' at"
+    return Refusal("ValueError", match, "adapter-config-missing", at=Where(adapter.path), facts=facts)
 
 
 def _extend_saved(settings: Settings, names: list[str]) -> None:

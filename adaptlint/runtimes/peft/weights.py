@@ -15,13 +15,15 @@ TORCH = "adapter_model.bin"
 def weights_name(folder: Folder) -> str | None:
     """The file that PEFT loads from this folder: safetensors before the torch checkpoint, and no other name."""
     for name in (SAFETENSORS, TORCH):
-        if name in folder.names or name in folder.odd:
+        if name in folder.names or folder.odd.get(name, "symlink-dangling") != "symlink-dangling":  # os.path.exists
             return name
     return None
 
 
-def open_weights(folder: Folder) -> tuple[TensorFile, list[Fault]]:
+def open_weights(folder: Folder | Malformed) -> tuple[TensorFile, list[Fault]]:
     """The tensors of the adapter, with what is odd about the choice; Refusal or NotModelled when it cannot load."""
+    if isinstance(folder, Malformed):
+        raise refused_file(folder)
     name = weights_name(folder)
     if name is None:
         raise Refusal(
@@ -43,18 +45,19 @@ def open_weights(folder: Folder) -> tuple[TensorFile, list[Fault]]:
 
 
 def refused_file(file: Malformed) -> Refusal | NotModelled:
-    """What the library raises for a malformed file, or that it is not known."""
+    """What the library raises for a malformed file, or that it is not known.
+
+    Two facts more than the file's own say it in words: `raises` ("PEFT raises SafetensorError") and `quoted`, the
+    exception's text after a colon, empty where it is not known.
+    """
     at = Where(file.path)
-    error = file.facts.get("library_type"), file.facts.get("library_error")
-    known = isinstance(error[0], str) and isinstance(error[1], str)
-    details = {k: v for k, v in file.facts.items() if not k.startswith("library_")}
-    facts: dict[str, Fact] = {
-        **details,
-        "file": os.path.basename(file.path),
-        "problem": file.reason.replace("-", " "),
-        "details": "".join(f"; {name.replace('_', ' ')}: {value}" for name, value in details.items()),
-        "reader": f"PEFT raises {error[0]} ({error[1]})" if known else "adaptlint does not open it further",
-    }
-    if isinstance(error[0], str) and isinstance(error[1], str):
-        return Refusal(error[0], error[1], file.reason, at=at, facts=facts)
+    error, text = file.facts.get("library_type"), file.facts.get("library_error")
+    facts: dict[str, Fact] = {k: v for k, v in file.facts.items() if not k.startswith("library_")}
+    facts["file"] = os.path.basename(file.path)
+    if isinstance(error, str) and isinstance(text, str):
+        facts["raises"] = f"PEFT raises {error}"
+        detail = file.facts.get("library_detail")
+        facts["quoted"] = f": {text}" + (f" ({detail})" if detail else "") if text else ""
+        return Refusal(error, text, file.reason, at=at, facts=facts)
+    facts |= {"raises": "What PEFT makes of it is not known here", "quoted": ""}
     return NotModelled(file.reason, at=at, facts=facts)
