@@ -51,4 +51,4 @@ bench: .venv-test/.installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .mypy_cache .ruff_cache .pytest_cache .differential
+	rm -rf .venv .venv-test .mypy_cache .ruff_cache .pytest_cache .differential .demo
