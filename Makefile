@@ -30,7 +30,7 @@ pages: .venv-test/.installed
 
 # ORACLE=folder ONLY=regex: verdicts against recorded truth
 oracle: .venv-test/.installed
-	$(TEST)/python -m tests.oracle.compare $(ORACLE) --only '$(ONLY)' --list
+	$(TEST)/python -m tests.oracle.compare $(ORACLE) --only '$(value ONLY)' --list
 
 # N=500 SEED=n: verdicts against real PEFT on adapters made on the spot
 differential: .venv-test/.installed
