@@ -1,11 +1,18 @@
-"""Texts of the repository that are made from the rule pages; `make pages` writes them anew."""
+"""Texts of the repository that are made by running it; `make pages` writes them anew."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import groupby
 
 from adaptlint.catalogue import load_catalogue
+from tests.conftest import ROOT
+
+RUN = re.compile(r"<!-- run: (.+?) -->\n```text\n.*?```\n", re.DOTALL)
+PROGRAMS = {"make demo": ["adaptlint.testing.demo", "fixtures/stories/pruned-adapter"]}
 
 
 def index() -> str:
@@ -26,4 +33,17 @@ def index() -> str:
     return "\n".join(lines)
 
 
-TEXTS: dict[str, Callable[[], str]] = {"rules/README.md": index}
+def readme() -> str:
+    """README.md with the output of every command it shows; the one thing left out is how long it took."""
+    return RUN.sub(lambda match: shown(match[1]), (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def shown(command: str) -> str:
+    """A command's block in the README, with what it prints."""
+    words = PROGRAMS.get(command) or command.split()
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    output = re.sub(r"\d+ ms\b", "… ms", done.stdout.rstrip())
+    return f"<!-- run: {command} -->\n```text\n{output}\n```\n"
+
+
+TEXTS: dict[str, Callable[[], str]] = {"rules/README.md": index, "README.md": readme}
