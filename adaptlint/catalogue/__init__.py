@@ -1,5 +1,5 @@
 """Rule pages as data."""
 
-from adaptlint.catalogue.rule import Rule, load_catalogue, read_page, select
+from adaptlint.catalogue.rule import Rule, load_catalogue, problem_of, read_page, select
 
-__all__ = ["Rule", "load_catalogue", "read_page", "select"]
+__all__ = ["Rule", "load_catalogue", "problem_of", "read_page", "select"]

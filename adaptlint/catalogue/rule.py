@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from adaptlint import tables
+from adaptlint.findings import Fact
 
 RULES = "rules/"
 
 
 class Rule(NamedTuple):
-    """One rule page's card; `claim` lists the reasons that it speaks for, empty for a rule with a check of its own."""
+    """One rule page's card; `claim` lists the reasons that it speaks for, empty for a rule with a check of its own.
+
+    `problem` has the words for a reason, told as {problem} in `says`: one template, or several of which the first is
+    taken whose facts are all known.
+    """
 
     code: str
     name: str
@@ -29,6 +34,7 @@ class Rule(NamedTuple):
     says: str
     help: str
     notes: tuple[str, ...]
+    problem: Mapping[str, tuple[str, ...]]
     path: str
 
 
@@ -44,8 +50,7 @@ def _rule(key: str, card: dict[str, object]) -> Rule:
     code, _, name = file.removesuffix(".md").partition("-")
 
     def texts(field: str) -> tuple[str, ...]:
-        value = card.get(field, ())
-        return (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+        return _texts(card.get(field, ()))
 
     return Rule(
         code=code,
@@ -63,8 +68,40 @@ def _rule(key: str, card: dict[str, object]) -> Rule:
         says=str(card["says"]),
         help=str(card["help"]),
         notes=texts("notes"),
+        problem={reason: _texts(words) for reason, words in card.get("problem", {}).items()},  # type: ignore[attr-defined]
         path=key,
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+
+
+@cache
+def problems() -> dict[str, tuple[str, ...]]:
+    """The words for every reason that some page has words for."""
+    return {reason: words for rule in load_catalogue() for reason, words in rule.problem.items()}
+
+
+def problem_of(reason: str, facts: Mapping[str, Fact], spoken: Mapping[str, str]) -> str:
+    """What is wrong, in the words that a page has for the fact `fault`, else for `reason`; "" where none has any.
+
+    `spoken` has the facts as text. A `fault` is told inside the words for the reason, as {fault}, if they ask for it.
+    """
+    words = dict(spoken)
+    fault = facts.get("fault")
+    if isinstance(fault, str):
+        words["fault"] = _first_complete(problems().get(fault, ()), words) or fault.replace("-", " ")
+    return _first_complete(problems().get(reason, ()), words) or words.get("fault", "")
+
+
+def _first_complete(templates: Sequence[str], words: Mapping[str, str]) -> str:
+    for template in templates:
+        try:
+            return template.format_map(words)
+        except KeyError:
+            continue
+    return ""
 
 
 def read_page(rule: Rule) -> str:

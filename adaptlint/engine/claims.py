@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adaptlint.catalogue import Rule
+from adaptlint.catalogue import Rule, problem_of
 from adaptlint.engine.ledger import Crash
 from adaptlint.engine.spots import Spots
 from adaptlint.findings import Fact, Fault, Finding, fold_paths, number_ranges, path_shape
@@ -58,6 +58,9 @@ def say(rule: Rule, group: Sequence[Fault], spots: Spots) -> Finding:
     first = group[0]
     facts = gathered(group)
     words = {name: spoken(value) for name, value in facts.items()} | {"adapter": first.adapter, "target": first.target}
+    problem = problem_of(first.reason, facts, words)
+    if problem:
+        words["problem"] = problem
     message = " ".join([rule.says, *rule.notes]).format_map(words)
     because = tuple((where, spots.place(where), note) for where, note in first.because)
     module = str(facts["modules"]) if first.module else ""

@@ -88,7 +88,7 @@ def remove(path: str, edit: Edit) -> None:
     """Take the file away, or with `file` = "." the folder."""
     del edit
     if os.path.isdir(path):
-        shutil.rmtree(path)
+        shutil.rmtree(os.path.normpath(path))  # rmtree refuses "adapter/."
     else:
         os.unlink(path)
 

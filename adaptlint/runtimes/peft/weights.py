@@ -40,7 +40,11 @@ def open_weights(folder: Folder | Malformed) -> tuple[TensorFile, list[Fault]]:
     if name == SAFETENSORS and TORCH in folder.names:
         notes.append(Fault("two-weight-files", at=Where(weights.path), facts={"used": name, "unused": TORCH}))
     if weights.duplicates:
-        notes.append(Fault("tensor-name-repeated", at=Where(weights.path), facts={"names": list(weights.duplicates)}))
+        notes.append(
+            Fault(
+                "tensor-name-repeated", at=Where(weights.path), facts={"names": list(weights.duplicates), "file": name}
+            )
+        )
     return weights, notes
 
 
