@@ -9,7 +9,7 @@ from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.layers import Layers
-from adaptlint.runtimes.peft.patterns import suffix_match
+from adaptlint.runtimes.peft.patterns import prepare, suffix_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.settings import PEFT, Settings
 from adaptlint.runtimes.peft.targets import (
@@ -84,6 +84,9 @@ def _check_against_others(settings: Settings, others: list[Settings]) -> None:
 
 def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memory: bool) -> Answers:
     targets = Targets(settings)
+    for field in ("target_modules", "exclude_modules"):
+        if isinstance(settings[field], str):
+            prepare(settings[field], [module.path for module in wrapped.modules], settings.where(field))
     layers = Layers(settings, adapter, low_memory)
     targeted: list[str] = []
     tied: list[Module] = []

@@ -1,0 +1,5 @@
+"""Patterns by strangers: what Python's `re` would say of a name, found within bounds."""
+
+from adaptlint.patterns.engine import Pattern, UnboundedPattern, compile_pattern, is_plain
+
+__all__ = ["Pattern", "UnboundedPattern", "compile_pattern", "is_plain"]

@@ -1,0 +1,107 @@
+"""Which engine may run a pattern: RE2 in linear time where it says exactly what `re` says, else `re` in a child.
+
+RE2 differs from `re` on characters beyond ASCII, on "{,n}" and on "[[:name:]]", and refuses lookarounds,
+backreferences, `\\Z`, possessive and large repeats. Patterns with any of these run in `re` itself, in a process that is
+stopped after CHILD_SECONDS. Names are module paths: without a newline, so that "$" means the same in both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+PATTERN_LENGTH = 4_000  # characters; longer ones are not evaluated
+NAME_LENGTH = 4_000
+CHILD_SECONDS = 0.5
+RE2_BYTES = 4 << 20
+
+_WORD = re.compile(r"[A-Za-z0-9_]+\Z")
+_RISKY = ("{,", "[[:")
+
+
+class UnboundedPattern(Exception):
+    """The pattern could not be evaluated in bounds; the text says which bound."""
+
+
+def is_plain(pattern: str) -> bool:
+    """True if the pattern matches only itself."""
+    return _WORD.match(pattern) is not None
+
+
+@lru_cache(maxsize=512)
+def compile_pattern(source: str) -> Pattern:
+    """The pattern, ready to match; raises re.error as `re` does, UnboundedPattern for what is too large."""
+    if len(source) > PATTERN_LENGTH:
+        raise UnboundedPattern("it is too long")
+    try:
+        re.compile(source)
+    except (RecursionError, OverflowError) as problem:
+        raise UnboundedPattern("it is nested too deeply") from problem
+    return Pattern(source)
+
+
+class Pattern:
+    """A pattern that is valid for `re`. `match` anchors at the name's start, `fullmatch` at both ends."""
+
+    __slots__ = ("_answers", "_linear", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._linear = _linear(source)
+        self._answers: dict[tuple[str, str], bool] = {}
+
+    def fullmatch(self, name: str) -> bool:
+        """`re.fullmatch(pattern, name) is not None`."""
+        return self._ask("fullmatch", name)
+
+    def match(self, name: str) -> bool:
+        """`re.match(pattern, name) is not None`."""
+        return self._ask("match", name)
+
+    def group(self, name: str, group: str) -> str | None:
+        """`re.match(pattern, name)[group]`, None without a match; UnboundedPattern where only a child could tell."""
+        if self._linear is None or not name.isascii():
+            raise UnboundedPattern("its groups are read only by a linear-time engine")
+        match = self._linear.match(name)
+        found: str | None = None if match is None else match[group]
+        return found
+
+    def prepare(self, names: Iterable[str], how: str = "fullmatch") -> None:
+        """Evaluate many names at once: without the linear engine, one child process answers for all of them."""
+        wanted = [name for name in names if (how, name) not in self._answers and not self._fits(name)]
+        if wanted:
+            from adaptlint.patterns.child import ask
+
+            for name, answer in zip(wanted, ask(self.source, how, wanted, CHILD_SECONDS), strict=True):
+                self._answers[how, name] = answer
+
+    def _fits(self, name: str) -> bool:
+        return self._linear is not None and name.isascii()
+
+    def _ask(self, how: str, name: str) -> bool:
+        if self._fits(name):
+            return getattr(self._linear, how)(name) is not None
+        if (how, name) not in self._answers:
+            if len(name) > NAME_LENGTH:
+                raise UnboundedPattern("the name is too long")
+            self.prepare([name], how)
+        return self._answers[how, name]
+
+
+def _linear(source: str) -> Any:
+    """The RE2 pattern, or None where RE2 refuses, differs, or is not installed."""
+    if not source.isascii() or any(mark in source for mark in _RISKY):
+        return None
+    try:
+        import re2
+    except ImportError:
+        return None
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = RE2_BYTES
+    try:
+        return re2.compile(source, options)
+    except re2.error:
+        return None
