@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "README.md")
 BASES = ROOT / "fixtures" / "bases"
+BY_HAND = ROOT / "tests" / "test_rules_by_hand.py"
 TARGET = "peft==0.21.2"
 TRANSFORMERS = "5.23.0"
 
@@ -113,6 +114,10 @@ def test_real_peft_does_what_the_example_says(page: Path, text: str, tmp_path: P
 
 @pytest.mark.parametrize("page", PAGES, ids=code_of)
 def test_page_has_both_examples(page: Path) -> None:
-    shown = page_examples(page.read_text(encoding="utf-8"))
-    assert shown.get("bad"), "no `toml recipe` below ## Bad"
+    text = page.read_text(encoding="utf-8")
+    shown = page_examples(text)
+    by_hand = re.findall(r"tests/test_rules_by_hand\.py::(\w+)", text)
+    assert shown.get("bad") or by_hand, "no `toml recipe` below ## Bad"
+    for name in by_hand:
+        assert f"def {name}(" in BY_HAND.read_text(encoding="utf-8")
     assert shown.get("good"), "no `toml recipe` below ## Good"

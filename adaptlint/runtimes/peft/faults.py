@@ -10,13 +10,13 @@ from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.coverage import coverage
 from adaptlint.runtimes.peft.loading import PREFIX_IN_WARNING, Loaded, base_name
 from adaptlint.runtimes.peft.mismatch import mismatch_fault
-from adaptlint.runtimes.peft.pruning import note_pruning
+from adaptlint.runtimes.peft.pruning import explain_widths
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
 from adaptlint.runtimes.peft.wrappers import cause_of
 
-# What an untrained LoRA does, by the truth of init_lora_weights (LoraLayer.reset_lora_parameters).
-START = {True: "which change nothing", False: "random numbers, which change the output"}
+ZERO_AT_FIRST = ("lora_B.weight", "lora_embedding_A")  # if init_lora_weights is true (LoraLayer.reset_lora_parameters)
+BESIDE = ("lora_magnitude_vector", "lora_B.bias")
 
 
 class LoadReport(NamedTuple):
@@ -29,7 +29,7 @@ class LoadReport(NamedTuple):
 def faults_of_mismatch(wrapped: Wrapped, settings: Settings, file: TensorFile, result: Loaded) -> list[Fault]:
     """One fault per tensor of another shape, each with the axis that disagrees and who said both sizes."""
     faults = [mismatch_fault(wrapped, settings, file, result, mismatch) for mismatch in result.mismatched]
-    return note_pruning(faults, wrapped)
+    return explain_widths(faults, wrapped, settings)
 
 
 def faults_of_load(
@@ -52,10 +52,15 @@ def faults_of_load(
         faults.append(_nothing_arrived(file, result, wrapped, expected))
     elif lost or result.unexpected:
         layers = coverage(wrapped, adapter, file, result)
-        faults.extend(_missing(file, keys[key], key, settings, layers) for key in lost)
+        faults.extend(_missing(file, [(key, keys[key]) for key in lost], settings, layers))
         faults.extend(_ignored(file, sources[0], layers) for sources in result.unexpected.values())
     faults.extend(
-        Fault("bias-missing", module=keys[key].module, at=settings.where("bias"), facts={"key": key})
+        Fault(
+            "bias-missing",
+            module=keys[key].module,
+            at=settings.where("bias"),
+            facts={"key": key, "bias": settings["bias"]},
+        )
         for key in lost_biases
     )
     faults.extend(_overwritten(file, settings, key, result) for key in _overwrites(settings, result))
@@ -63,17 +68,31 @@ def faults_of_load(
     return LoadReport(faults, lost)
 
 
-def _missing(file: TensorFile, origin: Origin, key: str, settings: Settings, layers: Mapping[str, Fact]) -> Fault:
-    tensor = origin.saved[len(origin.saved) - len(origin.saved.rpartition("lora_")[2]) - len("lora_") :]
-    facts: dict[str, Fact] = {
-        "key": key,
-        "saved": origin.saved,
-        "tensor": tensor,
-        "projection": origin.module.rpartition(".")[2],
-        "start": START[bool(settings["init_lora_weights"])],
-        **layers,
-    }
-    return Fault("tensor-missing", module=origin.module, at=Where(file.path), facts=facts, decides=True)
+def _missing(
+    file: TensorFile, lost: list[tuple[str, Origin]], settings: Settings, layers: Mapping[str, Fact]
+) -> list[Fault]:
+    starts_at_zero = bool(settings["init_lora_weights"])
+    silent = {o.module for _, o in lost if starts_at_zero and _tensor(o) in ZERO_AT_FIRST}
+    faults = []
+    for key, origin in lost:
+        tensor = _tensor(origin)
+        facts: dict[str, Fact] = {
+            "key": key,
+            "saved": origin.saved,
+            "tensor": tensor,
+            "projection": origin.module.rpartition(".")[2],
+            "effect": "so the adapter does nothing there",
+            **layers,
+        }
+        if origin.module not in silent:
+            facts["effect"] = "so a part of it is lost" if tensor in BESIDE else "so random numbers act there"
+        faults.append(Fault("tensor-missing", module=origin.module, at=Where(file.path), facts=facts, decides=True))
+    return faults
+
+
+def _tensor(origin: Origin) -> str:
+    """ "lora_A.weight" of "...q_proj.lora_A.weight"."""
+    return "lora_" + origin.saved.rpartition("lora_")[2]
 
 
 def _ignored(file: TensorFile, shown: str, layers: Mapping[str, Fact]) -> Fault:

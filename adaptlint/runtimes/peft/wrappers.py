@@ -1,0 +1,46 @@
+"""Why not one name of a file is the one that PEFT looks for: the known wrappers, tried one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+from adaptlint import tables
+from adaptlint.bases import Base
+
+TABLE = "runtimes/peft/wrapper_prefixes.toml"
+UNKNOWN = "another class, library or release, which gives the modules other names"
+NAME_LENGTH = 1_000  # characters; longer names are no module paths
+
+
+def cause_of(found: str, wanted: Collection[str], base: Base) -> str:
+    """What turns `found` into a wanted name, in words: one known wrapper, or two."""
+    if len(found) > NAME_LENGTH:
+        return UNKNOWN
+    once = list(_repaired(found, base))
+    for name, cause in once:
+        if name in wanted:
+            return cause
+    for name, cause in once:
+        for again, second in _repaired(name, base):
+            if again in wanted and second != cause:
+                return f"{cause}; and {second}"
+    theirs, ours = _leaves([found]), _leaves(wanted)
+    if theirs and not theirs & ours:
+        return f"the file adapts {', '.join(sorted(theirs))} and the config {', '.join(sorted(ours))}"
+    return UNKNOWN
+
+
+def _repaired(name: str, base: Base) -> Iterable[tuple[str, str]]:
+    body = str(base.features.get("base_model_prefix") or "")
+    for row in tables.load()[TABLE]["wrapper"]:
+        if "{body}" in row["match"] + row["to"] and not body:
+            continue
+        pattern = row["match"].replace("{body}", re.escape(body))
+        repaired = re.sub(pattern, row["to"].replace("{body}", body), name)
+        if repaired != name:
+            yield repaired, row["cause"].replace("{body}", body)
+
+
+def _leaves(names: Iterable[str]) -> set[str]:
+    return {name.partition(".lora_")[0].rpartition(".")[2] for name in names if ".lora_" in name}
