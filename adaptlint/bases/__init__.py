@@ -3,9 +3,20 @@
 from adaptlint.bases.base import Base, BaseProblem, Overlay
 from adaptlint.bases.module import Module
 from adaptlint.bases.source import load_base
+from adaptlint.bases.transforms import Transform, rename_key
 from adaptlint.bases.versions import installed_versions
 
-__all__ = ["Base", "BaseProblem", "Module", "Overlay", "installed_versions", "load_base", "write_lock"]
+__all__ = [
+    "Base",
+    "BaseProblem",
+    "Module",
+    "Overlay",
+    "Transform",
+    "installed_versions",
+    "load_base",
+    "rename_key",
+    "write_lock",
+]
 
 
 def write_lock(base: Base, path: str) -> None:

@@ -204,7 +204,8 @@ class Base:
     def lay_over(self, headers: TensorFile, overlay: Overlay) -> None:
         """Believe the base's own headers from here on."""
         self.headers, self.overlay = headers, overlay
-        self._modules = self._by_path = self._folded = None
+        if overlay.shapes:
+            self._modules = self._by_path = self._folded = None
 
     def answers(self, asked: str | None) -> bool:
         """True if this table is what the class or Auto class `asked` would give for this config."""

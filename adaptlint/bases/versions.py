@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 
 _ENDINGS = (".dist-info", ".egg-info")
 
@@ -15,9 +16,14 @@ def installed_versions(names: Iterable[str]) -> dict[str, str]:
 
     `names` are normalised ones ("huggingface_hub"). The first folder of sys.path wins, as for imports.
     """
-    wanted = set(names)
+    return dict(_releases(tuple(sys.path), frozenset(names)))
+
+
+@lru_cache(maxsize=16)
+def _releases(folders: tuple[str, ...], wanted: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """Looked up once per process and search path: what is imported does not change under a running interpreter."""
     found: dict[str, str] = {}
-    for folder in sys.path:
+    for folder in folders:
         try:
             entries = os.listdir(folder or ".")
         except OSError:
@@ -30,4 +36,4 @@ def installed_versions(names: Iterable[str]) -> dict[str, str]:
                     found.setdefault(name, release.partition("-")[0].partition("+")[0])
         if wanted == found.keys():
             break
-    return found
+    return tuple(found.items())

@@ -7,17 +7,15 @@ rename_source_key). The transforms themselves come with the base, as data.
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
-from adaptlint.bases import Base
+from adaptlint.bases import Base, Transform, rename_key
 from adaptlint.findings import Where
 from adaptlint.runtimes.peft.fused import fuse
 from adaptlint.runtimes.peft.refusal import NotModelled
 from adaptlint.runtimes.peft.wrapped import PREFIX
 
 Shape = tuple[int, ...]
-RENAMES = ("WeightRenaming", "PrefixChange")
 
 
 class Entry(NamedTuple):
@@ -27,62 +25,25 @@ class Entry(NamedTuple):
     sources: tuple[str, ...]
 
 
-class Transform(NamedTuple):
-    """One rename or fusion: compiled alternatives (group g0, g1, ...) with what each is replaced by."""
-
-    regex: re.Pattern[str]
-    sources: list[str]
-    target: str
-    scope: tuple[str, str] | None  # (scope prefix, base model prefix); None: everywhere
-    fuses: str = ""  # "up-A", "up-B", "down-A", "down-B" for expert fusions; empty: a rename
-
-    def rename(self, key: str) -> tuple[str, str | None]:
-        """(renamed key, the source pattern that matched), or (key, None)."""
-        head = ""
-        if self.scope is not None:
-            scope, prefix = (f"{part}." if part else "" for part in self.scope)
-            if key.startswith(prefix + scope):
-                head = prefix + scope
-            elif key.startswith(scope):
-                head = scope
-            else:
-                return key, None
-        tail = key[len(head) :]
-        match = self.regex.search(tail)
-        if match is None:
-            return key, None
-        group = next(name for name, value in match.groupdict().items() if value is not None)
-        target = self.target
-        if r"\1" in target:
-            target = target.replace(r"\1", match.group(self.regex.groupindex[group] + 1))
-        return head + tail.replace(match.group(0), target, 1), self.sources[int(group[1:])]
-
-
-def make_transform(sources: list[str], target: str, scope: tuple[str, str] | None = None, fuses: str = "") -> Transform:
-    """A transform compiled as transformers does it: longest source first, ending on a name boundary."""
-    branches = []
-    for index, source in sorted(enumerate(sources), key=lambda item: -len(item[1])):
-        pattern = source.replace("*.", r".*\.")
-        if re.search(r"[a-zA-Z0-9]$", pattern):
-            pattern += r"(?!\w)"
-        branches.append(f"(?P<g{index}>{pattern})")
-    return Transform(re.compile("|".join(branches)), sources, target, scope, fuses)
+def renaming(source: str, target: str) -> Transform:
+    """A rename of PEFT's own, beside those of the base."""
+    return Transform({"op": "rename", "class": "WeightRenaming", "sources": [source], "targets": [target]})
 
 
 def transforms_of(base: Base, adapter: str) -> tuple[list[Transform], list[Transform]]:
-    """The renames and the fusions that PEFT makes of the base's transforms for one adapter."""
+    """The renames and the fusions that PEFT makes of the base's transforms for one adapter.
+
+    A fusion's data has the key "fuses": "up-A", "up-B", "down-A" or "down-B" (see fused.py).
+    """
     renames = [
-        make_transform(["base_model.model.model."], "model."),
-        make_transform(["base_model.model."], ""),
-        make_transform([r"(lora_[^\.]*)"], rf"\1.{adapter}"),
+        renaming("base_model.model.model.", "model."),
+        renaming("base_model.model.", ""),
+        renaming(r"(lora_[^\.]*)", rf"\1.{adapter}"),
     ]
     fusions: list[Transform] = []
     for item in base.conversion or ():
-        scope = (item["scope"], item["prefix"]) if "scope" in item else None
         if item["op"] == "rename":
-            if item["class"] not in RENAMES:
-                raise NotModelled("conversion-not-modelled", at=Where(base.ref), facts={"transform": item["class"]})
-            renames.append(make_transform(item["sources"], item["targets"][0], scope))
+            renames.append(Transform(item))
         elif len(item["targets"]) == 1:
             fusions.extend(_fusions(item, adapter))
     return renames, fusions
@@ -101,7 +62,8 @@ def _fusions(item: dict[str, Any], adapter: str) -> list[Transform]:
             continue
         if operations - {"Concatenate", "MergeModulelist"}:
             raise NotModelled("conversion-not-modelled", facts={"transform": ", ".join(sorted(operations))})
-        made.append(make_transform(sources, f"{stem}.lora_{side}.{adapter}.weight", fuses=f"{kind}-{side}"))
+        fused = {"sources": sources, "targets": [f"{stem}.lora_{side}.{adapter}.weight"], "fuses": f"{kind}-{side}"}
+        made.append(Transform({"op": "convert", "class": "WeightConverter"} | fused))
     return made
 
 
@@ -115,10 +77,10 @@ def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str) -> dict
     prefix = str(base.features.get("base_model_prefix") or "")
     groups: dict[str, tuple[Transform | None, dict[str, list[str]]]] = {}
     for key in sorted(loras, key=natural_order):
-        renamed, pattern, fusion = _renamed(key, renames, fusions)
+        renamed, fusion, pattern = rename_key(key, renames, fusions)
         bare = "".join(renamed.rsplit(f".{adapter}", 1))
         if renamed not in checkpoint and key.endswith(bare):
-            renamed, pattern, fusion = _with_prefix(key, prefix, checkpoint), None, None
+            renamed, fusion, pattern = _with_prefix(key, prefix, checkpoint), None, None
         _, members = groups.setdefault(renamed, (fusion, {}))
         members.setdefault(pattern or key, []).append(key)
     converted: dict[str, Entry] = {}
@@ -129,19 +91,13 @@ def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str) -> dict
         else:
             shapes = {pattern: [checkpoint[key] for key in keys] for pattern, keys in members.items()}
             sources = tuple(key for keys in members.values() for key in keys)
-            converted[name] = Entry(fuse(fusion.fuses, fusion.sources, shapes, at=Where(base.ref)), sources)
+            converted[name] = Entry(_fused(fusion, shapes, base), sources)
     kept = {key: entry for key, entry in plain.items() if ".lora_" not in key}
     return kept | {_serialised(name, adapter): entry for name, entry in converted.items()}
 
 
-def _renamed(key: str, renames: list[Transform], fusions: list[Transform]) -> tuple[str, str | None, Transform | None]:
-    for transform in renames:
-        key, _ = transform.rename(key)
-    for fusion in fusions:
-        key, pattern = fusion.rename(key)
-        if pattern is not None:
-            return key, pattern, fusion
-    return key, None, None
+def _fused(fusion: Transform, shapes: dict[str, list[Shape]], base: Base) -> Shape:
+    return fuse(fusion.data["fuses"], fusion.data["sources"], shapes, at=Where(base.ref))
 
 
 def _with_prefix(key: str, prefix: str, checkpoint: dict[str, Shape]) -> str:

@@ -92,13 +92,15 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
     tied: list[Module] = []
     excluded = unmatched = 0
     refused = _mamba_names(wrapped.base)
+    ties = bool(settings.get("target_modules_to_tie"))
     for module in wrapped.modules:
         answer = targets.answer(module.path)
-        if is_tied_target(settings, module.path):
+        if ties and is_tied_target(settings, module.path):
             tied.append(module)
         elif answer == MATCHED:
             targeted.append(module.path)
-            _check_mamba(settings, module, refused, wrapped.base)
+            if refused:
+                _check_mamba(settings, module, refused, wrapped.base)
             _put(wrapped, layers, module)
         elif answer == EXCLUDED:
             excluded += 1
@@ -112,7 +114,7 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
 
 def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
     settings = layers.settings
-    if module.path in wrapped.saved or module.path in wrapped.tokens:
+    if (wrapped.saved or wrapped.tokens) and (module.path in wrapped.saved or module.path in wrapped.tokens):
         wrapper = "ModulesToSaveWrapper" if module.path in wrapped.saved else "TrainableTokensWrapper"
         raise Refusal(
             "ValueError",

@@ -33,19 +33,23 @@ def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any
 class Layers:
     """Makes the LoRA layers of one adapter; equal layers (a base has few different ones) are worked out once."""
 
-    __slots__ = ("adapter", "known", "low_memory", "settings")
+    __slots__ = ("adapter", "known", "low_memory", "settings", "uniform")
 
     def __init__(self, settings: Settings, adapter: str, low_memory: bool) -> None:
         self.settings = settings
         self.adapter = adapter
         self.low_memory = low_memory
         self.known: dict[tuple[object, ...], Applied] = {}
+        self.uniform = settings["rank_pattern"] == {} and settings["alpha_pattern"] == {}
 
     def apply(self, module: Module) -> Applied:
         """The parameters that LoRA adds to a module; Refusal or NotModelled where PEFT's layer refuses."""
+        key: tuple[object, ...] = (module.cls, module.params.get("weight"), module.attrs.get("groups"))
+        if self.uniform and key in self.known:
+            return self.known[key]
         rank = pattern_value(self.settings, "rank_pattern", module.path, "r")
         alpha = pattern_value(self.settings, "alpha_pattern", module.path, "lora_alpha")
-        key = (module.kind, module.params.get("weight"), module.attrs.get("groups"), str(rank), str(alpha))
+        key = key if self.uniform else (*key, str(rank), str(alpha))
         applied = self.known.get(key)
         if applied is None:
             applied = apply_to_module(self.settings, self.adapter, module, rank, alpha, self.low_memory)

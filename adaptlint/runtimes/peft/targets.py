@@ -18,11 +18,14 @@ MATCHED, UNMATCHED, EXCLUDED = "matched", "unmatched", "excluded"
 class Targets:
     """The matcher of one config: what PEFT answers for a module's name."""
 
-    __slots__ = ("settings", "suffixes")
+    __slots__ = ("excluded", "saved", "settings", "suffixes", "targets")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        targets = settings["target_modules"]
+        self.excluded: Any = settings["exclude_modules"]
+        self.saved: Any = settings["modules_to_save"]
+        self.targets: Any = settings["target_modules"]
+        targets = self.targets
         self.suffixes: tuple[str, ...] = ()
         if targets is not None and not isinstance(targets, str):
             self.suffixes = as_python_does(
@@ -34,18 +37,15 @@ class Targets:
 
     def answer(self, key: str) -> str:
         """MATCHED, UNMATCHED or EXCLUDED for a module's dotted path."""
-        s = self.settings
-        excluded = s["exclude_modules"]
-        if excluded and self._in_excluded(excluded, key):
+        targets = self.targets
+        if self.excluded and self._in_excluded(self.excluded, key):
             return EXCLUDED
-        saved = s["modules_to_save"]
-        if saved and any(segment_match(name, key, s.where("modules_to_save")) for name in saved):
+        if self.saved and any(segment_match(name, key, self.settings.where("modules_to_save")) for name in self.saved):
             return EXCLUDED
-        targets = s["target_modules"]
         if targets is None:
             return UNMATCHED
         if isinstance(targets, str):
-            return MATCHED if full_match(targets, key, s.where("target_modules")) else UNMATCHED
+            return MATCHED if full_match(targets, key, self.settings.where("target_modules")) else UNMATCHED
         if key in targets:
             return MATCHED
         return MATCHED if key.endswith(self.suffixes) and self._in_layers(key) else UNMATCHED
@@ -88,7 +88,9 @@ def expand_all_linear(settings: Settings, base: Base) -> None:
         return
     names = {m.path: None for m in base.modules if m.kind in ("Linear", "Conv1D")}
     if base.output_embedding_raises:
-        raise Refusal("NotImplementedError", "", "output-embedding-unknown", at=settings.where("target_modules"))
+        at = settings.where("target_modules")
+        facts = {"field": "target_modules", "class": base.model_class}
+        raise Refusal("NotImplementedError", "", "output-embedding-unknown", at=at, facts=facts)
     if base.output_embedding is not None:
         names.pop(base.output_embedding, None)
     elif settings["task_type"] == "SEQ_CLS":

@@ -77,6 +77,10 @@ class Wrapped:
     def keys(self, base: bool = True) -> dict[str, Origin]:
         """Every key of the wrapped model's state dict, in module order; without `base` only what PEFT added."""
         keys: dict[str, Origin] = {}
+        if not (base or self.parameters or self.saved or self.tokens):
+            for path, site in self.lora.items():
+                keys.update(_site_keys(site, PREFIX + path))
+            return keys
         inner: dict[str, str] = {"": PREFIX[:-1]}
         wrapped = set(self.lora) | set(self.parameters) | set(self.saved) | set(self.tokens)
         for module in self.modules:
