@@ -75,11 +75,16 @@ def _translate_wrappers(
                 "saved-module-missing",
                 at=Where(file.path),
                 module=origin.module,
-                facts={"key": origin.saved, "field": field, "task": settings["task_type"]},
+                facts={"key": origin.saved, "field": field, "asked_by": _asked_by(settings, field)},
                 because=((settings.where(field), f"{field} asks for it"),) if settings.given.get(field) else (),
             )
         state[key] = Entry(shapes[origin.saved], (origin.saved,))
         del state[origin.saved]
+
+
+def _asked_by(settings: Settings, field: str) -> str:
+    """The config field that asks for a saved module: a task type implies its head."""
+    return field if settings.given.get(field) else f"task_type {settings['task_type']}"
 
 
 def without_adapter(key: str, adapter: str) -> str:

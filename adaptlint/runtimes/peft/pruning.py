@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adaptlint.bases import Base
-from adaptlint.findings import Fact, Fault, Where
+from adaptlint.findings import Fact, Fault, Where, path_shape
 from adaptlint.runtimes.peft.coverage import in_words, layers_of
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
@@ -23,7 +23,8 @@ def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings) ->
         sides.setdefault(fault.module, set()).add(fault.facts["axis"])
     inner = all(len(axes) == 1 for axes in sides.values())
     head = head_size(wrapped.base) if inner else None
-    place = in_words(layers_of(sides)) or "the layers concerned"
+    layers = in_words(layers_of(sides))
+    place = f"in {layers}" if layers else "outside the layers"
     shared: dict[str, Fact] = {"sizes": _told(widths, wrapped.base, head), "place": place}
     pruned = inner and _is_narrower(widths)
     reason, named = ("adapter-of-pruned-base", _named_base(settings)) if pruned else (WIDTH, ())
@@ -40,7 +41,7 @@ def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings) ->
 
 
 def _is_narrower(widths: list[Fault]) -> bool:
-    """True if in modules of which only one width disagrees, the adapter's is always the smaller one.
+    """True if in modules of which only one width disagrees, the adapter's is always the smaller one, inside the layers.
 
     The residual stream is then the base's own, and what lies inside the layers is narrower (LLM-Pruner; peft#1746).
     Pruned heads take their queries with them: where keys and values alone are narrower, the other base groups its
@@ -48,7 +49,8 @@ def _is_narrower(widths: list[Fault]) -> bool:
     """
     attention = {_leaf(fault.module) for fault in widths if _in_attention(fault.module)}
     grouped = bool(attention) and attention <= set(KEY_VALUE)
-    return not grouped and all(_sizes(fault)[0] < _sizes(fault)[1] for fault in widths)
+    inside = all(path_shape(fault.module)[1] for fault in widths)  # embeddings and heads follow the vocabulary
+    return inside and not grouped and all(_sizes(fault)[0] < _sizes(fault)[1] for fault in widths)
 
 
 def _named_base(settings: Settings) -> tuple[tuple[Where, str], ...]:
@@ -108,6 +110,8 @@ def _told(widths: list[Fault], base: Base, head: int | None) -> str:
     parts = []
     for arithmetic, projections in same.items():
         owners = [f"{SIDES[axis]} {', '.join(leaves)}" for axis, leaves in projections.items()]
+        if len(projections) == 2 and projections["in"] == projections["out"]:
+            owners = [f"the inputs and outputs of {', '.join(projections['in'])}"]
         parts.append(f"{' and '.join(owners)} have {arithmetic}")
     return "; ".join(parts)
 
@@ -121,7 +125,5 @@ def _arithmetic(examples: list[Fault], base: Base, head: int | None) -> str:
     heads = _heads(examples[0], base, head)
     if heads["head_dim"] is None:
         return f"{_sizes(examples[0])[0]} features in the file and {expected} in the base"
-    return (
-        f"{_sizes(examples[0])[0]} = {heads['heads_found']} heads x {head} features in the file and "
-        f"{expected} = {heads['heads_expected']} heads x {head} in the base"
-    )
+    found, ours = (f"{n} head{'' if n == 1 else 's'} x {head}" for n in (heads["heads_found"], heads["heads_expected"]))
+    return f"{_sizes(examples[0])[0]} = {found} features in the file and {expected} = {ours} in the base"

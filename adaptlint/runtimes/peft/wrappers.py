@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from itertools import chain
 
 from adaptlint import tables
 from adaptlint.bases import Base
@@ -17,24 +18,21 @@ def cause_of(found: str, wanted: Collection[str], base: Base) -> str:
     """What turns `found` into a wanted name, in words: one known wrapper, or two."""
     if len(found) > NAME_LENGTH:
         return UNKNOWN
-    once = list(_repaired(found, base))
-    for name, cause in once:
+    once = list(_repaired(found, base, general=False))
+    twice = ((again, f"{cause}; and {more}") for name, cause in once for again, more in _repaired(name, base, False))
+    for name, cause in chain(once, twice, _repaired(found, base, general=True)):
         if name in wanted:
             return cause
-    for name, cause in once:
-        for again, second in _repaired(name, base):
-            if again in wanted and second != cause:
-                return f"{cause}; and {second}"
     theirs, ours = _leaves([found]), _leaves(wanted)
     if theirs and not theirs & ours:
         return f"the file adapts {', '.join(sorted(theirs))} and the config {', '.join(sorted(ours))}"
     return UNKNOWN
 
 
-def _repaired(name: str, base: Base) -> Iterable[tuple[str, str]]:
+def _repaired(name: str, base: Base, general: bool) -> Iterable[tuple[str, str]]:
     body = str(base.features.get("base_model_prefix") or "")
     for row in tables.load()[TABLE]["wrapper"]:
-        if "{body}" in row["match"] + row["to"] and not body:
+        if row.get("general", False) != general or ("{body}" in row["match"] + row["to"] and not body):
             continue
         pattern = row["match"].replace("{body}", re.escape(body))
         repaired = re.sub(pattern, row["to"].replace("{body}", body), name)
