@@ -36,11 +36,11 @@ def choose(
     architecture = _first_architecture(config)
     named = None if asked and asked.startswith("Auto") else _model_class(libraries, asked or architecture)
     if asked and named is None and _auto_class(libraries, asked) is None:
-        return BaseProblem("base-class-unknown", {**facts, "missing": "model_class"})
+        return BaseProblem("base-class-unknown", {**facts, "fault": "class-not-in-transformers"})
     made = _make_config(libraries, config, named)
     if made is None:
-        missing = "model_type" if facts["model_type"] else "no_model_type"
-        return BaseProblem("base-class-unknown", {**facts, "missing": missing, "architecture": architecture or ""})
+        fault = "model-type-unknown" if facts["model_type"] else "model-type-missing"
+        return BaseProblem("base-class-unknown", {**facts, "fault": fault, "architecture": architecture or ""})
     model_type = str(made.model_type)
     if named is not None:
         chosen_by = "asked" if asked else "architectures"
@@ -49,7 +49,8 @@ def choose(
         found = _from_mapping(libraries, auto, made)
         if found is not None:
             return Choice(found, _text_part(made, found), model_type, chosen_by)
-    return BaseProblem("base-class-unknown", {**facts, "missing": "auto_class", "architecture": architecture or ""})
+    facts["architecture"] = architecture or ""
+    return BaseProblem("base-class-unknown", {**facts, "fault": "model-type-without-class"})
 
 
 def _auto_candidates(asked: str | None, original: dict[str, Any]) -> list[tuple[str, str]]:

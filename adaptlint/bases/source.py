@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adaptlint.bases.base import Base, BaseProblem
 from adaptlint.bases.store import base_key, cached_record, keep_record
 from adaptlint.bases.wanted import asked_class
-from adaptlint.findings import Where
+from adaptlint.findings import Fact, Where
 
 if TYPE_CHECKING:
     from adaptlint.artefacts import Document, Folder, Malformed, TensorFile
@@ -90,7 +90,8 @@ _HEADERS_HELP = ("models-extra-missing", "base-class-unknown", "base-build-faile
 def _from_config(ref: str, document: Document, asked: str | None, cache: bool) -> Base | BaseProblem:
     config = document.value
     if not isinstance(config, dict) or not config:
-        return BaseProblem("base-config-malformed", {"reason": "not-an-object"}, Where(document.path))
+        facts: dict[str, Fact] = {"fault": "config-not-an-object", "file": os.path.basename(document.path)}
+        return BaseProblem("base-config-malformed", facts, Where(document.path))
     key = base_key(config, asked)
     record = cached_record(key) if cache else None
     source = "cache"
@@ -137,6 +138,8 @@ def _headers_alone(
 
 
 def _malformed(reason: str, malformed: Malformed) -> BaseProblem:
-    facts = {**malformed.facts, "fault": malformed.reason, "excerpt": malformed.excerpt}
+    told = {name: value for name, value in malformed.facts.items() if not name.startswith("library_")}
+    facts: dict[str, Fact] = {**told, "fault": malformed.reason, "file": os.path.basename(malformed.path)}
+    facts["excerpt"] = malformed.excerpt
     missing = {"missing-file": "base-config-missing"}.get(malformed.reason, reason)
     return BaseProblem(missing, facts, Where(malformed.path))

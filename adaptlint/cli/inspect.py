@@ -44,7 +44,7 @@ def command(adapter: str, form: str) -> int:
 def said(problem: Malformed) -> str:
     """A file that cannot be read, with its place, in one line."""
     at = f":{problem.place.line}:{problem.place.column}" if problem.place else ""
-    return f"{shown(problem.path)}{at}: {explained(problem.reason, problem.facts)}"
+    return shown(f"{problem.path}{at}: it {explained(problem.reason, problem.facts)}")
 
 
 def as_json(found: Portrait) -> str:

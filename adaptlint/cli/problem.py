@@ -23,20 +23,21 @@ def base_or_exit(model: str, task: str | None, model_class: str | None, offline:
     base = load_base(model, model_class=model_class, task=task, cache=cache, offline=offline)
     if isinstance(base, Base):
         return base
-    click.echo(f"{shown(model)}: {explained(base.reason, base.facts)}", err=True)
+    click.echo(shown(f"{model}: {explained(base.reason, base.facts)}"), err=True)
     raise click.exceptions.Exit(NOTHING_CHECKED)
 
 
 def explained(reason: str, facts: Mapping[str, Fact]) -> str:
-    """What is wrong, and what to do in the words of the page that claims `reason`."""
-    from adaptlint.catalogue import load_catalogue
+    """What is wrong and what to do, in the words of the page that claims `reason`."""
+    from adaptlint.catalogue import load_catalogue, problem_of
+    from adaptlint.engine.claims import spoken
 
-    told = {name: value for name, value in facts.items() if not name.startswith("library_") and value not in (None, "")}
-    problem = reason.replace("-", " ") + "".join(f"; {name.replace('_', ' ')}: {value}" for name, value in told.items())
+    words = {name: spoken(value) for name, value in facts.items()}
+    problem = problem_of(reason, facts, words) or reason.replace("-", " ")
     for rule in load_catalogue():
         if reason in rule.claim:
             try:
-                return shown(f"{problem}. {rule.help.format_map(told)}")
-            except (KeyError, IndexError, ValueError):  # the page speaks of facts that only a check knows
+                return f"{problem}. {rule.help.format_map(words)}"
+            except KeyError:  # the page's advice needs facts that only a check knows
                 break
-    return shown(f"{problem}.")
+    return f"{problem}."

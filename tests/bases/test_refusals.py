@@ -74,23 +74,23 @@ def test_values_that_transformers_refuses(changes: dict[str, Any], root: Path, t
 
 
 @pytest.mark.parametrize(
-    ("changes", "wanted", "missing"),
+    ("changes", "wanted", "fault"),
     [
-        ({"model_type": "from_the_future"}, {}, "model_type"),
-        ({"model_type": ["llama"]}, {}, "no_model_type"),
-        ({"model_type": None, "architectures": None}, {}, "no_model_type"),
-        ({}, {"model_class": "pipeline"}, "model_class"),
-        ({}, {"model_class": "AutoModelForNothing"}, "model_class"),
-        ({}, {"model_class": "PreTrainedModel"}, "model_class"),
-        ({}, {"model_class": "AutoModelForSpeechSeq2Seq"}, "auto_class"),
+        ({"model_type": "from_the_future"}, {}, "model-type-unknown"),
+        ({"model_type": ["llama"]}, {}, "model-type-missing"),
+        ({"model_type": None, "architectures": None}, {}, "model-type-missing"),
+        ({}, {"model_class": "pipeline"}, "class-not-in-transformers"),
+        ({}, {"model_class": "AutoModelForNothing"}, "class-not-in-transformers"),
+        ({}, {"model_class": "PreTrainedModel"}, "class-not-in-transformers"),
+        ({}, {"model_class": "AutoModelForSpeechSeq2Seq"}, "model-type-without-class"),
     ],
 )
 def test_classes_that_are_not_known(
-    changes: dict[str, Any], wanted: dict[str, str], missing: str, root: Path, tmp_path: Path
+    changes: dict[str, Any], wanted: dict[str, str], fault: str, root: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("transformers")
     found = problem(written(tmp_path, root, auto_map={"AutoModel": "a.B"}, **changes), **wanted)
-    assert (found.reason, found.facts["missing"]) == ("base-class-unknown", missing)
+    assert (found.reason, found.facts["fault"]) == ("base-class-unknown", fault)
     assert found.facts["auto_map"] is True
 
 

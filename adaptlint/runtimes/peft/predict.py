@@ -7,9 +7,10 @@ from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Mismatch, RaisedError, StepResult, Verdict, Where
 from adaptlint.graph import Adapter, Scene
-from adaptlint.runtimes.peft.effect import Effect, effect_of, forward_refusal
+from adaptlint.runtimes.peft.effect import Effect, effect_of
 from adaptlint.runtimes.peft.extra_modules import save_modules
 from adaptlint.runtimes.peft.faults import faults_of_load, faults_of_mismatch
+from adaptlint.runtimes.peft.forward import forward_refusal
 from adaptlint.runtimes.peft.injection import inject
 from adaptlint.runtimes.peft.loading import Loaded, load_tensors, warned_keys
 from adaptlint.runtimes.peft.plan import MODELLED, Step, default_plan, parse_plan
@@ -93,7 +94,8 @@ class Run:
     def _load(self, step: Step) -> bool:
         adapter = next((a for a in self.scene.adapters if a.name == step.name), None)
         if adapter is None:
-            raise NotModelled("plan-names-unknown-adapter", facts={"name": step.name})
+            facts = {"step": f"{step.op} {step.name}", "name": step.name}
+            raise NotModelled("plan-names-unknown-adapter", facts=facts)
         settings = self.loaded.get(step.name)
         if settings is None:
             settings = self._configure(adapter, step)
@@ -249,7 +251,7 @@ def _config_missing(adapter: Adapter, config: Malformed | None) -> Refusal | Not
     if isinstance(folder, Malformed):
         if folder.reason == "folder-too-large":
             return refused_file(folder)
-        facts: dict[str, Fact] = {"fault": folder.reason}
+        facts: dict[str, Fact] = {"fault": folder.reason, "file": "The adapter's folder"}
     else:
         found = [*folder.names, *(f"{name} ({kind})" for name, kind in folder.odd.items())]
         facts = {"found": found[:20] or ["nothing"]}
@@ -274,4 +276,5 @@ def _extend_saved(settings: Settings, names: list[str]) -> None:
 
 
 def _unknown_adapter(step: Step, match: str) -> Refusal:
-    return Refusal("ValueError", match, "plan-names-unknown-adapter", facts={"name": step.name}, stage=step.op)
+    facts = {"step": f"{step.op} {step.name}", "name": step.name}
+    return Refusal("ValueError", match, "plan-names-unknown-adapter", facts=facts, stage=step.op)

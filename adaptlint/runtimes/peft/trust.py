@@ -47,11 +47,9 @@ def doubts_about(scene: Scene, release: str, request: Request) -> list[Fault]:
     doubts: list[Fault] = []
     card = tables.load()[PEFT]
     if isinstance(scene.base, BaseProblem):
-        details = "".join(f", {name}: {value}" for name, value in scene.base.facts.items())
-        problem = {"problem": scene.base.reason.replace("-", " ") + details}
-        return [Fault(scene.base.reason, at=scene.base.at, facts=problem | dict(scene.base.facts))]
+        return [Fault(scene.base.reason, at=scene.base.at, facts=scene.base.facts)]
     if not is_modelled(release):
-        facts = {"asked": release, "problem": f"PEFT {release} is not modelled, {card['newest']} is"}
+        facts = {"asked": release, "known": str(card["newest"])}
         doubts.append(Fault("release-not-modelled", facts=facts))
     described = scene.base.made_with.get("transformers")
     asked = request.transformers
