@@ -1,4 +1,4 @@
-"""Whether a loaded adapter can change the output at all, and whether its forward can run."""
+"""Whether a loaded adapter can change the output at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from adaptlint.artefacts import TensorFile, ValueRow
-from adaptlint.findings import Fact, Fault, Where
+from adaptlint.findings import Fault, Where
 from adaptlint.runtimes.peft.loading import Loaded
-from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
@@ -61,40 +60,9 @@ def effect_of(
     return Effect(None)
 
 
-def _exchanged_factors(wrapped: Wrapped, adapter: str, settings: Settings) -> Refusal | None:
-    """OLoRA on a Conv1D that is not square: A takes as many features as the layer gives."""
-    for path, site in wrapped.lora.items():
-        weight = wrapped.by_path[path].params.get("weight", (0, 0))
-        if site.kind == "Conv1D" and adapter in site.adapters and weight[0] != weight[1]:
-            match, at = "mat1 and mat2 shapes cannot be multiplied", settings.where("init_lora_weights")
-            facts: dict[str, Fact] = {"value": "olora", "field": "init_lora_weights"}
-            reason = "initialisation-impossible"
-            return Refusal("RuntimeError", match, reason, at=at, module=path, facts=facts, stage="forward")
-    return None
-
-
 def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:
     sources = result.arrived.get(key)
     if sources is None:
         starts_at_zero = "lora_B" in key or "lora_embedding_A" in key
         return starts_at_zero and bool(settings["init_lora_weights"])
     return all(source in values and values[source].zero for source in sources)
-
-
-def forward_refusal(wrapped: Wrapped, adapter: str, loaded: Mapping[str, Settings]) -> Refusal | None:
-    """What the first forward raises although the load did not: negative token indices, OLoRA's factors on Conv1D."""
-    settings = loaded.get(adapter)
-    if settings is None:
-        return None
-    if str(settings["init_lora_weights"]).lower() == "olora":
-        return _exchanged_factors(wrapped, adapter, settings)
-    if settings["trainable_token_indices"] is None:
-        return None
-    indices = settings["trainable_token_indices"]
-    rows = [i for group in (indices.values() if isinstance(indices, dict) else [indices]) for i in group]
-    negative = next((i for i in rows if isinstance(i, int) and i < 0), None)
-    if negative is None:
-        return None
-    at = settings.where("trainable_token_indices")
-    facts = {"index": negative, "size": None}
-    return Refusal("IndexError", "index_copy_()", "token-index-out-of-range", at=at, facts=facts, stage="forward")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
 from adaptlint.runtimes.peft.layers import check_name
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
@@ -91,6 +92,7 @@ def _tie_saved(wrapped: Wrapped, adapter: str, settings: Settings, path: str) ->
 def _train_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     base, at = wrapped.base, settings.where("trainable_token_indices")
     indices: Any = settings["trainable_token_indices"]
+    _check_embedding_known(base, settings, indices)
     layers = indices if isinstance(indices, dict) else {base.input_embedding or "embed_tokens": indices}
     for name in layers:
         if name in (settings["modules_to_save"] or ()):
@@ -107,6 +109,15 @@ def _train_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     if weights_tied and adapter in source and (settings["ensure_weight_tying"] or not mismatch):
         for path in (m.path for m in wrapped.modules if any(m.path.endswith(name) for name in tied)):
             wrapped.tokens.setdefault(path, {}).setdefault(adapter, None)
+
+
+def _check_embedding_known(base: Base, settings: Settings, indices: Any) -> None:
+    """A list of tokens is for the input embedding, which some classes cannot name."""
+    error = base.features.get("input_embedding_error")
+    if error and not isinstance(indices, dict):
+        at = settings.where("trainable_token_indices")
+        facts: dict[str, Fact] = {"field": "trainable_token_indices"}
+        raise Refusal(error[0], error[1].splitlines()[0], "config-value-impossible", at=at, facts=facts)
 
 
 def _tied_layers(wrapped: Wrapped, settings: Settings, layers: dict[str, Any]) -> tuple[set[str], bool]:

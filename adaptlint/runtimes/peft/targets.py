@@ -6,7 +6,7 @@ from typing import Any
 
 from adaptlint import tables
 from adaptlint.bases import Base
-from adaptlint.findings import Where
+from adaptlint.findings import Fact, Where
 from adaptlint.runtimes.peft.patterns import full_match, layer_index, segment_match
 from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import PEFT, Settings
@@ -89,8 +89,9 @@ def expand_all_linear(settings: Settings, base: Base) -> None:
     names = {m.path: None for m in base.modules if m.kind in ("Linear", "Conv1D")}
     if base.output_embedding_raises:
         at = settings.where("target_modules")
-        facts = {"field": "target_modules", "class": base.model_class}
-        raise Refusal("NotImplementedError", "", "output-embedding-unknown", at=at, facts=facts)
+        kind, text = base.features["output_embedding_error"]
+        facts: dict[str, Fact] = {"field": "target_modules", "class": base.model_class}
+        raise Refusal(kind, text.partition("\n")[0], "output-embedding-unknown", at=at, facts=facts)
     if base.output_embedding is not None:
         names.pop(base.output_embedding, None)
     elif settings["task_type"] == "SEQ_CLS":

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from adaptlint.bases import Base, Module
 
 PREFIX = "base_model.model."
+TOKENS = ".token_adapter.base_layer"
 Shape = tuple[int, ...]
 
 
@@ -71,7 +72,7 @@ class Wrapped:
         if path in self.lora:
             infix += ".base_layer"
         if path in self.tokens:
-            infix += ".token_adapter.base_layer"
+            infix += TOKENS
         return infix + (".original_module" if path in self.saved else "")
 
     def keys(self, base: bool = True) -> dict[str, Origin]:
@@ -117,6 +118,8 @@ class Wrapped:
             stem = f"{outer}.token_adapter.trainable_tokens_delta"
             kind = "tokens" if rows is not None else "tied-tokens"
             yield f"{stem}.{adapter}", Origin(kind, adapter, path, rows or (), stem)
+        if path in self.tokens:  # tokens are wrapped last, around a module that is saved whole
+            outer += TOKENS
         for adapter, tensors in self.saved.get(path, {}).items():
             for name, shape in tensors.items():
                 key = f"{outer}.modules_to_save.{adapter}.{name}"

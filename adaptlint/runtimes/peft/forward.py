@@ -1,0 +1,92 @@
+"""What the first forward raises although the load did not (PEFT 0.21.2, transformers 5.23.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from adaptlint import tables
+from adaptlint.findings import Fact, Where
+from adaptlint.runtimes.peft.refusal import Refusal
+from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.wrapped import Wrapped
+
+
+def forward_refusal(wrapped: Wrapped, adapter: str, loaded: Mapping[str, Settings]) -> Refusal | None:
+    """The exception of a plain forward in evaluation mode with this adapter active, None if nothing is known."""
+    settings = loaded.get(adapter)
+    if settings is None:
+        return None
+    return next((refusal for ask in QUESTIONS for refusal in ask(wrapped, adapter, settings)), None)
+
+
+def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Rows of peft.toml: what a base's own forward cannot stand, whatever is in the adapter's file."""
+    base = wrapped.base
+    for row in tables.load()[PEFT]["forward_fault"]:
+        if base.model_class not in row["classes"] or settings["task_type"] not in row.get(
+            "tasks", (settings["task_type"],)
+        ):
+            continue
+        leaves = row.get("leaves")
+        module = next((path for path in wrapped.lora if not leaves or path.rpartition(".")[2] in leaves), "")
+        if module or not leaves:
+            at = settings.where("target_modules" if leaves else "task_type")
+            facts: dict[str, Fact] = {"class": base.model_class, "cause": row["cause"]}
+            yield _refuse(row["type"], row["match"], "library-forward-fault", at, facts, module)
+
+
+def _exchanged_factors(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """OLoRA on a Conv1D that is not square: A takes as many features as the layer gives (olora_init)."""
+    if str(settings["init_lora_weights"]).lower() != "olora":
+        return
+    for path, site in wrapped.lora.items():
+        weight = wrapped.by_path[path].params.get("weight", (0, 0))
+        if site.kind == "Conv1D" and adapter in site.adapters and weight[0] != weight[1]:
+            facts: dict[str, Fact] = {"value": "olora", "field": "init_lora_weights"}
+            match, at = "mat1 and mat2 shapes cannot be multiplied", settings.where("init_lora_weights")
+            yield _refuse("RuntimeError", match, "initialisation-impossible", at, facts, path)
+
+
+def _replicated_types(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """`replicate_layers` counts num_hidden_layers up and leaves layer_types as it was; the forward indexes it."""
+    types = wrapped.base.resolved_config.get("layer_types")
+    ranges = settings["layer_replication"]
+    if not ranges or not isinstance(types, list):
+        return
+    if sum(end - start for start, end in ranges) > len(types):
+        facts: dict[str, Fact] = {"field": "layer_replication"}
+        at = settings.where("layer_replication")
+        yield _refuse("IndexError", "list index out of range", "config-value-impossible", at, facts)
+
+
+def _tokens_of_saved_modules(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Token rows around a module that is saved whole: TrainableTokensLayer knows embeddings and linear layers only."""
+    both = next((path for path in wrapped.tokens if path in wrapped.saved), None)
+    if both is not None:
+        facts: dict[str, Fact] = {"field": "trainable_token_indices"}
+        match, at = "TrainableTokensLayer wraps an unknown layer type", settings.where("trainable_token_indices")
+        yield _refuse("ValueError", match, "config-value-impossible", at, facts, both)
+
+
+def _negative_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Negative indices pick rows at load; index_copy_ refuses them in the forward."""
+    indices = settings["trainable_token_indices"]
+    groups = indices.values() if isinstance(indices, dict) else [indices or ()]
+    negative = next((i for group in groups for i in group if isinstance(i, int) and i < 0), None)
+    if negative is not None:
+        facts: dict[str, Fact] = {"index": negative, "size": None}
+        at = settings.where("trainable_token_indices")
+        yield _refuse("IndexError", "index_copy_()", "token-index-out-of-range", at, facts)
+
+
+def _refuse(type_name: str, match: str, reason: str, at: Where, facts: dict[str, Fact], module: str = "") -> Refusal:
+    return Refusal(type_name, match, reason, at=at, module=module, facts=facts, stage="forward")
+
+
+QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
+    _library_faults,
+    _exchanged_factors,
+    _replicated_types,
+    _tokens_of_saved_modules,
+    _negative_tokens,
+)
