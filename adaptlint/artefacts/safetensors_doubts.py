@@ -31,7 +31,9 @@ def slow_header(path: str, raw: bytes, size: int) -> Header | Malformed:
         covered = max((row.end for row in rows.values()), default=0)
         if covered != size - 8 - len(raw):
             message = "incomplete metadata, file not fully covered"
-            raise HeaderError("file-not-covered", message, None, covered=covered, data=size - 8 - len(raw))
+            data = size - 8 - len(raw)
+            gap = {"missing": covered - data} if covered > data else {"surplus": data - covered}
+            raise HeaderError("file-not-covered", message, None, covered=covered, data=data, **gap)
         torch_reads(rows)
     except HeaderError as error:
         return placed(path, text, error)

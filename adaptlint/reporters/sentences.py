@@ -63,6 +63,8 @@ def _warning(verdict: Verdict) -> str:
 def effect(finding: Finding, verdicts: Iterable[Verdict]) -> str:
     """What will happen because of this finding, in the words of the verdicts that rest on it."""
     resting = [verdict for verdict in verdicts if finding.fingerprint in verdict.why]
+    if resting and all(verdict.outcome == "unknown" for verdict in resting):
+        return "there is no verdict"
     raising = [verdict for verdict in resting if verdict.outcome == "fails" and verdict.error is not None]
     if finding.consequence == "load-fails":
         said = [

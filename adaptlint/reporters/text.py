@@ -78,7 +78,7 @@ def _groups(report: Report) -> list[tuple[AdapterSubject | None, list[Finding]]]
 
 
 def _adapter(adapter: AdapterSubject, style: Style) -> list[str]:
-    facts = [adapter.method or "unknown method", adapter.format]
+    facts = [adapter.method or "unknown method", adapter.format if adapter.format != "unknown" else ""]
     facts += [f"rank {adapter.rank}"] if adapter.rank is not None else []
     facts.append(counted(adapter.tensors, "tensor"))
     name = painted(shown(adapter.name), style.colour, "bold")
