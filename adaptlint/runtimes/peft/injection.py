@@ -166,12 +166,14 @@ def _no_match(settings: Settings, answers: Answers, base: Base) -> Refusal:
     at = settings.where(field) if field else Where(settings.file)
     shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
     facts: dict[str, Fact] = {
-        "targets": shown[:20],
-        "excluded": answers.excluded,
+        "targets": shown[:20] or ["nothing"],
         "model_type": base.model_type,
         "leaves": _leaf_names(base),
-        "layers": None if settings["layers_to_transform"] is None else str(settings["layers_to_transform"]),
     }
+    if answers.excluded:
+        facts["excluded"] = answers.excluded
+    if settings["layers_to_transform"] is not None:
+        facts["only_layers"] = str(settings["layers_to_transform"])
     return Refusal("NoMatchingPeftModuleError", match, "targets-match-nothing", at=at, facts=facts)
 
 

@@ -131,7 +131,8 @@ def tie_embeddings(settings: Settings, base: Base) -> None:
     def leaves(values: Any) -> bool:
         return any(value.split(".")[-1] in names for value in set(values or []))
 
-    to_save = as_python_does(lambda: leaves(saved), "config-value-impossible", settings.where("modules_to_save"), "")
+    where = settings.where("modules_to_save")
+    to_save = as_python_does(lambda: leaves(saved), "config-value-impossible", where, "modules_to_save")
     if isinstance(raw, str):
         targeted = any(full_match(raw, name, at) for name in names)
     else:
