@@ -35,6 +35,7 @@ NOT_REASONS = {
     "sharded-safetensors",
     "symlink-dangling",
     "symlink-outside",
+    "tied-tokens",
     "torch-legacy",
     "torch-zip",
     "utf-8",
