@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from adaptlint.artefacts.opening import read_whole, stand_in
+from adaptlint.artefacts.opening import pointer_facts, read_whole, stand_in
 from adaptlint.artefacts.positions import Positions
 from adaptlint.artefacts.words import LIMITS, Malformed, refusal
 from adaptlint.findings import Fact, Place, Route
@@ -130,6 +130,7 @@ def not_json(path: str, data: bytes, text: str, error: json.JSONDecodeError) -> 
         "position": error.pos,
         "library_type": "JSONDecodeError",
         "library_error": str(error),
+        **pointer_facts(data[:512]),
     }
     line_start = max(text.rfind("\n", 0, error.pos) + 1, error.pos - 60)
     line_end = text.find("\n", error.pos)

@@ -6,6 +6,7 @@ import os
 import stat
 
 from adaptlint.artefacts.words import Malformed, refusal
+from adaptlint.findings import Fact
 
 KINDS = {
     stat.S_IFDIR: "directory",
@@ -82,6 +83,14 @@ def read_at(descriptor: int, start: int, size: int) -> bytes:
             break
         data += more
     return data
+
+
+def pointer_facts(head: bytes) -> dict[str, Fact]:
+    """`real_size`, the bytes of the file that a git-lfs pointer stands for; nothing for other files."""
+    if stand_in(head) != "lfs-pointer":
+        return {}
+    digits = head.partition(b"\nsize ")[2].partition(b"\n")[0].strip()
+    return {"real_size": int(digits)} if digits.isdigit() and len(digits) < 19 else {}
 
 
 def stand_in(head: bytes) -> str:

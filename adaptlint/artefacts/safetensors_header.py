@@ -9,7 +9,7 @@ from itertools import chain, repeat
 from math import prod
 from typing import cast
 
-from adaptlint.artefacts.opening import not_opened, open_regular, read_at, stand_in
+from adaptlint.artefacts.opening import not_opened, open_regular, pointer_facts, read_at, stand_in
 from adaptlint.artefacts.words import BITS, LIMITS, Malformed, TensorRow, refusal
 from adaptlint.findings import Fact
 
@@ -66,7 +66,8 @@ def bad_length(path: str, head: bytes, size: int) -> Malformed | None:
     if head.startswith((b"PK\x03\x04", b"\x80\x02")):
         slug = "torch-checkpoint-named-safetensors"
     if length > LIMITS.header_bytes:
-        return broken(path, slug or "header-too-large", "header too large", length=length, limit=LIMITS.header_bytes)
+        facts: dict[str, Fact] = {"length": length, "limit": LIMITS.header_bytes, **pointer_facts(head)}
+        return broken(path, slug or "header-too-large", "header too large", **facts)
     if length > size - 8:
         return broken(path, slug or "header-length-invalid", "invalid header length", length=length, size=size)
     return None

@@ -9,7 +9,7 @@ from struct import error as StructError  # noqa: N812
 from struct import unpack
 from typing import Any
 
-from adaptlint.artefacts.opening import not_opened, open_regular, read_at, stand_in
+from adaptlint.artefacts.opening import not_opened, open_regular, pointer_facts, read_at, stand_in
 from adaptlint.artefacts.tensor_files import TensorFile
 from adaptlint.artefacts.torch_archive import Archive, CheckpointError
 from adaptlint.artefacts.torch_pickle import Pickle, ascii_text
@@ -46,12 +46,14 @@ def read_checkpoint(path: str) -> TensorFile | Malformed:
                 return read_zip(path, descriptor, size)
             return read_legacy(path, descriptor, size, head)
         except CheckpointError as error:
+            error.facts |= pointer_facts(head)
             return told(path, named(error.reason, head, size), error)
         except PYTHON_ERRORS as error:
             text = str(error).partition("\n")[0][:200]
             if isinstance(error, UnicodeDecodeError):
                 text = text.partition(" in position")[0]  # torch may decode a longer text with the same byte in it
-            return refusal(path, named("pickle-broken", head, size), (type(error).__name__, text))
+            facts = pointer_facts(head)
+            return refusal(path, named("pickle-broken", head, size), (type(error).__name__, text), **facts)
     except OSError as error:
         return not_opened(path, error)
     finally:
