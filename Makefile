@@ -42,6 +42,7 @@ bench: .venv-test/.installed
 .venv/.installed: $(DEPENDENCIES)
 	$(PYTHON) -m venv .venv
 	$(DEMO)/pip install $(PIP_FLAGS) -e .
+	$(DEMO)/python -m compileall -q adaptlint
 	touch $@
 
 .venv-test/.installed: $(DEPENDENCIES)
