@@ -118,8 +118,11 @@ _SOURCES = {
 }
 
 
+REASONS_SHOWN = 2  # more reasons than that fill the screen for every broken file
+
+
 def ledger_line(report: Report) -> str:
-    """What became of the rules: "12 rules: 1 fired, 9 passed, 2 not run (needs values: 2)"."""
+    """What became of the rules: "12 rules: 1 fired, 9 passed, 2 not run (needs values: 2)"; --verbose lists them all."""
     counts: dict[str, int] = {}
     reasons: dict[str, int] = {}
     for line in report.ledger:
@@ -132,5 +135,6 @@ def ledger_line(report: Report) -> str:
         if counts.get(status):
             parts.append(f"{counts[status]} {words}")
             if status == "not-run":
-                parts[-1] += f" ({'; '.join(f'{shown(reason)}: {number}' for reason, number in reasons.items())})"
+                told = "; ".join(f"{shown(reason)}: {number}" for reason, number in reasons.items())
+                parts[-1] += f" ({told if len(reasons) <= REASONS_SHOWN else '--verbose says why'})"
     return f"{counted(len(report.ledger), 'rule')}: {', '.join(parts)}" if parts else "no rules were run"

@@ -7,6 +7,7 @@ from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Mismatch, RaisedError, StepResult, Verdict, Where
 from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes.peft.doubts import doubts_of
 from adaptlint.runtimes.peft.effect import Effect, effect_of
 from adaptlint.runtimes.peft.extra_modules import save_modules
 from adaptlint.runtimes.peft.faults import faults_of_load, faults_of_mismatch
@@ -141,7 +142,7 @@ class Run:
         if not result.mismatched:
             return result
         self.mismatched.extend(result.mismatched)
-        faults = faults_of_mismatch(self.wrapped, settings, file, result)
+        faults = [self._with_hint(fault, adapter) for fault in faults_of_mismatch(self.wrapped, settings, file, result)]
         self.say(faults, adapter.name)
         if not step.option("ignore_mismatched_sizes"):
             first = result.mismatched[0]
@@ -154,6 +155,13 @@ class Run:
         arrived = {key: sources for key, sources in result.arrived.items() if key not in dropped}
         return result._replace(arrived=arrived, missing=[k for k in result.keys if k in dropped or k in result.missing])
 
+    def _with_hint(self, fault: Fault, adapter: Adapter) -> Fault:
+        if "hint" not in fault.facts:
+            return fault
+        from adaptlint.runtimes.peft.vocabulary import size_hint
+
+        return fault._replace(facts={**fault.facts, "hint": size_hint(self.wrapped.base, adapter.folder, fault)})
+
     def _account(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded) -> bool:
         reported = warned_keys(result.missing, adapter.name)
         self.missing.extend(reported)
@@ -164,6 +172,7 @@ class Run:
         self.left.extend(report.left)
         self.ignored.extend(source for sources in result.unexpected.values() for source in sources)
         self.say(report.faults, adapter.name)
+        self.say(list(doubts_of(self.wrapped, adapter, settings, file, result, values)), adapter.name)
         self.effects[adapter.name] = effect_of(self.wrapped, adapter.name, settings, file, result, values)
         return not any(fault.decides for fault in report.faults)
 
@@ -257,7 +266,7 @@ def _config_missing(adapter: Adapter, config: Malformed | None) -> Refusal | Not
         facts = {"found": found[:20] or ["nothing"]}
         if config is not None:
             facts = {"fault": config.reason, **config.facts, "file": CONFIG}
-    match = "Can't find 'adapter_config.json' at"
+    match = "Can't find 'adapter_config.json'"
     return Refusal("ValueError", match, "adapter-config-missing", at=Where(adapter.path), facts=facts)
 
 
