@@ -122,7 +122,7 @@ REASONS_SHOWN = 2  # more reasons than that fill the screen for every broken fil
 
 
 def ledger_line(report: Report) -> str:
-    """What became of the rules: "12 rules: 1 fired, 9 passed, 2 not run (needs values: 2)"; --verbose lists them all."""
+    """What became of the rules: "12 rules: 1 fired, 9 passed, 2 not run (needs values: 2)"; --verbose has all."""
     counts: dict[str, int] = {}
     reasons: dict[str, int] = {}
     for line in report.ledger:
