@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 
-from adaptlint.patterns.engine import UnboundedPattern
+from adaptlint.patterns.bounds import CHILD_BYTES, CHILD_SECONDS, UnboundedPattern
 
-MEMORY = 512 << 20  # bytes of address space
 SCRIPT = """
 import json, re, sys
 source, how, names, memory, seconds = json.load(sys.stdin)
@@ -24,20 +20,24 @@ json.dump([ask(name) is not None for name in names], sys.stdout)
 """
 
 
-def ask(source: str, how: str, names: Sequence[str], seconds: float) -> list[bool]:
+def ask(source: str, how: str, names: Sequence[str]) -> list[bool]:
     """Whether `re.<how>(source, name)` matches, for every name; UnboundedPattern when that takes too long."""
-    question = json.dumps([source, how, list(names), MEMORY, int(seconds) + 1])
+    import json
+    import subprocess
+    import sys
+
+    question = json.dumps([source, how, list(names), CHILD_BYTES, int(CHILD_SECONDS) + 1])
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", SCRIPT],
             input=question.encode("utf-8", "surrogatepass"),
             capture_output=True,
-            timeout=seconds,
+            timeout=CHILD_SECONDS,
             check=False,
         )
         answers = json.loads(done.stdout)
     except subprocess.TimeoutExpired as problem:
-        raise UnboundedPattern(f"Python's re does not finish within {seconds} s") from problem
+        raise UnboundedPattern(f"Python's re does not finish within {CHILD_SECONDS} s") from problem
     except (OSError, ValueError) as problem:
         raise UnboundedPattern("Python's re could not run it in a process of its own") from problem
     return [bool(answer) for answer in answers]

@@ -12,17 +12,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-PATTERN_LENGTH = 4_000  # characters; longer ones are not evaluated
-NAME_LENGTH = 4_000
-CHILD_SECONDS = 0.5
-RE2_BYTES = 4 << 20
+from adaptlint.patterns.bounds import NAME_LENGTH, PATTERN_LENGTH, RE2_BYTES, UnboundedPattern
+from adaptlint.patterns.child import ask
 
 _WORD = re.compile(r"[A-Za-z0-9_]+\Z")
 _RISKY = ("{,", "[[:")
-
-
-class UnboundedPattern(Exception):
-    """The pattern could not be evaluated in bounds; the text says which bound."""
 
 
 def is_plain(pattern: str) -> bool:
@@ -72,9 +66,7 @@ class Pattern:
         """Evaluate many names at once: without the linear engine, one child process answers for all of them."""
         wanted = [name for name in names if (how, name) not in self._answers and not self._fits(name)]
         if wanted:
-            from adaptlint.patterns.child import ask
-
-            for name, answer in zip(wanted, ask(self.source, how, wanted, CHILD_SECONDS), strict=True):
+            for name, answer in zip(wanted, ask(self.source, how, wanted), strict=True):
                 self._answers[how, name] = answer
 
     def _fits(self, name: str) -> bool:
