@@ -28,7 +28,7 @@ HEAVY_ALLOWED = {"bases/meta_build.py"}  # and only behind a function call
 WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate", "dataclasses", "importlib.metadata")
 FILE_LINES, FUNCTION_LINES = 300, 40
 REASON = re.compile(r"[a-z]+[a-z0-9]*(-[a-z0-9]+)+")
-REASON_ROOMS = ("artefacts", "bases", "graph", "runtimes")
+REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes")
 # Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links, PEFT's own words.
 NOT_REASONS = {
     "all-linear",
@@ -105,7 +105,8 @@ def stated_reasons() -> set[str]:
         for path in (PACKAGE / room).rglob("*.py"):
             texts = (node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant))
             found.update(text for text in texts if isinstance(text, str) and REASON.fullmatch(text))
-    return found - NOT_REASONS
+    dialects = tomllib.loads((PACKAGE / "dialects" / "dialects.toml").read_text(encoding="utf-8"))["dialect"]
+    return (found | {dialect["reason"] for dialect in dialects}) - NOT_REASONS
 
 
 def test_every_reason_is_claimed_by_exactly_one_page() -> None:

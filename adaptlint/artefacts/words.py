@@ -91,3 +91,5 @@ _SIZES = (
 )
 BITS = {dtype: bits for bits, dtypes in _SIZES for dtype in dtypes.split()}
 """Bits per element of every dtype that safetensors 0.8 knows."""
+FLOATS = frozenset(("F64", "F32", "F16", "BF16"))
+"""The dtypes that adapters are trained and saved in."""

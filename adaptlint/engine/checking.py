@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import cast
 
 from adaptlint.artefacts import Document, Malformed, TensorFile
+from adaptlint.artefacts.words import FLOATS
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.catalogue import load_catalogue, select
 from adaptlint.engine.claims import findings_of
@@ -15,9 +16,14 @@ from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
 from adaptlint.engine.spots import Spots
 from adaptlint.findings import AdapterSubject, Fault, Report, Subject, Verdict
 from adaptlint.graph import Adapter, Scene
+from adaptlint.graph.scene import weights_of
 from adaptlint.runtimes import Prediction, Request, predict
 
 AdapterArgument = str | os.PathLike[str] | tuple[str, str | os.PathLike[str]]
+
+
+PEFT_PREFIX = "base_model.model."
+TOLD_BY_CAUSE = ("no-tensor-arrives", "tensor-ignored", "two-weight-files")
 
 
 def check(
@@ -128,6 +134,11 @@ def _report(
     spots = Spots(scene)
     crashes: dict[str, Crash] = {}
     faults: list[Fault] = [fault for prediction in predictions for fault in prediction.faults]
+    for adapter in scene.adapters:
+        if _is_strange(adapter, faults):
+            from adaptlint.dialects import explain
+
+            faults = explain(adapter, faults)
     findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes)
     verdicts = tuple(_with_why(prediction.verdict, findings) for prediction in predictions)
     ledger = ledger_of(rules, findings, scene, reached(predictions), crashes)
@@ -145,6 +156,23 @@ def _report(
     return Report(__version__, subject, verdicts, findings, ledger, (), unchecked)
 
 
+def _is_strange(adapter: Adapter, faults: Sequence[Fault]) -> bool:
+    """True where there is more to an adapter than the runtimes say; asked of every one, so it must cost nothing."""
+    if (
+        isinstance(adapter.folder, Malformed)
+        or "peft_type" not in adapter.given
+        or "config.json" in adapter.folder.names
+    ):
+        return True
+    weights = weights_of(adapter)
+    if not isinstance(weights, TensorFile):
+        return True
+    if any(fault.reason in TOLD_BY_CAUSE for fault in faults):
+        return True
+    first = next(iter(weights.tensors), PEFT_PREFIX)
+    return not first.startswith(PEFT_PREFIX) or not {row.dtype for row in weights.tensors.values()} <= FLOATS
+
+
 def _with_why(verdict: Verdict, findings: Sequence[object]) -> Verdict:
     from adaptlint.findings import Finding
 
@@ -157,8 +185,6 @@ def _with_why(verdict: Verdict, findings: Sequence[object]) -> Verdict:
 
 
 def _adapter_subject(adapter: Adapter) -> AdapterSubject:
-    from adaptlint.graph.scene import weights_of
-
     given = adapter.given
     method, rank = given.get("peft_type"), given.get("r")
     weights = weights_of(adapter)

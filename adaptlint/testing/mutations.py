@@ -100,6 +100,18 @@ def move(path: str, edit: Edit) -> None:
     os.replace(path, target)
 
 
+def pack(path: str, edit: Edit) -> None:
+    """Put the `files` beside `path` into a zip under that name, and take them away; dates are fixed."""
+    import zipfile
+
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in edit["files"]:
+            source = os.path.join(os.path.dirname(path), name)
+            with open(source, "rb") as file:
+                archive.writestr(zipfile.ZipInfo(name), file.read())
+            os.unlink(source)
+
+
 FILE_EDITS: dict[str, Callable[[str, Edit], None]] = {
     "truncate": truncate,
     "write": write,
@@ -108,4 +120,5 @@ FILE_EDITS: dict[str, Callable[[str, Edit], None]] = {
     "append": append,
     "remove": remove,
     "move": move,
+    "pack": pack,
 }

@@ -85,6 +85,7 @@ class Recipe(NamedTuple):
     values: str | None = None
     seed: int = 0
     without: tuple[str, ...] = ()  # modules that are not installed while this recipe is checked
+    adapter: str = ""  # the file or folder in the adapter's folder that is given as ADAPTER; default: the folder
 
 
 class Built(NamedTuple):
@@ -233,4 +234,5 @@ def build(recipe: Recipe, folder: str, bases: str) -> Built:
         model = base_path(recipe.base, bases)
     else:
         model = write_base(recipe.base, bases, os.path.join(folder, "base"))
-    return Built(model, write_adapter(recipe, os.path.join(folder, "adapter")))
+    written = write_adapter(recipe, os.path.join(folder, "adapter"))
+    return Built(model, os.path.join(written, recipe.adapter) if recipe.adapter else written)
