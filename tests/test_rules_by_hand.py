@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import adaptlint
-from adaptlint.testing import build, page_examples, read_recipe
+from adaptlint.testing import Built, build, page_examples, read_recipe
 from tests.conftest import ROOT
 from tests.test_rules import BASES, TARGET, TRANSFORMERS
 
@@ -27,3 +28,44 @@ def test_adapter_name_with_a_dot(tmp_path: Path) -> None:
         peft.PeftModel.from_pretrained(base, built.adapter, adapter_name="v1.5")
     assert verdict.error.type == raised.type.__name__
     assert verdict.error.match in str(raised.value.args[0])
+
+
+def healthy(page: str, folder: Path) -> Built:
+    """The first good example of a page, built."""
+    text = next((ROOT / "rules").rglob(f"{page}-*.md")).read_text(encoding="utf-8")
+    return build(read_recipe(page_examples(text)["good"][0]), str(folder), str(BASES))
+
+
+def test_base_named_differently(tmp_path: Path) -> None:
+    built = healthy("AL121", tmp_path)
+    snapshot = tmp_path / "hub" / "models--an-owner--a-model-bnb-4bit" / "snapshots" / "0a1b"
+    snapshot.parent.mkdir(parents=True)
+    shutil.copytree(built.model, snapshot)
+    report = adaptlint.check(snapshot, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)
+    assert [finding.code for finding in report.findings] == ["AL121"]
+    assert "someone/else" in report.findings[0].message
+    config = Path(built.adapter) / "adapter_config.json"
+    config.write_text(config.read_text().replace("someone/else", "another-owner/A-Model"))
+    again = adaptlint.check(snapshot, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)
+    assert [finding.code for finding in again.findings] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("added_tokens.json", '{"<a>": 96, "<b>": 97, "</s>": 2, "<odd>": null}'),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"2": {}, "96": {}, "97": {}, "no": {}}}'),
+        ("tokenizer.json", '{"version": "1.0", "added_tokens": [{"id": 96}, {"id": 97}, 3], "model": {'),
+    ],
+)
+def test_tokens_without_rows(tmp_path: Path, name: str, text: str) -> None:
+    built = healthy("AL127", tmp_path)
+    (Path(built.adapter) / name).write_text(text)
+    report = adaptlint.check(built.model, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)
+    assert [finding.code for finding in report.findings] == ["AL127"]
+    assert report.verdicts[0].outcome == "works"
+    assert f"{name} beside the adapter adds token ids up to 97" in report.findings[0].message
+    assert "2 tokens have none" in report.findings[0].message
+    (Path(built.adapter) / name).write_text(text.replace("96", "94").replace("97", "95"))
+    again = adaptlint.check(built.model, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)
+    assert [finding.code for finding in again.findings] == []

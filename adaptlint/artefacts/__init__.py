@@ -19,6 +19,7 @@ __all__ = [
     "TensorFile",
     "TensorRow",
     "ValueRow",
+    "added_token_ids",
     "open_folder",
     "parse_json",
     "read_json",
@@ -35,3 +36,10 @@ def scan_values(file: TensorFile, names: Iterable[str], full: bool) -> dict[str,
     from adaptlint.artefacts.values import scan
 
     return scan(file, names, full)
+
+
+def added_token_ids(folder: Folder) -> tuple[str, tuple[int, ...]]:
+    """The file of a folder that says which tokens were added to its tokenizer, and their ids; ("", ()) if none does."""
+    from adaptlint.artefacts.added_tokens import read_added_token_ids
+
+    return read_added_token_ids(folder)

@@ -16,7 +16,8 @@ class Rule(NamedTuple):
     """One rule page's card; `claim` lists the reasons that it speaks for, empty for a rule with a check of its own.
 
     `problem` has the words for a reason, told as {problem} in `says`: one template, or several of which the first is
-    taken whose facts are all known.
+    taken whose facts are all known. `when` lists fields of the adapter's config of which one must be set for the rule's
+    own check to be run; empty: always.
     """
 
     code: str
@@ -35,6 +36,7 @@ class Rule(NamedTuple):
     help: str
     notes: tuple[str, ...]
     problem: Mapping[str, tuple[str, ...]]
+    when: tuple[str, ...]
     path: str
 
 
@@ -69,6 +71,7 @@ def _rule(key: str, card: dict[str, object]) -> Rule:
         help=str(card["help"]),
         notes=texts("notes"),
         problem={reason: _texts(words) for reason, words in card.get("problem", {}).items()},  # type: ignore[attr-defined]
+        when=texts("when"),
         path=key,
     )
 

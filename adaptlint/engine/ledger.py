@@ -37,7 +37,7 @@ def checked_faults(rules: Sequence[Rule], scene: Scene, crashes: dict[str, Crash
 
     found: dict[str, list[Fault]] = {}
     for rule in rules:
-        if rule.claim:
+        if rule.claim or (rule.when and not any(a.given.get(f) for a in scene.adapters for f in rule.when)):
             continue
         try:
             module = import_module(f"adaptlint.checks.{rule.family}.{rule.name.replace('-', '_')}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.coverage import coverage
-from adaptlint.runtimes.peft.loading import PREFIX_IN_WARNING, Loaded, base_name
+from adaptlint.runtimes.peft.loading import MAGNITUDE, PREFIX_IN_WARNING, Loaded, base_name
 from adaptlint.runtimes.peft.mismatch import mismatch_fault
 from adaptlint.runtimes.peft.pruning import explain_widths
 from adaptlint.runtimes.peft.settings import Settings
@@ -52,8 +52,11 @@ def faults_of_load(
         faults.append(_nothing_arrived(file, result, wrapped, expected))
     elif lost or result.unexpected:
         layers = coverage(wrapped, adapter, file, result)
-        faults.extend(_missing(file, [(key, keys[key]) for key in lost], settings, layers))
-        faults.extend(_ignored(file, sources[0], layers) for sources in result.unexpected.values())
+        faults.extend(_missing(file, [(key, keys[key]) for key in lost], settings, layers, expected))
+        near = _nearest_name(result, keys, lost)
+        faults.extend(
+            _ignored(file, sources[0], settings, {**layers, **near}) for sources in result.unexpected.values()
+        )
     faults.extend(
         Fault(
             "bias-missing",
@@ -63,15 +66,21 @@ def faults_of_load(
         )
         for key in lost_biases
     )
-    faults.extend(_overwritten(file, settings, key, result) for key in _overwrites(settings, result))
+    faults.extend(_overwritten(file, settings, key, result, wrapped) for key in _overwrites(settings, result))
     faults.extend(_nonfinite(file, values, result))
     return LoadReport(faults, lost)
 
 
 def _missing(
-    file: TensorFile, lost: list[tuple[str, Origin]], settings: Settings, layers: Mapping[str, Fact]
+    file: TensorFile,
+    lost: list[tuple[str, Origin]],
+    settings: Settings,
+    layers: Mapping[str, Fact],
+    expected: list[str],
 ) -> list[Fault]:
     starts_at_zero = bool(settings["init_lora_weights"])
+    magnitudes = sum(MAGNITUDE in key for key in expected)
+    without = magnitudes == len(lost) and all(MAGNITUDE in key for key, _ in lost)
     silent = {o.module for _, o in lost if starts_at_zero and _tensor(o) in ZERO_AT_FIRST}
     faults = []
     for key, origin in lost:
@@ -86,7 +95,9 @@ def _missing(
         }
         if origin.module not in silent:
             facts["effect"] = "so a part of it is lost" if tensor in BESIDE else "so random numbers act there"
-        faults.append(Fault("tensor-missing", module=origin.module, at=Where(file.path), facts=facts, decides=True))
+        at = settings.where("use_dora") if without else Where(file.path)
+        reason = "dora-magnitudes-missing" if without else "tensor-missing"
+        faults.append(Fault(reason, module=origin.module, at=at, facts=facts, decides=True))
     return faults
 
 
@@ -95,7 +106,18 @@ def _tensor(origin: Origin) -> str:
     return "lora_" + origin.saved.rpartition("lora_")[2]
 
 
-def _ignored(file: TensorFile, shown: str, layers: Mapping[str, Fact]) -> Fault:
+def _nearest_name(result: Loaded, keys: Mapping[str, Origin], lost: list[str]) -> dict[str, Fact]:
+    """What the first ignored tensor is probably called, if a parameter with a name like it stayed without weights."""
+    first = next(iter(result.unexpected.values()), None)
+    near = ""
+    if first and lost:
+        from adaptlint.runtimes.peft.meant import nearest
+
+        near = nearest(first[0], (keys[key].saved for key in lost), cutoff=0.9)
+    return {"near": f" {near} is like {first[0]} and stayed without weights." if first and near else ""}
+
+
+def _ignored(file: TensorFile, shown: str, settings: Settings, layers: Mapping[str, Fact]) -> Fault:
     stem, _, tensor = base_name(shown).rpartition(".lora_")
     row = file.tensors.get(shown)
     facts: dict[str, Fact] = {
@@ -106,7 +128,10 @@ def _ignored(file: TensorFile, shown: str, layers: Mapping[str, Fact]) -> Fault:
         **layers,
     }
     module = stem or base_name(shown).rpartition(".")[0]
-    return Fault("tensor-ignored", module=module, at=Where(file.path, (shown,)), facts=facts, decides=True)
+    reason = "tensor-ignored"
+    if MAGNITUDE in shown and not settings["use_dora"]:
+        reason = "dora-magnitudes-ignored"
+    return Fault(reason, module=module, at=Where(file.path, (shown,)), facts=facts, decides=True)
 
 
 def _nothing_arrived(file: TensorFile, result: Loaded, wrapped: Wrapped, expected: list[str]) -> Fault:
@@ -159,12 +184,16 @@ def _overwrites(settings: Settings, result: Loaded) -> list[str]:
     ]
 
 
-def _overwritten(file: TensorFile, settings: Settings, key: str, result: Loaded) -> Fault:
+def _overwritten(file: TensorFile, settings: Settings, key: str, result: Loaded, wrapped: Wrapped) -> Fault:
+    """A tensor of the base in the file; PEFT itself saves the embeddings along when LoRA sits on one of them."""
     source = result.arrived[key][0]
     module = result.keys[key].module
     facts = {"key": source, "parameter": base_name(key), "field": "modules_to_save"}
     because = ((settings.where("modules_to_save"), "modules_to_save does not name it"),)
     at = Where(file.path, (source,))
+    embeddings = (wrapped.base.input_embedding, wrapped.base.output_embedding)
+    if module in embeddings and any(path in wrapped.lora for path in embeddings):
+        return Fault("embedding-saved-along", module=module, at=at, facts=facts, because=because)
     return Fault("base-overwritten", module=module, at=at, facts=facts, because=because)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from adaptlint import tables
 from adaptlint.bases import Base, Module
-from adaptlint.findings import Fact, Fault, Where
+from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
+from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
 from adaptlint.runtimes.peft.layers import Layers
-from adaptlint.runtimes.peft.patterns import prepare, suffix_match
+from adaptlint.runtimes.peft.patterns import prepare
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.settings import PEFT, Settings
 from adaptlint.runtimes.peft.targets import (
@@ -22,14 +21,6 @@ from adaptlint.runtimes.peft.targets import (
     tie_embeddings,
 )
 from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
-
-
-class Answers(NamedTuple):
-    """How many modules were asked, and what PEFT answered."""
-
-    targeted: list[str]
-    excluded: int
-    unmatched: int
 
 
 def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
@@ -55,8 +46,8 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
     if settings["target_parameters"]:
         targeted_parameters = parameters.wrap_parameters(wrapped, adapter, settings)
     if not answers.targeted and not targeted_parameters:
-        raise _no_match(settings, answers, base)
-    notes = _dead_entries(settings, base, answers, targeted_parameters)
+        raise no_match(settings, base, answers)
+    notes = dead_entries(settings, base, answers.targeted, targeted_parameters)
     if bias_refusal is not None:
         raise bias_refusal
     extra_modules.wrap_extra_modules(wrapped, adapter, settings)
@@ -145,63 +136,3 @@ def _check_mamba(settings: Settings, module: Module, refused: frozenset[str], ba
         at = settings.where("target_modules")
         facts = {"class": module.cls}
         raise Refusal("ValueError", match, "layer-not-supported", at=at, module=module.path, facts=facts)
-
-
-def _no_match(settings: Settings, answers: Answers, base: Base) -> Refusal:
-    """The four messages of NoMatchingPeftModuleError."""
-    targets: Any = settings["target_modules"]
-    if answers.excluded and not answers.unmatched:
-        match = "All modules were excluded."
-    elif not answers.excluded and answers.unmatched and not targets:
-        match = "No `target_modules` passed but also no `target_parameters` found."
-    elif not answers.excluded and answers.unmatched:
-        match = " not found in the base model. Please check the target modules and try again."
-        if isinstance(targets, str):
-            match = f"Target modules {targets}{match}"
-        elif len(targets) == 1:
-            match = f"Target modules {set(targets)}{match}"
-    else:
-        match = "No modules were targeted for adaptation."
-    field = "target_modules" if settings.given.get("target_modules") is not None else ""
-    at = settings.where(field) if field else Where(settings.file)
-    shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
-    facts: dict[str, Fact] = {
-        "targets": shown[:20] or ["nothing"],
-        "model_type": base.model_type,
-        "leaves": _leaf_names(base),
-    }
-    if answers.excluded:
-        facts["excluded"] = answers.excluded
-    if settings["layers_to_transform"] is not None:
-        facts["only_layers"] = str(settings["layers_to_transform"])
-    return Refusal("NoMatchingPeftModuleError", match, "targets-match-nothing", at=at, facts=facts)
-
-
-def _leaf_names(base: Base) -> list[str]:
-    """The names that targets could have had: leaves of the modules that LoRA can adapt."""
-    names = (m.path.rpartition(".")[2] for m in base.modules if m.kind in ("Linear", "Conv1D", "Embedding", "Conv2d"))
-    return sorted({name for name in names if not name.isdecimal()})[:20]
-
-
-def _dead_entries(settings: Settings, base: Base, answers: Answers, parameters_hit: list[str]) -> list[Fault]:
-    """Entries of lists and patterns that touch no module: PEFT is silent about targets, and warns about patterns."""
-    notes: list[Fault] = []
-    targets = settings["target_modules"]
-    given = settings.given.get("target_modules")
-    if isinstance(given, list) and not isinstance(targets, str):
-        endings = {path.rpartition(".")[2] for path in answers.targeted}
-        for index, name in enumerate(given):
-            if name in targets and name not in endings and not _hits(name, answers.targeted):
-                facts = {"entry": name, "field": "target_modules", "leaves": _leaf_names(base)}
-                notes.append(Fault("entry-matches-nothing", at=settings.where("target_modules", index), facts=facts))
-    hit = [*answers.targeted, *parameters_hit]
-    for field in ("rank_pattern", "alpha_pattern"):
-        for pattern in settings.given.get(field) or {}:
-            at = settings.where(field, pattern)
-            if not any(suffix_match(str(pattern), path, at) for path in hit):
-                notes.append(Fault("entry-matches-nothing", at=at, facts={"entry": pattern, "field": field}))
-    return notes
-
-
-def _hits(name: str, targeted: list[str]) -> bool:
-    return any(path == name or path.endswith(f".{name}") for path in targeted)

@@ -68,6 +68,8 @@ def _translate_wrappers(
     wanted += [(k, o) for k, o in tokens_of_others if o.module not in present]
     for key, origin in wanted:
         if origin.saved not in shapes or origin.saved not in state:
+            from adaptlint.runtimes.peft.heads import renamed_to
+
             field = "modules_to_save" if origin.kind == "saved" else "trainable_token_indices"
             raise Refusal(
                 "KeyError",
@@ -75,7 +77,12 @@ def _translate_wrappers(
                 "saved-module-missing",
                 at=Where(file.path),
                 module=origin.module,
-                facts={"key": origin.saved, "field": field, "asked_by": _asked_by(settings, field)},
+                facts={
+                    "key": origin.saved,
+                    "field": field,
+                    "asked_by": _asked_by(settings, field),
+                    "renamed": renamed_to(origin, shapes, keys),
+                },
                 because=((settings.where(field), f"{field} asks for it"),) if settings.given.get(field) else (),
             )
         state[key] = Entry(shapes[origin.saved], (origin.saved,))

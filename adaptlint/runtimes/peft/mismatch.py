@@ -31,13 +31,22 @@ def mismatch_fault(wrapped: Wrapped, settings: Settings, file: TensorFile, resul
         "model_shape": list(mismatch.model_shape),
     }
     at = Where(file.path, (source,))
+    if 0 in mismatch.checkpoint_shape:
+        return Fault("tensor-has-no-elements", "", origin.module, at, facts, decides=True)
     if origin.kind != "lora":
+        facts["hint"] = ""  # told where the whole folder is in sight
         because = ((base_witness(wrapped.base, base_name(mismatch.key)), f"the model has {list(origin.shape)}"),)
         return Fault(REASONS[origin.kind], "", origin.module, at, facts, because, decides=True)
     facts["tensor"] = _tensor_name(mismatch.key)
-    if 0 in mismatch.checkpoint_shape:
-        return Fault("tensor-has-no-elements", "", origin.module, at, facts, decides=True)
+    if is_transposed(mismatch):
+        return Fault("factor-transposed", "", origin.module, at, facts, decides=True)
     return _lora_mismatch(wrapped, settings, origin, at, facts, mismatch)
+
+
+def is_transposed(mismatch: Mismatch) -> bool:
+    """True for a matrix whose two axes stand the other way round."""
+    theirs, ours = mismatch.checkpoint_shape, mismatch.model_shape
+    return len(theirs) == 2 and theirs == ours[::-1]
 
 
 def _lora_mismatch(

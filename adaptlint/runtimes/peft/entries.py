@@ -1,0 +1,166 @@
+"""Names in the config that reach no module: why, as far as it can be told, and what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from adaptlint import tables
+from adaptlint.bases import Base
+from adaptlint.findings import Fact, Fault, Where
+from adaptlint.patterns import is_plain
+from adaptlint.runtimes.peft.patterns import full_match, segment_match, suffix_match
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.peft.settings import PEFT, Settings
+
+ADAPTABLE = ("Linear", "Conv1D", "Embedding", "Conv2d")
+SHOWN = 20
+T5_LETTERS = frozenset("qkvo")  # module names of one letter that exist
+
+
+class Answers(NamedTuple):
+    """How many modules were asked, and what PEFT answered."""
+
+    targeted: list[str]
+    excluded: int
+    unmatched: int
+
+
+def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
+    """The four messages of NoMatchingPeftModuleError, and what the targets were perhaps meant to be."""
+    targets: Any = settings["target_modules"]
+    if answers.excluded and not answers.unmatched:
+        match = "All modules were excluded."
+    elif not answers.excluded and answers.unmatched and not targets:
+        match = "No `target_modules` passed but also no `target_parameters` found."
+    elif not answers.excluded and answers.unmatched:
+        match = " not found in the base model. Please check the target modules and try again."
+        if isinstance(targets, str):
+            match = f"Target modules {targets}{match}"
+        elif len(targets) == 1:
+            match = f"Target modules {set(targets)}{match}"
+    else:
+        match = "No modules were targeted for adaptation."
+    field = "target_modules" if settings.given.get("target_modules") is not None else ""
+    at = settings.where(field) if field else Where(settings.file)
+    shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
+    facts: dict[str, Fact] = {
+        "targets": shown[:SHOWN] or ["nothing"],
+        "model_type": base.model_type,
+        "leaves": leaf_names(base),
+    }
+    if answers.excluded:
+        facts["excluded"] = answers.excluded
+    if settings["layers_to_transform"] is not None:
+        facts["only_layers"] = str(settings["layers_to_transform"])
+    from adaptlint.runtimes.peft.meant import misread, suggestion
+
+    reason, more = misread(settings, base) or ("targets-match-nothing", {"near": suggestion(shown, base)})
+    return Refusal("NoMatchingPeftModuleError", match, reason, at=at, facts={**facts, **more})
+
+
+def leaf_names(base: Base) -> list[str]:
+    """The names that targets could have had: leaves of the modules that LoRA can adapt."""
+    names = (m.path.rpartition(".")[2] for m in base.modules if m.kind in ADAPTABLE)
+    return sorted({name for name in names if not name.isdecimal()})[:SHOWN]
+
+
+def dead_entries(settings: Settings, base: Base, targeted: list[str], parameters_hit: list[str]) -> list[Fault]:
+    """Entries of lists and patterns that touch no module: PEFT is silent about targets, and warns about patterns."""
+    notes: list[Fault] = []
+    targets = settings["target_modules"]
+    given = settings.given.get("target_modules")
+    if isinstance(given, list) and not isinstance(targets, str):
+        endings = {path.rpartition(".")[2] for path in targeted}
+        for index, name in enumerate(given):
+            if name in targets and name not in endings and not _hits(name, targeted):
+                notes.append(_dead_target(settings, base, endings, index))
+    hit = [*targeted, *parameters_hit]
+    for field in ("rank_pattern", "alpha_pattern"):
+        for pattern in settings.given.get(field) or {}:
+            at = settings.where(field, pattern)
+            if not any(suffix_match(str(pattern), path, at) for path in hit):
+                notes.append(_idle(settings, base, field, pattern))
+    if settings["layers_to_transform"] or settings["layers_to_transform"] == 0:
+        notes.extend(_idle_layers(settings, base, targeted))
+    if settings.given.get("exclude_modules") or settings.given.get("modules_to_save"):
+        notes.extend(_idle_names(settings, base))
+    return notes
+
+
+def _hits(name: str, targeted: list[str]) -> bool:
+    return any(path == name or path.endswith(f".{name}") for path in targeted)
+
+
+def _dead_target(settings: Settings, base: Base, endings: set[str], index: int) -> Fault:
+    """A target that reaches nothing: ruled out by another field, a pattern in a list, misspelt, or of another base."""
+    from adaptlint.runtimes.peft.meant import near_leaf
+
+    entry = settings.given["target_modules"][index]
+    at = settings.where("target_modules", index)
+    facts: dict[str, Fact] = {"entry": entry, "field": "target_modules", "leaves": leaf_names(base)}
+    ending = [m.path for m in base.modules if m.path == entry or m.path.endswith(f".{entry}")]
+    for field in ("modules_to_save", "exclude_modules") if ending else ():
+        if all(_named_by(settings, field, path) for path in ending):
+            facts["by"] = field if settings.given.get(field) else f"task_type {settings['task_type']}"
+            return Fault("entries-fight", module=ending[0], at=at, facts=facts)
+    if not is_plain(str(entry)):
+        would = sum(meets(str(entry), module.path, at) for module in base.modules)
+        if would:
+            return Fault("list-entry-is-pattern", at=at, facts=facts | {"would": would})
+    near = near_leaf(entry, base, endings)
+    if near:
+        return Fault("entry-misspelt", at=at, facts=facts | {"near": near})
+    return Fault("entry-matches-nothing", at=at, facts=facts)
+
+
+def _named_by(settings: Settings, field: str, path: str) -> bool:
+    names = settings[field]
+    at = settings.where(field)
+    if not names:
+        return False
+    if field == "modules_to_save":
+        return any(segment_match(name, path, at) for name in names)
+    if isinstance(names, str):
+        return full_match(names, path, at)
+    return any(path == name or path.endswith(f".{name}") for name in names)
+
+
+def meets(pattern: str, path: str, at: Where) -> bool:
+    """Whether the pattern would match, also as the ending of a path; False where that cannot be told."""
+    try:
+        return full_match(pattern, path, at) or suffix_match(pattern, path, at)
+    except (Refusal, NotModelled):
+        return False
+
+
+def _idle(settings: Settings, base: Base, field: str, entry: object) -> Fault:
+    from adaptlint.runtimes.peft.meant import near_leaf
+
+    near = near_leaf(entry, base, set())
+    facts: dict[str, Fact] = {"entry": str(entry), "field": field, "near": f". Did you mean {near}?" if near else ""}
+    route = (field, str(entry)) if field.endswith("_pattern") else (field,)
+    return Fault("setting-matches-nothing", at=settings.where(*route), facts=facts)
+
+
+def _idle_layers(settings: Settings, base: Base, targeted: list[str]) -> Iterator[Fault]:
+    """Layer numbers that no adapted module has."""
+    layers = settings["layers_to_transform"]
+    if not isinstance(layers, (int, list)):
+        return
+    numbers = {part for path in targeted for part in path.split(".") if part.isdecimal()}
+    for layer in [layers] if isinstance(layers, int) else list(dict.fromkeys(layers))[:SHOWN]:
+        if str(layer) not in numbers:
+            yield _idle(settings, base, "layers_to_transform", layer)
+
+
+def _idle_names(settings: Settings, base: Base) -> Iterator[Fault]:
+    """Names in modules_to_save and exclude_modules that no module has; a task's usual heads are listed by PEFT."""
+    implied = {name for task in tables.load()[PEFT]["task"].values() for name in task.get("saves", ())}
+    for field in ("modules_to_save", "exclude_modules"):
+        names = settings.given.get(field)
+        for name in names if isinstance(names, list) else ():
+            if name in implied or not isinstance(name, str) or not is_plain(name):
+                continue
+            if not any(module.path.endswith(name) for module in base.modules):
+                yield _idle(settings, base, field, name)
