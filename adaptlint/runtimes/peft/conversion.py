@@ -67,11 +67,14 @@ def _fusions(item: dict[str, Any], adapter: str) -> list[Transform]:
     return made
 
 
-def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str) -> dict[str, Entry]:
-    """What PEFT's conversion makes of a checkpoint's keys; every key unchanged where the base registers none."""
+def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str, converts: bool) -> dict[str, Entry]:
+    """What PEFT's conversion makes of a checkpoint's keys; every key unchanged where the base registers none.
+
+    converts: whether the release of PEFT converts at all.
+    """
     plain = {key: Entry(shape, (key,)) for key, shape in checkpoint.items()}
     loras = [key for key in checkpoint if ".lora_" in key]
-    if base.conversion is None or not loras:
+    if base.conversion is None or not loras or not converts:
         return plain
     renames, fusions = transforms_of(base, adapter)
     prefix = str(base.features.get("base_model_prefix") or "")

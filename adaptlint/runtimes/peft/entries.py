@@ -11,7 +11,8 @@ from adaptlint.findings import Fact, Fault, Where
 from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.patterns import full_match, segment_match, suffix_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
-from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.release import PEFT
+from adaptlint.runtimes.peft.settings import Settings
 
 ADAPTABLE = ("Linear", "Conv1D", "Embedding", "Conv2d")
 SHOWN = 20

@@ -8,7 +8,8 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
-from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.release import PEFT
+from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.targets import MATCHED, Targets, expand_all_linear
 
 
@@ -17,7 +18,7 @@ def convert_targets(settings: Settings, base: Base) -> None:
     # PEFT adds the family "mixtral" for mixtral itself, and no other: qwen2_moe's own configs stay as they are.
     family = base.features.get("conversion_family") or ("mixtral" if base.model_type == "mixtral" else "")
     card = tables.load()[PEFT]["moe"].get(family)
-    if base.conversion is None or card is None:
+    if base.conversion is None or card is None or not settings.release.converts_checkpoints:
         return
     renamed: dict[str, str] = card["renamed"]
     if isinstance(settings["target_modules"], str):

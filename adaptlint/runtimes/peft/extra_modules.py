@@ -24,23 +24,50 @@ CONTAINERS = {
 
 def wrap_extra_modules(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     """`set_additional_trainable_modules`, in its order."""
-    if settings["modules_to_save"]:
+    if settings["modules_to_save"] is not None:
         save_modules(wrapped, adapter, settings, settings["modules_to_save"])
+        if wrapped.release.saves_for_all:
+            save_for_all(wrapped, adapter, settings)
     for path in settings.get("modules_to_tie") or ():
         _tie_saved(wrapped, adapter, settings, path)
     if settings["trainable_token_indices"] is not None:
         _train_tokens(wrapped, adapter, settings)
 
 
-def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any) -> None:
+def extend_saved(settings: Settings, names: list[str]) -> None:
+    """`modules_to_save` of the config, extended as the PeftModelFor... classes do."""
+    saved = settings["modules_to_save"]
+    if saved is None:
+        settings["modules_to_save"] = list(names)
+        return
+    if not isinstance(saved, list):
+        match = f"'{type(saved).__name__}' object has no attribute 'extend'"
+        at = settings.where("modules_to_save")
+        facts = {"field": "modules_to_save"}
+        raise Refusal("AttributeError", match, "config-value-impossible", at=at, facts=facts)
+    settings["modules_to_save"] = [*saved, *names]
+
+
+def save_for_all(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
+    """`_set_trainable` over model.modules_to_save: a copy of every module that some adapter saves."""
+    own = settings["modules_to_save"] or ()
+    others = [name for name in wrapped.copies.names if name not in own]
+    if others:
+        save_modules(wrapped, adapter, settings, others, own=False)
+
+
+def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any, own: bool = True) -> None:
     """`_set_trainable` with ModulesToSaveWrapper: every module whose path ends with a name, dot or no dot."""
+    if not names:
+        return
     at = settings.where("modules_to_save")
     _check_names_beside_adapter(wrapped, adapter, settings, names)
 
     def ends(path: str) -> bool:
         return any(path.endswith(name) for name in names)
 
-    for path in (*(module.path for module in wrapped.modules), *wrapped.base.aliases):
+    aliases = wrapped.base.aliases if wrapped.release.wraps_each_path else ()
+    for path in (*(module.path for module in wrapped.modules), *aliases):
         if not as_python_does(partial(ends, path), "config-value-impossible", at, "modules_to_save"):
             continue
         _check_wrappable(wrapped, settings, path, "modules_to_save", at)
@@ -50,6 +77,9 @@ def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any)
             raise NotModelled("target-inside-saved-module", at=at, module=path)
         check_name(adapter)
         wrapped.saved.setdefault(path, {})[adapter] = subtree(wrapped.modules, path)
+        wrapped.copies.add(path, adapter, wrapped.active, own)
+    if own:
+        wrapped.copies.names.update(dict.fromkeys(names))
 
 
 def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settings, names: Any) -> None:
@@ -59,6 +89,8 @@ def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settin
     inner = f"{next(iter(wrapped.lora))}.lora_A.{adapter}"
     for name in names:
         if isinstance(name, str) and name and inner.endswith(name):
+            if not wrapped.release.refuses_saved_inside_lora:
+                raise NotModelled("target-inside-saved-module", at=settings.where("modules_to_save"))
             match = "You are trying to target a module with <class 'peft.utils.other.ModulesToSaveWrapper'>"
             at = settings.where("modules_to_save")
             raise Refusal("ValueError", match, "saved-name-is-adapter-name", at=at, facts={"name": name})
@@ -66,15 +98,19 @@ def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settin
 
 def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str, at: Where) -> None:
     """`AuxiliaryTrainingWrapper.check_module`."""
-    module = wrapped.by_path[path]
+    module, release = wrapped.by_path[path], wrapped.release
     cls = CONTAINERS.get(module.kind)
+    on_lora = path in wrapped.lora or path in wrapped.parameters
+    if (cls and not release.refuses_containers) or (on_lora and not release.refuses_lora_as_saved):
+        raise NotModelled("target-inside-saved-module", at=at, module=path)
     if path in wrapped.lora:
         kind = wrapped.lora[path].kind
         cls = f"peft.tuners.lora.layer.{'Linear' if kind == 'Conv1D' else kind}"
     elif path in wrapped.parameters:
         cls = "peft.tuners.lora.layer.ParamWrapper"
     if cls is not None:
-        match = f"{field} cannot be applied to modules of type <class '{cls}'>"
+        shown = f"<class '{cls}'>" if release.refuses_lora_as_saved else cls.rpartition(".")[2]
+        match = f"{field} cannot be applied to modules of type {shown}"
         raise Refusal("TypeError", match, "module-cannot-be-saved", at=at, module=path, facts={"class": cls})
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from adaptlint import tables
 from adaptlint.findings import Fact, Where
 from adaptlint.runtimes.peft.refusal import Refusal
-from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.release import PEFT
+from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
 
@@ -22,7 +23,7 @@ def forward_refusal(wrapped: Wrapped, adapter: str, loaded: Mapping[str, Setting
 def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
     """Rows of peft.toml: what a base's own forward cannot stand, whatever is in the adapter's file."""
     base = wrapped.base
-    for row in tables.load()[PEFT]["forward_fault"]:
+    for row in tables.load()[PEFT]["forward_fault"] if wrapped.release.transformers >= (5,) else ():
         if base.model_class not in row["classes"] or settings["task_type"] not in row.get(
             "tasks", (settings["task_type"],)
         ):
@@ -51,7 +52,7 @@ def _replicated_types(wrapped: Wrapped, adapter: str, settings: Settings) -> Ite
     """`replicate_layers` counts num_hidden_layers up and leaves layer_types as it was; the forward indexes it."""
     types = wrapped.base.resolved_config.get("layer_types")
     ranges = settings["layer_replication"]
-    if not ranges or not isinstance(types, list):
+    if not ranges or not isinstance(types, list) or wrapped.release.transformers < (5,):
         return
     if sum(end - start for start, end in ranges) > len(types):
         facts: dict[str, Fact] = {"field": "layer_replication"}

@@ -1,4 +1,4 @@
-"""`BaseTuner.inject_adapter`: which modules get the adapter, in PEFT's order of steps and of errors (0.21.2)."""
+"""`BaseTuner.inject_adapter`: which modules get the adapter, in PEFT's order of steps and of errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
 from adaptlint.runtimes.peft.layers import Layers
 from adaptlint.runtimes.peft.patterns import prepare
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
-from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.release import PEFT
+from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.targets import (
     EXCLUDED,
     MATCHED,
@@ -61,13 +62,14 @@ def _bias_refusal(settings: Settings, type_name: str, match: str) -> Refusal:
 
 def _check_against_others(settings: Settings, others: list[Settings]) -> None:
     """`_check_new_adapter_config`: what two adapters of one model may not both have."""
-    if others and sum(s["bias"] != "none" for s in (settings, *others)) > 1:
+    biased = sum(s["bias"] != "none" for s in (settings, *others))
+    if others and (biased > 1 or (settings["bias"] != "none" and not settings.release.counts_all_biases)):
         match = "LoraModel supports only 1 adapter with bias."
         raise Refusal("ValueError", match, "adapters-conflict", at=settings.where("bias"), facts={"field": "bias"})
-    wanted = settings["target_parameters"]
+    wanted = settings["target_parameters"] if settings.release.checks_parameters_of_others else None
     for other in others if wanted else ():
         theirs = other["target_parameters"]
-        if theirs and set(theirs) != set(wanted):
+        if theirs and set(theirs) != set(wanted or ()):
             match = "When using multiple adapters with `target_parameters`, all adapters must target the same set"
             at = settings.where("target_parameters")
             raise Refusal("ValueError", match, "adapters-conflict", at=at, facts={"field": "target_parameters"})
@@ -78,11 +80,13 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
     for field in ("target_modules", "exclude_modules"):
         if isinstance(settings[field], str):
             prepare(settings[field], [module.path for module in wrapped.modules], settings.where(field))
+    if settings.release.saved_ends_anywhere and settings["modules_to_save"] is not None:
+        extra_modules.save_modules(wrapped, adapter, settings, settings["modules_to_save"])
     layers = Layers(settings, adapter, low_memory)
     targeted: list[str] = []
     tied: list[Module] = []
     excluded = unmatched = 0
-    refused = _mamba_names(wrapped.base)
+    refused = _mamba_names(wrapped.base, settings.release.checks_mamba)
     ties = bool(settings.get("target_modules_to_tie"))
     for module in wrapped.modules:
         answer = targets.answer(module.path)
@@ -116,6 +120,11 @@ def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
             facts={"class": wrapper},
         )
     if wrapped.saved and any(module.path.startswith(path + ".") for path in wrapped.saved):
+        if settings.release.saved_hides_inside:
+            leaf = module.path.rpartition(".")[2]
+            match, at = f"ModulesToSaveWrapper has no attribute `{leaf}`", settings.where("modules_to_save")
+            facts = {"field": "modules_to_save"}
+            raise Refusal("AttributeError", match, "config-value-impossible", at=at, module=module.path, facts=facts)
         raise NotModelled("target-inside-saved-module", at=settings.where("target_modules"), module=module.path)
     applied = layers.apply(module)
     site = wrapped.lora.get(module.path)
@@ -124,9 +133,10 @@ def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
     site.adapters[layers.adapter] = applied
 
 
-def _mamba_names(base: Base) -> frozenset[str]:
+def _mamba_names(base: Base, checked: bool) -> frozenset[str]:
     card = tables.load()[PEFT]["mamba"]
-    return frozenset(card["refused"] if base.model_type in card["model_types"] else ())
+    known = checked and base.model_type in card["model_types"]
+    return frozenset(card["refused"] if known else ())
 
 
 def _check_mamba(settings: Settings, module: Module, refused: frozenset[str], base: Base) -> None:

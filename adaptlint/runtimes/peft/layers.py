@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from adaptlint.bases import Module
 from adaptlint.methods import Method, load_method
-from adaptlint.runtimes.peft.patterns import suffix_match
+from adaptlint.runtimes.peft.patterns import dotted_match, suffix_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Applied
@@ -16,18 +17,27 @@ CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 SUPPORTED = ("Linear", "Conv1D", "Embedding", *CONVOLUTIONS)
 SCALED_EMBEDDING = "ScaledWordEmbedding"  # subclasses that take token ids; position tables take masks or lengths
 SWITCHES = ("lora_bias", "use_dora")
+MAGNITUDE = "lora_magnitude_vector"
 
 
 def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any:
     """`get_pattern_key` with its lookup: the first pattern that matches the module, else the global value."""
     if settings[field] == {}:
         return settings[default]
-    at = settings.where(field)
-    patterns = as_python_does(lambda: list(settings[field].keys()), "config-value-impossible", at, field)
-    for pattern in patterns:
-        if suffix_match(str(pattern), key, settings.where(field, pattern)):
-            return settings[field][pattern]
-    return settings[default]
+    release = settings.release
+    fields = ("rank_pattern", "alpha_pattern") if release.one_pattern_key_for_both else (field,)
+    matches = dotted_match if release.patterns_need_a_dot else suffix_match
+    for name in fields:
+        at = settings.where(name)
+        patterns = as_python_does(partial(_keys, settings[name]), "config-value-impossible", at, name)
+        for pattern in patterns:
+            if matches(str(pattern), key, settings.where(name, pattern)):
+                return settings[field].get(pattern, settings[default])
+    return settings[field].get(key, settings[default])
+
+
+def _keys(patterns: Any) -> list[Any]:
+    return list(patterns.keys())
 
 
 class Layers:
@@ -68,8 +78,9 @@ def apply_to_module(
         raise NotModelled(
             "layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": module.cls}
         )
-    if kind not in SUPPORTED:
+    if kind not in SUPPORTED or not _known_kind(settings, kind):
         raise _unsupported(settings, module)
+    _check_method(settings, module)
     sizes = feature_sizes(module)
     if kind in CONVOLUTIONS:
         _check_groups(settings, module, rank)
@@ -84,6 +95,25 @@ def apply_to_module(
     return applied._replace(rank=rank)
 
 
+def _known_kind(settings: Settings, kind: str) -> bool:
+    """False for convolutions that the release could not adapt yet."""
+    release = settings.release
+    return not (kind == "Conv1d" and not release.adapts_conv1d) and not (kind == "Conv3d" and not release.adapts_conv3d)
+
+
+def _check_method(settings: Settings, module: Module) -> None:
+    """Combinations of DoRA, groups and layers that older releases refuse, or do in a way that is not modelled."""
+    release, path = settings.release, module.path
+    if settings["use_dora"] and module.kind == "Embedding" and not release.dora_on_embeddings:
+        match, at = "Embedding does not support DoRA yet, please set it to False", settings.where("use_dora")
+        raise Refusal("ValueError", match, "config-value-impossible", at=at, module=path, facts={"field": "use_dora"})
+    grouped = module.attrs.get("groups", 1) != 1 and not release.knows_groups
+    early = bool(settings["use_dora"]) and not release.magnitude_is_module
+    if module.kind in CONVOLUTIONS and (grouped or early):
+        at = settings.where("target_modules")
+        raise NotModelled("layer-not-modelled", at=at, module=path, facts={"kind": module.kind})
+
+
 def decomposed(settings: Settings, kind: str, rank: int, sizes: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Rank and sizes after PiSSA and OLoRA put factors of the base weight in place of A and B.
 
@@ -92,6 +122,7 @@ def decomposed(settings: Settings, kind: str, rank: int, sizes: dict[str, Any]) 
     """
     init = settings["init_lora_weights"]
     text = init if isinstance(init, str) and kind in ("Linear", "Conv1D") else ""
+    text = text if knows_initialisation(settings, text) else ""
     if text.lower() == "olora" and kind == "Conv1D":
         sizes = {"in": sizes["out"], "out": sizes["in"]}
     if text.startswith("pissa") or text.lower() == "olora":
@@ -108,6 +139,10 @@ def made(settings: Settings, adapter: str, kind: str, rank: int, sizes: dict[str
         (spec.key.replace("{adapter}", adapter), spec.saved, spec.signature.shape(bound))
         for spec in method.tensors_for(kind, switched_on)
     )
+    if settings["use_dora"] and not settings.release.magnitude_is_module:
+        tensors = tuple(
+            (key.removesuffix(".weight") if MAGNITUDE in key else key, saved, shape) for key, saved, shape in tensors
+        )
     return Applied(int(rank), scale, tensors)
 
 
@@ -128,6 +163,8 @@ def check_rank_and_scale(settings: Settings, adapter: str, path: str, rank: Any,
     """The order of `LoraLayer.update_layer`: rank, dropout, the adapter's name, sizes, scale."""
     at = settings.where("r")
     if as_python_does(lambda: rank <= 0, "rank-impossible", at, "r"):
+        if not settings.release.checks_rank:
+            raise NotModelled("layer-not-modelled", at=at, module=path, facts={"r": str(rank)})
         match = f"`r` should be a positive integer value but the value passed is {rank}"
         raise Refusal("ValueError", match, "rank-impossible", at=at, module=path, facts={"field": "r", "value": rank})
     dropout = settings["lora_dropout"]
@@ -175,6 +212,12 @@ def _check_groups(settings: Settings, module: Module, rank: Any) -> None:
         raise Refusal("ValueError", match, "rank-impossible", at=settings.where("r"), module=module.path, facts=facts)
 
 
+def knows_initialisation(settings: Settings, text: str) -> bool:
+    """False for a value of init_lora_weights that is younger than the release."""
+    name = next((name for name in ("pissa", "corda") if text.startswith(name)), text.lower())
+    return settings.release.has("initialisations", name)
+
+
 def _check_initialisation(settings: Settings, module: Module, rank: int, low_memory: bool) -> None:
     """`init_lora_weights` runs before the checkpoint is copied in, and some values of it raise."""
     init, at = settings["init_lora_weights"], settings.where("init_lora_weights")
@@ -183,10 +226,12 @@ def _check_initialisation(settings: Settings, module: Module, rank: int, low_mem
     def refuse(type_name: str, match: str) -> Refusal:
         return Refusal(type_name, match, "initialisation-impossible", at=at, module=module.path, facts=facts)
 
-    if init is True or not init:
+    if init is True or not init or not settings.release.checks_initialisation:
         return
     linear = module.kind in ("Linear", "Conv1D")
     text = init if isinstance(init, str) else ""
+    if not knows_initialisation(settings, text):
+        raise refuse("ValueError", f"Unknown initialization init_lora_weights={init!r}")
     if linear and text.startswith("pissa"):
         if text != "pissa" and len(text.split("_niter_")) != 2:
             raise refuse("ValueError", "init_lora_weights should be 'pissa' or 'pissa_niter_[number of iters]'")

@@ -1,4 +1,4 @@
-"""`set_peft_model_state_dict`: which tensor of the file ends up in which parameter (PEFT 0.21.2)."""
+"""`set_peft_model_state_dict`: which tensor of the file ends up in which parameter."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 from adaptlint.artefacts import TensorFile
 from adaptlint.findings import Mismatch, Where
 from adaptlint.runtimes.peft.conversion import Entry, convert_keys
+from adaptlint.runtimes.peft.key_text import rename_saved, with_adapter
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import PREFIX, Origin, Wrapped
@@ -32,17 +33,24 @@ class Loaded(NamedTuple):
 
 def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: TensorFile) -> Loaded:
     """Translate the file's keys and copy them in; Refusal for what raises before any shape is compared."""
+    release = settings.release
     shapes = {key: row.shape for key, row in file.tensors.items()}
     keys = wrapped.keys(base=False)
-    state = convert_keys(shapes, wrapped.base, adapter)
-    _translate_wrappers(keys, adapter, shapes, state, settings, file)
-    state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
-    to_model = {
-        without_adapter(key, adapter): key
-        for key, origin in keys.items()
-        if origin.kind == "lora" and origin.adapter == adapter
-    }
-    state = {to_model.get(key, key): entry for key, entry in state.items()}
+    state = convert_keys(shapes, wrapped.base, adapter, release.converts_checkpoints)
+    if release.saved_keys_by_text:
+        state = rename_saved(state, wrapped.copies.names, adapter)
+    else:
+        _translate_wrappers(keys, adapter, shapes, state, settings, file)
+    if release.maps_keys_from_model:
+        state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
+        to_model = {
+            without_adapter(key, adapter): key
+            for key, origin in keys.items()
+            if origin.kind == "lora" and origin.adapter == adapter
+        }
+        state = {to_model.get(key, key): entry for key, entry in state.items()}
+    else:
+        state = {with_adapter(key, adapter, release): entry for key, entry in state.items()}
     if file.others or settings["bias"] != "none" or not state.keys() <= keys.keys():
         keys = wrapped.keys()  # something may reach the base's own parameters
     return _copy(keys, state, file)

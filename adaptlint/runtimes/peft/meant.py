@@ -10,7 +10,8 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fact
 from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.entries import ADAPTABLE, T5_LETTERS
-from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.release import PEFT
+from adaptlint.runtimes.peft.settings import Settings
 
 LENGTH = 200  # characters of a name that are compared
 CANDIDATES = 500

@@ -44,6 +44,28 @@ def layer_index(pattern: object, key: str, at: Where) -> int | None:
     return None if index is None else int(index)
 
 
+def dotted_match(pattern: str, key: str, at: Where) -> bool:
+    """`get_pattern_key` before 0.15: the pattern matches what follows some dot of the key, up to its end."""
+    if is_plain(pattern):
+        return key.endswith("." + pattern)
+    return bounded(lambda: compiled(rf".*\.{pattern}$", at, pattern).match(key), pattern, at)
+
+
+def last_layer_index(pattern: object, key: str, at: Where) -> int | None:
+    """The layer number before 0.20: the last that follows `pattern`; an empty pattern takes any container."""
+    text = str(pattern)
+    source = rf".*\.{text or '[^.]*'}\.(?P<idx>\d+)\."
+    index = bounded(lambda: compiled(source, at, text).group(key, "idx"), text, at)
+    return None if index is None else int(index)
+
+
+def common_layer_index(pattern: object, key: str, at: Where) -> int | None:
+    """The layer number before 0.8: the last that follows `pattern`, which any character may stand before."""
+    text = str(pattern)
+    index = bounded(lambda: compiled(rf".*.{text}\.(?P<idx>\d+)\.*", at, text).group(key, "idx"), text, at)
+    return None if index is None else int(index)
+
+
 def prepare(pattern: str, keys: list[str], at: Where) -> None:
     """Evaluate a target string for all module paths at once; afterwards `full_match` only looks the answers up."""
     if not is_plain(pattern):

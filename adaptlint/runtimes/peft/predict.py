@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adaptlint import tables
-from adaptlint.artefacts import Document, Malformed, TensorFile
+from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
-from adaptlint.findings import Fact, Fault, Mismatch, RaisedError, StepResult, Verdict, Where
+from adaptlint.findings import Fault, Mismatch, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes.peft.activation import activate, foreign_faults, lost_faults, mixed_faults, undisabled_faults
+from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.doubts import doubts_of
 from adaptlint.runtimes.peft.effect import Effect, effect_of
-from adaptlint.runtimes.peft.extra_modules import save_modules
+from adaptlint.runtimes.peft.extra_modules import extend_saved, save_modules
 from adaptlint.runtimes.peft.faults import faults_of_load, faults_of_mismatch
 from adaptlint.runtimes.peft.forward import forward_refusal
 from adaptlint.runtimes.peft.injection import inject
 from adaptlint.runtimes.peft.loading import Loaded, load_tensors, warned_keys
 from adaptlint.runtimes.peft.plan import MODELLED, Step, default_plan, parse_plan
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
-from adaptlint.runtimes.peft.settings import PEFT, Settings, parse_settings
-from adaptlint.runtimes.peft.trust import doubts_about, release_of, unsure_of_base
-from adaptlint.runtimes.peft.weights import open_weights, refused_file
+from adaptlint.runtimes.peft.release import PEFT, Release
+from adaptlint.runtimes.peft.settings import Settings, parse_settings
+from adaptlint.runtimes.peft.trust import doubts_about, release_of, transformers_of, unsure_of_base
+from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import Wrapped
 from adaptlint.runtimes.prediction import Prediction, Request
-
-CONFIG = "adapter_config.json"
 
 
 class Run:
     """PEFT's model as it stands after the steps so far, and what there is to say about them."""
 
     __slots__ = (
-        "active",
         "effects",
         "faults",
         "first",
@@ -40,18 +42,21 @@ class Run:
         "missing",
         "reached",
         "scene",
+        "task",
+        "told",
         "unexpected",
         "warned",
         "wrapped",
     )
 
-    def __init__(self, scene: Scene, base: Base) -> None:
+    def __init__(self, scene: Scene, base: Base, release: Release) -> None:
         self.scene = scene
-        self.wrapped = Wrapped(base)
+        self.wrapped = Wrapped(base, release)
         self.loaded: dict[str, Settings] = {}
         self.effects: dict[str, Effect] = {}
-        self.active = ""
         self.first = ""
+        self.task: dict[str, Any] = {}  # the task of the first adapter: it makes the PeftModelFor... class
+        self.told: set[tuple[str, str, str]] = set()  # mixed modules: module, active adapter, whose weights
         self.faults: list[Fault] = []
         self.missing: list[str] = []
         self.unexpected: list[str] = []
@@ -69,15 +74,30 @@ class Run:
         """Run one step; False if it leaves something silently wrong. Raises Refusal or NotModelled."""
         if step.op not in MODELLED:
             raise NotModelled("step-not-modelled", facts={"step": step.op})
+        fine = True
         if step.op == "load":
-            return self._load(step)
-        if step.op == "set":
+            fine = self._load(step)
+        elif step.op == "set":
             if step.name not in self.loaded:
                 raise _unknown_adapter(step, f"Adapter {step.name} not found.")
-            self.active = step.name
-        else:
+            activate(self.wrapped, step)
+        elif step.op == "delete":
             self._delete(step)
-        return True
+        elif step.op == "save":
+            return self._note(foreign_faults(self.wrapped, self.loaded))
+        else:
+            fine = self._note(undisabled_faults(self.wrapped, step))
+            self.wrapped.copies.enable()
+        return self._note(mixed_faults(self.wrapped, self.loaded, step)) and fine
+
+    def _note(self, faults: list[Fault]) -> bool:
+        """Tell of each fault once, though it may last over many steps; True if there is none."""
+        for fault in faults:
+            known = (fault.module, self.wrapped.active, str(fault.facts.get("at_work", fault.reason)))
+            if known not in self.told:
+                self.told.add(known)
+                self.say([fault], fault.adapter or self.wrapped.active)
+        return not faults
 
     def _delete(self, step: Step) -> None:
         if step.name not in self.loaded:
@@ -89,19 +109,20 @@ class Run:
             saved.pop(step.name, None)
         for tokens in self.wrapped.tokens.values():
             tokens.pop(step.name, None)
-        if self.active == step.name:
-            self.active = next(iter(self.loaded), "")
+        if self.wrapped.active == step.name:
+            self.wrapped.active = next(iter(self.loaded), "")
+        self.wrapped.copies.delete(step.name, self.wrapped.active)
 
     def _load(self, step: Step) -> bool:
         adapter = next((a for a in self.scene.adapters if a.name == step.name), None)
         if adapter is None:
             facts = {"step": f"{step.op} {step.name}", "name": step.name}
             raise NotModelled("plan-names-unknown-adapter", facts=facts)
+        if not self.first:
+            self.first = self.wrapped.active = step.name
         settings = self.loaded.get(step.name)
         if settings is None:
             settings = self._configure(adapter, step)
-        if not self.first:
-            self.first = self.active = step.name
         self.reached.add("injected")
         file, notes = open_weights(adapter.folder)
         self.reached.add("weights")
@@ -113,26 +134,30 @@ class Run:
 
     def _configure(self, adapter: Adapter, step: Step) -> Settings:
         """Config, wrapper class, injection: everything that PEFT does before it opens the weights."""
-        settings = parse_settings(_config(adapter))
+        release = self.wrapped.release
+        settings = parse_settings(open_config(adapter), release)
         self.say(settings.notes, adapter.name)
-        task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
-        if not self.loaded and task.get("when") == "before":
-            _extend_saved(settings, task["saves"])
-        low_memory = step.option("low_cpu_mem_usage")
+        if not self.loaded:
+            self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
+        early = self.task.get("when") == "before" and release.head_before_injection
+        if "saves" in self.task and (release.head_for_each_adapter if self.loaded else early):
+            extend_saved(settings, self.task["saves"])
+        low_memory = step.option("low_cpu_mem_usage") and release.can_spare_memory
         notes = inject(self.wrapped, adapter.name, settings, list(self.loaded.values()), low_memory)
         self.say(notes, adapter.name)
         if not self.loaded:
-            self._wrap_for_task(adapter.name, settings, task)
+            self._wrap_for_task(adapter.name, settings, early)
         self.loaded[adapter.name] = settings
         return settings
 
-    def _wrap_for_task(self, name: str, settings: Settings, task: dict[str, object]) -> None:
+    def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
-        if task.get("when") == "after":
-            _extend_saved(settings, task["saves"])  # type: ignore[arg-type]
+        if "saves" in self.task and not early:
+            extend_saved(settings, self.task["saves"])
             save_modules(self.wrapped, name, settings, settings["modules_to_save"])
         base = self.wrapped.base
-        if task.get("generates") and base.features.get("prepare_inputs_for_generation") is False:
+        lacking = base.features.get("prepare_inputs_for_generation") is False
+        if self.task.get("generates") and lacking and not self.wrapped.release.generating_is_inherited:
             match = f"'{base.model_class}' object has no attribute 'prepare_inputs_for_generation'"
             facts = {"task": settings["task_type"], "class": base.model_class}
             at = settings.where("task_type")
@@ -144,7 +169,7 @@ class Run:
         self.mismatched.extend(result.mismatched)
         faults = [self._with_hint(fault, adapter) for fault in faults_of_mismatch(self.wrapped, settings, file, result)]
         self.say(faults, adapter.name)
-        if not step.option("ignore_mismatched_sizes"):
+        if not (step.option("ignore_mismatched_sizes") and self.wrapped.release.can_ignore_sizes):
             first = result.mismatched[0]
             match = (
                 f"size mismatch for {first.key}: copying a param with shape torch.Size({list(first.checkpoint_shape)}) "
@@ -166,15 +191,17 @@ class Run:
         reported = warned_keys(result.missing, adapter.name)
         self.missing.extend(reported)
         self.unexpected.extend(result.unexpected)
-        self.warned |= bool(reported) and adapter.name == self.first
+        self.warned |= bool(reported) and adapter.name == self.first and self.wrapped.release.warns_missing
         values = adapter.values(file, self.scene.values)
         report = faults_of_load(self.wrapped, adapter.name, settings, file, result, values)
-        self.left.extend(report.left)
+        lost, left = lost_faults(self.wrapped, adapter.name, settings, file.path, result)
+        self.say(lost, adapter.name)
+        self.left.extend([*report.left, *left])
         self.ignored.extend(source for sources in result.unexpected.values() for source in sources)
         self.say(report.faults, adapter.name)
         self.say(list(doubts_of(self.wrapped, adapter, settings, file, result, values)), adapter.name)
         self.effects[adapter.name] = effect_of(self.wrapped, adapter.name, settings, file, result, values)
-        return not any(fault.decides for fault in report.faults)
+        return not any(fault.decides for fault in (*settings.notes, *lost, *report.faults))
 
 
 class MismatchRefusal(Refusal):
@@ -185,25 +212,26 @@ def predict_peft(scene: Scene, version: str | None, request: Request) -> Predict
     """What `PeftModel.from_pretrained` and the plan's further steps do with the scene's adapters."""
     release = release_of(version)
     base = scene.known_base
-    transformers = request.transformers or (base.made_with.get("transformers") if base else None)
-    blank = Verdict("peft", release, transformers or tables.load()[PEFT]["newest_transformers"], "unknown")
-    doubts = doubts_about(scene, release, request)
+    transformers = transformers_of(release, request, base)
+    blank = Verdict("peft", release, transformers, "unknown")
+    doubts = doubts_about(scene, release, transformers)
     if base is None or doubts:
         return Prediction(blank, tuple(doubt._replace(target="peft", decides=True) for doubt in doubts))
-    run = Run(scene, base)
+    run = Run(scene, base, Release(release, transformers))
     plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
     steps, outcome, stage, error = _walk(run, plan)
     faults = list(run.faults)
     if outcome in ("works", "wrong"):
-        idle = run.effects.get(run.active)
+        active = run.wrapped.active
+        idle = run.effects.get(active)
         if idle is not None and idle.fault is not None:
-            faults.append(idle.fault._replace(adapter=run.active, target="peft", decides=True))
+            faults.append(idle.fault._replace(adapter=active, target="peft", decides=True))
             outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
-        refusal = forward_refusal(run.wrapped, run.active, run.loaded)
+        refusal = forward_refusal(run.wrapped, active, run.loaded)
         if refusal is not None:
-            faults.append(refusal.fault._replace(adapter=run.active, target="peft", decides=True))
+            faults.append(refusal.fault._replace(adapter=active, target="peft", decides=True))
             outcome, stage, error = "fails", "forward", refusal.error
-    gap = unsure_of_base(base, outcome, error)
+    gap = unsure_of_base(base, outcome, error, run.wrapped.release)
     if gap is not None:
         faults.append(gap._replace(target="peft", decides=True))
         outcome, stage, error = "unknown", None, None
@@ -243,45 +271,6 @@ def _walk(run: Run, plan: list[Step]) -> tuple[list[StepResult], str, str | None
         if not fine and outcome == "works":
             outcome, stage = "wrong", step.op
     return steps, outcome, stage, None
-
-
-def _config(adapter: Adapter) -> Document:
-    config = adapter.config
-    if isinstance(config, Document):
-        return config
-    if config is None or config.reason in ("missing-file", "not-a-regular-file"):  # os.path.isfile
-        raise _config_missing(adapter, config)
-    raise refused_file(config)
-
-
-def _config_missing(adapter: Adapter, config: Malformed | None) -> Refusal | NotModelled:
-    """PEFT takes a folder without a config for a hub name, and says in the end that it cannot find it."""
-    folder = adapter.folder
-    if isinstance(folder, Malformed):
-        if folder.reason == "folder-too-large":
-            return refused_file(folder)
-        facts: dict[str, Fact] = {"fault": folder.reason, "file": "The adapter's folder"}
-    else:
-        found = [*folder.names, *(f"{name} ({kind})" for name, kind in folder.odd.items())]
-        facts = {"found": found[:20] or ["nothing"]}
-        if config is not None:
-            facts = {"fault": config.reason, **config.facts, "file": CONFIG}
-    match = "Can't find 'adapter_config.json'"
-    return Refusal("ValueError", match, "adapter-config-missing", at=Where(adapter.path), facts=facts)
-
-
-def _extend_saved(settings: Settings, names: list[str]) -> None:
-    """`modules_to_save` of the config, extended as the PeftModelFor... classes do."""
-    saved = settings["modules_to_save"]
-    if saved is None:
-        settings["modules_to_save"] = list(names)
-        return
-    if not isinstance(saved, list):
-        match = f"'{type(saved).__name__}' object has no attribute 'extend'"
-        at = settings.where("modules_to_save")
-        facts = {"field": "modules_to_save"}
-        raise Refusal("AttributeError", match, "config-value-impossible", at=at, facts=facts)
-    settings["modules_to_save"] = [*saved, *names]
 
 
 def _unknown_adapter(step: Step, match: str) -> Refusal:

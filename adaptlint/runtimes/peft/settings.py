@@ -8,30 +8,40 @@ from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import Document
-from adaptlint.findings import Fault, Where
+from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.release import PEFT, Release
 
 LORA_CONFIG = "runtimes/peft/lora_config.toml"
-PEFT = "runtimes/peft/peft.toml"
 
 
 class Settings:
-    """The fields of a LoraConfig as read from `file`, with PEFT's defaults for those that the file leaves out."""
+    """The fields of a LoraConfig as read from `file`, with PEFT's defaults for those that the file leaves out.
 
-    __slots__ = ("file", "given", "notes", "values")
+    Fields that the release does not know have their defaults, whatever the file says: what they stand for is off.
+    """
 
-    def __init__(self, file: str, given: dict[str, Any]) -> None:
+    __slots__ = ("file", "given", "notes", "release", "values")
+
+    def __init__(self, file: str, given: dict[str, Any], release: Release) -> None:
         card = tables.load()[LORA_CONFIG]
         fields: dict[str, Any] = dict.fromkeys(card["none"])
         fields.update({k: v.copy() if isinstance(v, dict) else v for k, v in card["defaults"].items()})
         self.file = file
-        self.given = given
-        self.values: dict[str, Any] = fields | {k: v for k, v in given.items() if k in fields}
-        self.notes: list[Fault] = [
-            Fault("config-field-unknown", at=self.where(k), facts={"field": k})
-            for k in given
-            if k not in fields and k != "runtime_config"
-        ]
+        self.release = release
+        dropped = [k for k in given if not release.has("fields", k) or k not in {*fields, "runtime_config"}]
+        self.given = {k: v for k, v in given.items() if k not in dropped}
+        self.notes: list[Fault] = [self._dropped(k, given[k], fields.get(k)) for k in dropped]
+        self.values: dict[str, Any] = fields | {k: v for k, v in self.given.items() if k in fields}
+
+    def _dropped(self, field: str, value: Any, default: Any) -> Fault:
+        """What becomes of a field that the release does not have: nothing, unless the adapter depends on it."""
+        matters = field in self.release.card["fields_that_matter"]["names"] and value != default
+        if matters and value not in (None, False, [], {}):
+            since = self.release.card["fields"][field]
+            facts: dict[str, Fact] = {"field": field, "value": str(value)[:80], "since": since}
+            return Fault("config-field-dropped", at=self.where(field), facts=facts, decides=True)
+        return Fault("config-field-unknown", at=self.where(field), facts={"field": field})
 
     def __getitem__(self, field: str) -> Any:
         return self.values[field]
@@ -48,7 +58,18 @@ class Settings:
         return Where(self.file, route)
 
 
-# (exception, field, text, what PEFT asks), in the order of LoraConfig.__post_init__.
+def _lacks_layers(settings: Settings) -> bool:
+    layers = settings["layers_to_transform"]
+    return layers is None if settings.release.empty_layers_are_layers else not layers
+
+
+def _lacks_loftq(settings: Settings) -> bool:
+    config = settings["loftq_config"]
+    return not config if settings.release.layers_pattern_needs_layers else config is None
+
+
+# (exception, field, text, what PEFT asks), in the order of LoraConfig.__post_init__. What asks about a field that a
+# release lacks never holds there, since the field has its default.
 CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
     (
         "TypeError",
@@ -72,7 +93,7 @@ CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
         "ValueError",
         "layers_pattern",
         "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
-        lambda s: bool(s["layers_pattern"]) and s["layers_to_transform"] is None,
+        lambda s: s.release.layers_pattern_needs_layers and bool(s["layers_pattern"]) and _lacks_layers(s),
     ),
     (
         "ValueError",
@@ -84,7 +105,7 @@ CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
         "ValueError",
         "loftq_config",
         "`loftq_config` must be specified when `init_lora_weights` is 'loftq'.",
-        lambda s: s["init_lora_weights"] == "loftq" and not s["loftq_config"],
+        lambda s: s["init_lora_weights"] == "loftq" and s.release.has("fields", "loftq_config") and _lacks_loftq(s),
     ),
     (
         "ValueError",
@@ -101,7 +122,7 @@ CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
 )
 
 
-def parse_settings(config: Document) -> Settings:
+def parse_settings(config: Document, release: Release) -> Settings:
     """PEFT's `PeftConfig._get_peft_type` and `LoraConfig.from_pretrained` on a parsed file; may raise Refusal."""
     value: Any = config.value
     root = Where(config.path)
@@ -113,21 +134,36 @@ def parse_settings(config: Document) -> Settings:
     peft_type = as_python_does(peft_type_of, "config-not-a-peft-config", root, "peft_type")
     at = Where(config.path, ("peft_type",))
     as_python_does(lambda: hash(peft_type), "peft-type-unknown", at, "peft_type")
-    if peft_type not in tables.load()[PEFT]["types"]["known"]:
+    known = [*tables.load()[PEFT]["types"]["known"], *release.card["types_gone"]]
+    if peft_type not in known or not release.has("types", peft_type):
         match = str(peft_type)
         raise Refusal("KeyError", match, "peft-type-unknown", at=at, facts={"value": match})
     if peft_type != "LORA":
         raise NotModelled("method-not-modelled", at=at, facts={"value": peft_type})
-    settings = Settings(config.path, value)
+    settings = Settings(config.path, value, release)
+    if release.refuses_unknown_fields:
+        _refuse_unknown(settings)
     _post_init(settings)
     return settings
 
 
+def _refuse_unknown(settings: Settings) -> None:
+    """`LoraConfig(**fields)`: Python names the first field that it does not take."""
+    first = next((note for note in settings.notes), None)
+    if first is not None:
+        field = str(first.facts["field"])
+        since = settings.release.card["fields"].get(field, "")
+        match = f"LoraConfig.__init__() got an unexpected keyword argument '{field}'"
+        fields = [str(note.facts["field"]) for note in settings.notes]
+        facts: dict[str, Fact] = {"field": field, "fields": fields, "since": since}
+        raise Refusal("TypeError", match, "config-field-refused", at=settings.where(field), facts=facts)
+
+
 def _post_init(settings: Settings) -> None:
-    """The checks of `LoraConfig.__post_init__`, in its order (PEFT 0.21.2)."""
+    """The checks of `LoraConfig.__post_init__`, in its order."""
     task = settings["task_type"]
     tasks = tables.load()[PEFT]["task"]
-    if task is not None and task not in list(tasks):
+    if settings.release.checks_task_type and task is not None and task not in list(tasks):
         raise Refusal(
             "ValueError",
             f"Invalid task type: '{task}'",
@@ -140,6 +176,8 @@ def _post_init(settings: Settings) -> None:
             as_a_set = partial(dict.fromkeys, settings[field])
             settings[field] = as_python_does(as_a_set, "config-value-impossible", settings.where(field), field)
     _refuse_subconfigs(settings)
+    if not settings.release.checks_config:
+        return
     for type_name, field, match, broken in CONTRADICTIONS:
         if broken(settings):
             at = settings.where(field)
@@ -156,6 +194,8 @@ def _post_init(settings: Settings) -> None:
 def _refuse_subconfigs(settings: Settings) -> None:
     for field, class_name in tables.load()[LORA_CONFIG]["subconfigs"].items():
         if settings[field] is not None and not isinstance(settings[field], dict):
+            if not settings.release.checks_subconfigs:
+                raise NotModelled("variant-not-modelled", at=settings.where(field), facts={"field": field})
             match = f"`{class_name}` must be a `{class_name}`, a dict, or None."
             at = settings.where(field)
             raise Refusal("TypeError", match, "config-value-impossible", at=at, facts={"field": field})

@@ -1,4 +1,4 @@
-"""Which modules PEFT's config asks for: `check_target_module_exists` and what prepares it (PEFT 0.21.2)."""
+"""Which modules PEFT's config asks for: `check_target_module_exists` and what prepares it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
-from adaptlint.runtimes.peft.patterns import full_match, layer_index, segment_match
-from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
-from adaptlint.runtimes.peft.settings import PEFT, Settings
+from adaptlint.runtimes.peft.layer_numbers import in_layers
+from adaptlint.runtimes.peft.patterns import full_match, segment_match
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.release import PEFT
+from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
 
 MATCHED, UNMATCHED, EXCLUDED = "matched", "unmatched", "excluded"
@@ -27,9 +29,10 @@ class Targets:
         self.targets: Any = settings["target_modules"]
         targets = self.targets
         self.suffixes: tuple[str, ...] = ()
+        dot = "" if settings.release.targets_end_anywhere else "."
         if targets is not None and not isinstance(targets, str):
             self.suffixes = as_python_does(
-                lambda: tuple(f".{name}" for name in targets),
+                lambda: tuple(f"{dot}{name}" for name in targets),
                 "config-value-impossible",
                 settings.where("target_modules"),
                 "target_modules",
@@ -40,15 +43,22 @@ class Targets:
         targets = self.targets
         if self.excluded and self._in_excluded(self.excluded, key):
             return EXCLUDED
-        if self.saved and any(segment_match(name, key, self.settings.where("modules_to_save")) for name in self.saved):
+        if self.saved and self._is_saved(key):
             return EXCLUDED
         if targets is None:
             return UNMATCHED
         if isinstance(targets, str):
             return MATCHED if full_match(targets, key, self.settings.where("target_modules")) else UNMATCHED
-        if key in targets:
+        if key in targets and not self.settings.release.layers_by_common_names:
             return MATCHED
-        return MATCHED if key.endswith(self.suffixes) and self._in_layers(key) else UNMATCHED
+        found = (key.endswith(self.suffixes) or key in targets) and in_layers(self.settings, key)
+        return MATCHED if found else UNMATCHED
+
+    def _is_saved(self, key: str) -> bool:
+        release, at = self.settings.release, self.settings.where("modules_to_save")
+        if release.saved_is_not_targeted:
+            return any(segment_match(name, key, at) for name in self.saved)
+        return release.saved_ends_anywhere and any(key.endswith(str(name)) for name in self.saved)
 
     def _in_excluded(self, excluded: Any, key: str) -> bool:
         at = self.settings.where("exclude_modules")
@@ -61,40 +71,24 @@ class Targets:
             "exclude_modules",
         )
 
-    def _in_layers(self, key: str) -> bool:
-        layers = self.settings["layers_to_transform"]
-        if layers is None or layers == []:
-            return True
-        patterns, at = self.settings["layers_pattern"], self.settings.where("layers_pattern")
-        if patterns is None or len(patterns) == 0:
-            patterns = [""]
-        index: int | None = None
-        for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            index = layer_index(pattern, key, at)
-            if index is not None:
-                break
-        if index is None:
-            return False
-        where = self.settings.where("layers_to_transform")
-        if isinstance(layers, int):
-            return index == layers
-        return as_python_does(lambda: index in layers, "config-value-impossible", where, "layers_to_transform")
-
 
 def expand_all_linear(settings: Settings, base: Base) -> None:
     """PEFT's `_maybe_include_all_linear_layers`: the shorthand becomes the full names of the linear modules."""
-    targets = settings["target_modules"]
-    if not (isinstance(targets, str) and targets.lower() == "all-linear"):
+    targets, release = settings["target_modules"], settings.release
+    if not (release.expands_all_linear and isinstance(targets, str) and targets.lower() == "all-linear"):
         return
-    names = {m.path: None for m in base.modules if m.kind in ("Linear", "Conv1D")}
+    paths = [m.path for m in base.modules if m.kind in ("Linear", "Conv1D")]
+    names = dict.fromkeys(paths if release.all_linear_is_paths else [path.rpartition(".")[2] for path in paths])
     if base.output_embedding_raises:
         at = settings.where("target_modules")
+        if release.transformers < (5,):
+            raise NotModelled("layer-not-modelled", at=at, facts={"class": base.model_class})
         kind, text = base.features["output_embedding_error"]
         facts: dict[str, Fact] = {"field": "target_modules", "class": base.model_class}
         raise Refusal(kind, text.partition("\n")[0], "output-embedding-unknown", at=at, facts=facts)
     if base.output_embedding is not None:
         names.pop(base.output_embedding, None)
-    elif settings["task_type"] == "SEQ_CLS":
+    elif settings["task_type"] == "SEQ_CLS" and release.all_linear_spares_head:
         for head in tables.load()[PEFT]["names"]["heads"]:
             if head in base.by_path:
                 names.pop(head, None)
@@ -106,15 +100,19 @@ def prepare_targets(settings: Settings, base: Base) -> None:
     """`LoraModel._prepare_adapter_config`: the default targets of the base's model type when the config has none."""
     if settings["target_modules"] is not None:
         return
-    default = tables.load()[PEFT]["default_targets"].get(base.model_type or "")
+    model_type = base.model_type or ""
+    default = tables.load()[PEFT]["default_targets"].get(model_type)
+    if not settings.release.has("default_targets", model_type):
+        default = None
     if isinstance(default, list):
         settings["target_modules"] = dict.fromkeys(default)
     elif default is not None:
         settings["target_modules"] = default
     elif not settings["target_parameters"]:
+        parameters_too = settings.release.has("fields", "target_parameters")
         raise Refusal(
             "ValueError",
-            "Please specify `target_modules` or `target_parameters`in `peft_config`",
+            f"Please specify `target_modules` {'or `target_parameters`' if parameters_too else ''}in `peft_config`",
             "targets-unspecified",
             at=Where(settings.file),
             facts={"model_type": base.model_type},
@@ -123,6 +121,8 @@ def prepare_targets(settings: Settings, base: Base) -> None:
 
 def tie_embeddings(settings: Settings, base: Base) -> None:
     """`BaseTuner._check_tied_modules` and LoraModel's two hooks: only `ensure_weight_tying` changes the config."""
+    if not settings.release.has("fields", "ensure_weight_tying"):
+        return
     at = settings.where("target_modules")
     names: list[str] = tables.load()[PEFT]["names"]["embeddings"]
     raw = settings["target_modules"]
@@ -140,6 +140,8 @@ def tie_embeddings(settings: Settings, base: Base) -> None:
     tied = tied_modules(base)
     if not (settings["ensure_weight_tying"] and tied and (to_save or targeted)):
         return
+    if not settings.release.maps_keys_from_model:
+        raise NotModelled("tying-not-modelled", at=settings.where("ensure_weight_tying"))
     embedding = base.input_embedding or ""
     if to_save:
         settings["modules_to_tie"] = dict.fromkeys(tied)

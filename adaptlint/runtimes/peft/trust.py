@@ -6,10 +6,18 @@ from adaptlint import tables
 from adaptlint.bases import Base, BaseProblem
 from adaptlint.findings import Fault, RaisedError, Where
 from adaptlint.graph import Scene
-from adaptlint.runtimes.peft.settings import PEFT
+from adaptlint.runtimes.peft.release import (
+    PEFT,
+    RELEASES,
+    Release,
+    is_modelled,
+    parse_version,
+    transformers_of_its_time,
+)
 from adaptlint.runtimes.prediction import Request
 
 FILE_ERRORS = ("SafetensorError", "UnpicklingError", "JSONDecodeError", "UnicodeDecodeError", "HFValidationError")
+STEADY = "runtimes/peft/steady_bases.toml"
 
 
 def release_of(version: str | None) -> str:
@@ -23,18 +31,26 @@ def release_of(version: str | None) -> str:
     return installed if installed and is_modelled(installed) else newest
 
 
-def is_modelled(release: str) -> bool:
-    """True for releases of the minor version whose loader is modelled here."""
-    newest: str = tables.load()[PEFT]["newest"]
-    return release.split(".")[:2] == newest.split(".")[:2]
+def transformers_of(release: str, request: Request, base: Base | None) -> str:
+    """The transformers of the verdict: the one asked for, that of an old release's time, that of the base's table."""
+    described = base.made_with.get("transformers") if base else None
+    asked = request.transformers or transformers_of_its_time(release)
+    newest: str = tables.load()[PEFT]["newest_transformers"]
+    return asked or described or newest
 
 
-def unsure_of_base(base: Base, outcome: str, error: RaisedError | None) -> Fault | None:
+def unsure_of_base(base: Base, outcome: str, error: RaisedError | None, release: Release) -> Fault | None:
     """Why a verdict does not hold on a base that is known by its weights' headers alone; None when it does.
 
     Headers have names and shapes, but no classes: a fit of all tensors and a clash of sizes are seen in them, while
-    a module that seems to be missing may only have another name in the class than in the file.
+    a module that seems to be missing may only have another name in the class than in the file. And what a base's own
+    forward raises is known of the newest transformers only.
     """
+    if outcome in ("works", "wrong") and release.transformers < (5,):
+        rows = tables.load()[PEFT]["forward_fault"]
+        if any(base.model_class in row["classes"] for row in rows):
+            problem = f"the forward of {base.model_class} in this release of transformers"
+            return Fault("release-not-modelled", at=Where(base.ref), facts={"problem": problem})
     sizes_clash = error is not None and error.match.startswith("size mismatch")
     if base.certain_kinds or outcome in ("works", "unknown") or sizes_clash or (error and error.type in FILE_ERRORS):
         return None
@@ -42,18 +58,30 @@ def unsure_of_base(base: Base, outcome: str, error: RaisedError | None) -> Fault
     return Fault("base-classes-not-known", at=Where(base.ref), facts={"problem": problem})
 
 
-def doubts_about(scene: Scene, release: str, request: Request) -> list[Fault]:
-    """Why no verdict can be given at all; empty when one can."""
-    doubts: list[Fault] = []
-    card = tables.load()[PEFT]
+def doubts_about(scene: Scene, release: str, transformers: str) -> list[Fault]:
+    """Why no verdict can be given at all; empty when one can. `transformers`: what the question is about."""
     if isinstance(scene.base, BaseProblem):
         return [Fault(scene.base.reason, at=scene.base.at, facts=scene.base.facts)]
+    card = tables.load()[PEFT]
     if not is_modelled(release):
-        facts = {"asked": release, "known": str(card["newest"])}
-        doubts.append(Fault("release-not-modelled", facts=facts))
+        known = f"{tables.load()[RELEASES]['oldest']} to {card['newest']}"
+        facts = {"asked": release, "known": known, "problem": f"release {release} of peft ({known} are)"}
+        return [Fault("release-not-modelled", facts=facts)]
+    alone = transformers_of_its_time(release)
+    if alone and parse_version(transformers) >= (5,):
+        problem = f"peft {release} with transformers {transformers}: releases of its time are 4.x, such as {alone}"
+        return [Fault("release-not-modelled", facts={"asked": release, "problem": problem})]
     described = scene.base.made_with.get("transformers")
-    asked = request.transformers
-    if described and asked and described.split(".")[0] != asked.split(".")[0]:
-        facts = {"asked": asked, "described": described, "source": scene.base.source}
-        doubts.append(Fault("base-describes-other-release", facts=facts))
-    return doubts
+    if described and not _same_table(scene.base, described, transformers):
+        facts = {"asked": transformers, "described": described, "source": scene.base.source}
+        return [Fault("base-describes-other-release", facts=facts)]
+    return []
+
+
+def _same_table(base: Base, described: str, asked: str) -> bool:
+    """True within one major release, and for architectures whose modules are the same in both."""
+    here, there = parse_version(described), parse_version(asked)
+    if here[:1] == there[:1]:
+        return True
+    steady = tables.load()[STEADY]["since"].get(base.model_type or "")
+    return steady is not None and parse_version(steady) <= min(here, there)

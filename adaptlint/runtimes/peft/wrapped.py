@@ -1,7 +1,7 @@
 """The base as PEFT wraps it: which parameters the wrapped model has, under which keys, in which shapes.
 
 Keys are those of `PeftModel.state_dict()`: "base_model.model." + the base's path, with an infix where a module is
-wrapped (PEFT 0.21.2: `base_layer` by a LoRA layer or ParamWrapper, `original_module` by ModulesToSaveWrapper,
+wrapped (`base_layer` by a LoRA layer or ParamWrapper, `original_module` by ModulesToSaveWrapper,
 `token_adapter.base_layer` by TrainableTokensWrapper).
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from adaptlint.bases import Base, Module
+from adaptlint.runtimes.peft.release import Release
+from adaptlint.runtimes.peft.saved_copies import SavedCopies
 
 PREFIX = "base_model.model."
 TOKENS = ".token_adapter.base_layer"
@@ -50,15 +52,18 @@ class Applied(NamedTuple):
 class Wrapped:
     """The base and everything that PEFT put around its modules."""
 
-    __slots__ = ("base", "by_path", "lora", "modules", "parameters", "saved", "tokens")
+    __slots__ = ("active", "base", "by_path", "copies", "lora", "modules", "parameters", "release", "saved", "tokens")
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, release: Release) -> None:
         self.base = base
+        self.release = release
+        self.active = ""  # the model's active adapter; "" before the first is loaded
         self.modules: list[Module] = base.modules
         self.by_path: dict[str, Module] = base.by_path
         self.lora: dict[str, LoraSite] = {}
         self.parameters: dict[str, list[LoraSite]] = {}  # module -> wrappers, innermost first
         self.saved: dict[str, dict[str, dict[str, Shape]]] = {}  # module -> adapter -> {relative key: shape}
+        self.copies = SavedCopies(release)
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
 
     def replace_modules(self, modules: list[Module]) -> None:
@@ -69,7 +74,7 @@ class Wrapped:
     def infix(self, path: str) -> str:
         """What stands between a module's key and its own parameters."""
         infix = ".base_layer" * len(self.parameters.get(path, ()))
-        if path in self.lora:
+        if path in self.lora and self.release.has_base_layer:
             infix += ".base_layer"
         if path in self.tokens:
             infix += TOKENS
