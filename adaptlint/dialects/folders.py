@@ -29,6 +29,7 @@ ABOUT_TENSORS = {
     "full-model": "base-tensors-only",
 }
 OPENED = 3  # tensor files whose names are asked for
+ARCHIVES = 8  # archives that are looked into
 
 
 def insight_of(adapter: Adapter) -> Insight | None:
@@ -47,7 +48,7 @@ def insight_of(adapter: Adapter) -> Insight | None:
     if weights is None:
         return _without_weights(folder)
     if isinstance(weights, Malformed):
-        return None
+        return _of_broken(weights)
     named = _of_tensors(weights) if adapter.given["peft_type"] == "LORA" else None  # others have names of their own
     return named or _beside_model(folder, weights)
 
@@ -71,8 +72,9 @@ def _without_config(folder: Folder) -> Insight | None:
     inner = below(folder, CONFIG)
     if inner is not None:
         return Insight("adapter-one-level-down", {"path": inner, "folder": folder.path}, NO_CONFIG)
-    packed = (_archived(os.path.join(folder.path, name)) for name in folder.names if name.endswith(PACKED))
-    archive = next((insight for insight in packed if insight is not None), None)
+    packed = [name for name in folder.names if name.endswith(PACKED)][:ARCHIVES]
+    insights = (_archived(os.path.join(folder.path, name)) for name in packed)
+    archive = next((insight for insight in insights if insight is not None), None)
     if archive is not None:
         return archive
     sighting = recognise(Evidence(tuple(folder.names), (), _tensor_names(folder)))
@@ -91,7 +93,7 @@ def _archived(path: str) -> Insight | None:
         return None
     facts: dict[str, Fact] = {"archive": os.path.basename(path), "path": path, "inside": "it was not looked into"}
     if container == "zip":
-        member = next((name for name in names_in_zip(path) if name.rpartition("/")[2] == CONFIG), None)
+        member = next((name for name in names_in_zip(path) if name.rpartition("/")[2] in (CONFIG, *WEIGHTS)), None)
         if member is None:
             return None
         facts["inside"] = f"it has {member}"
@@ -126,6 +128,16 @@ def _without_weights(folder: Folder) -> Insight | None:
     if sighting is not None and sighting.reason == "full-model" and found is None:
         return None  # an adapter under a model's file name looks the same until its tensors are read
     return _sighted(sighting, NO_WEIGHTS)
+
+
+def _of_broken(weights: Malformed) -> Insight | None:
+    """Weights that cannot be read because they are in another format."""
+    explains, at = (weights.reason,), Where(weights.path)
+    container = container_of(weights.path)
+    if container == "gguf":
+        return _sighted(Sighting("gguf-file", os.path.basename(weights.path)), explains, at)
+    archive = _archived(weights.path) if container == "zip" else None
+    return None if archive is None else archive._replace(explains=explains)
 
 
 def _of_tensors(weights: TensorFile) -> Insight | None:

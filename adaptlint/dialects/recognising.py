@@ -9,8 +9,9 @@ from adaptlint import tables
 
 TABLE = "dialects/dialects.toml"
 PEFT_PREFIX = "base_model.model."
-TENSORS = 400  # names that are looked at, evenly spread
-NAME_LENGTH = 500  # characters of a name that are looked at
+TENSORS = 200  # names that are looked at, evenly spread
+NAME_LENGTH = 300  # characters of a name that are looked at
+FILES = 2_000  # names of files that are looked at
 
 
 class Evidence(NamedTuple):
@@ -68,9 +69,10 @@ def _shown(sign: Mapping[str, Any], evidence: Evidence, names: list[str]) -> str
 
 def _file(globs: Iterable[str], files: Iterable[str]) -> str:
     from fnmatch import fnmatchcase
+    from itertools import islice
 
     listed = list(globs)
-    return next((file for file in files if any(fnmatchcase(file, pattern) for pattern in listed)), "")
+    return next((file for file in islice(files, FILES) if any(fnmatchcase(file, pattern) for pattern in listed)), "")
 
 
 def _tensor(pattern: str, names: list[str], peft_keys: bool) -> str:

@@ -156,11 +156,36 @@ def test_mangled_zip_is_no_crash(adapter: Path, at: int) -> None:
 
 
 def test_names_are_bounded_and_escaped(adapter: Path) -> None:
-    rows = [Entry(f"lora_unet_\x1b[31m{'x' * 300}_{number}.lora_down.weight", "F32", (1, 1)) for number in range(2000)]
+    rows = [Entry(f"lora_unet_\x1b[31m{'x' * 200}_{number}.lora_down.weight", "F32", (1, 1)) for number in range(2000)]
     write_safetensors(str(adapter / WEIGHTS), rows)
     found = checked(adapter)
     assert list(found) == ["AL211"]
     assert len(found["AL211"]) < 1500
+
+
+@pytest.mark.parametrize("unit", [".1", ".linear_proj.adapter_layer.", "unet.lora.", ".loras.a", "a", "transformer."])
+def test_names_made_to_be_slow(adapter: Path, unit: str) -> None:
+    write_safetensors(str(adapter / WEIGHTS), [Entry((unit * 3000)[:3000] + str(n), "F32", (1, 1)) for n in range(500)])
+    assert checked(adapter).keys() <= {"AL203", "AL202", "AL211", "AL212"}
+
+
+def test_folder_of_very_many_files(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for number in range(3_000):
+        (run / f"{number}.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    assert list(checked(run)) == ["AL001"]
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "adapter_model.bin"])
+def test_another_format_under_the_weights_name(adapter: Path, name: str) -> None:
+    whole = (adapter / WEIGHTS).read_bytes()
+    (adapter / WEIGHTS).unlink()
+    (adapter / name).write_bytes(b"GGUF\x03" + bytes(60))
+    assert list(checked(adapter)) == ["AL017"]
+    with zipfile.ZipFile(adapter / name, "w") as archive:
+        archive.writestr(WEIGHTS, whole)
+    assert list(checked(adapter)) == ["AL012"]
 
 
 def test_nothing_is_known_about_the_base(adapter: Path, tmp_path: Path) -> None:
