@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter, Scene
 
-# PEFT 0.21.2: the default import_allowlist of AutoPeftModel (auto.py), and of megatron_core (tuners/lora/tp_layer.py).
-LIBRARIES = ("transformers", "diffusers", "lerobot", "megatron-core")
+# PEFT 0.21.2: the default import_allowlist of AutoPeftModel (auto.py), and of megatron_core
+# (tuners/lora/tp_layer.py). PEFT itself is imported already.
+LIBRARIES = ("transformers", "diffusers", "lerobot", "megatron-core", "peft")
 MEGATRON = ("megatron",)
 
 

@@ -9,12 +9,13 @@ from adaptlint.artefacts import Folder, TensorFile, ValueRow
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter
-from adaptlint.runtimes.peft.loading import Loaded
+from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
 from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
 
 TABLE = "runtimes/peft/doubts.toml"
+NOT_FLOATING = {"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL", "C32", "C64", "C128"}
 
 
 def doubts_of(
@@ -30,6 +31,7 @@ def doubts_of(
     card = tables.load()[TABLE]
     yield from _scales(wrapped, name, settings, card["scale"]["most"])
     yield from _initialisation(settings, card["rewrites_base"]["inits"])
+    yield from _integers(file)
     base = wrapped.base
     if settings["ensure_weight_tying"] and not tied_modules(base):
         yield Fault("weight-tying-idle", at=settings.where("ensure_weight_tying"))
@@ -82,6 +84,16 @@ def _initialisation(settings: Settings, rewriting: list[str]) -> Iterator[Fault]
     init = settings["init_lora_weights"]
     if isinstance(init, str) and init.lower().startswith(tuple(rewriting)):
         yield Fault("base-rewritten-by-init", at=settings.where("init_lora_weights"), facts={"init": init})
+
+
+def _integers(file: TensorFile) -> Iterator[Fault]:
+    if NOT_FLOATING.isdisjoint([row.dtype for row in file.tensors.values()]):
+        return
+    for key, row in file.tensors.items():
+        if row.dtype in NOT_FLOATING and ".lora_" in key:
+            module = base_name(key.partition(".lora_")[0])
+            facts: dict[str, Fact] = {"key": key, "dtype": row.dtype}
+            yield Fault("dtype-not-floating", module=module, at=Where(file.path, (key,)), facts=facts)
 
 
 def _one_side(wrapped: Wrapped, name: str, settings: Settings) -> Iterator[Fault]:

@@ -33,12 +33,17 @@ def nearest(name: str, known: Iterable[str], cutoff: float = CUTOFF) -> str:
 def near_leaf(entry: object, base: Base, taken: set[str]) -> str:
     """The name of a module that `entry` is a misspelling of; not one that is asked for beside it.
 
-    Names that are right on another base are no misspellings: `query` is not `key`, nor `out_proj` `o_proj`.
+    Capitals, blanks and a leading `*.` are told too. Names that are right on another base are no misspellings:
+    `query` is not `key`, nor `out_proj` `o_proj`.
     """
     name = str(entry).rpartition(".")[2]
+    leaves = dict.fromkeys(m.path.rpartition(".")[2] for m in base.modules)
+    bare = str(entry)[:LENGTH].removeprefix("*.").strip().lower()
+    for leaf in leaves:
+        if leaf.lower() == bare and leaf != entry and leaf not in taken:
+            return leaf
     if not is_plain(name) or name.isdecimal() or name in _known_names():
         return ""
-    leaves = dict.fromkeys(m.path.rpartition(".")[2] for m in base.modules)
     return nearest(name, (leaf for leaf in leaves if leaf not in taken and not leaf.isdecimal()))
 
 
