@@ -86,13 +86,22 @@ class Recipe(NamedTuple):
     seed: int = 0
     without: tuple[str, ...] = ()  # modules that are not installed while this recipe is checked
     adapter: str = ""  # the file or folder in the adapter's folder that is given as ADAPTER; default: the folder
+    name: str = ""  # the adapter's name, where others are loaded beside it
+    others: Mapping[str, Mapping[str, Any]] = {}  # further adapters by name, each with config, tensors, mutate
 
 
 class Built(NamedTuple):
-    """What a recipe became on disk: the MODEL and ADAPTER arguments of a check."""
+    """What a recipe became on disk: the MODEL and ADAPTER arguments of a check, and (name, ADAPTER) of further ones."""
 
     model: str
     adapter: str
+    name: str = ""
+    others: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def adapters(self) -> str | list[tuple[str, str]]:
+        """What a check is given: the one adapter, or all of them with their names, in load order."""
+        return [(self.name, self.adapter), *self.others] if self.others else self.adapter
 
 
 def read_recipe(source: str | Mapping[str, Any]) -> Recipe:
@@ -235,4 +244,10 @@ def build(recipe: Recipe, folder: str, bases: str) -> Built:
     else:
         model = write_base(recipe.base, bases, os.path.join(folder, "base"))
     written = write_adapter(recipe, os.path.join(folder, "adapter"))
-    return Built(model, os.path.join(written, recipe.adapter) if recipe.adapter else written)
+    given = os.path.join(written, recipe.adapter) if recipe.adapter else written
+    others = []
+    for name, table in recipe.others.items():
+        place = os.path.join(folder, name)
+        shutil.rmtree(place, ignore_errors=True)
+        others.append((name, write_adapter(read_recipe(table), place)))
+    return Built(model, given, recipe.name or "default", tuple(others))

@@ -14,7 +14,6 @@ from adaptlint.runtimes.peft.wrapped import Wrapped
 
 BASE = "the base's own weights"
 NOT_LIVE = "the weights of {name}"
-ISSUES = "peft#2422, peft#1574"
 
 
 def activate(wrapped: Wrapped, step: Step) -> None:
@@ -55,7 +54,12 @@ def undisabled_faults(wrapped: Wrapped, step: Step) -> list[Fault]:
         return []
     going = {path: copies.at_work() for path, copies in wrapped.copies.modules.items()}
     return [
-        Fault("saved-module-not-disabled", module=path, facts={"name": name, "step": step.op}, decides=True)
+        Fault(
+            "saved-module-not-disabled",
+            module=path,
+            facts={"problem": f"goes on with the weights of {name} inside disable_adapter", "step": step.op},
+            decides=True,
+        )
         for path, name in going.items()
         if name
     ]
@@ -69,7 +73,7 @@ def foreign_faults(wrapped: Wrapped, loaded: Mapping[str, Settings]) -> list[Fau
             adapter=name,
             module=path,
             at=loaded[name].where("modules_to_save"),
-            facts={"name": name, "until": "0.15.0"},
+            facts={"problem": f"save_pretrained writes a copy into {name}, which never asked for it"},
             decides=True,
         )
         for path, name in wrapped.copies.foreign(loaded)
