@@ -105,7 +105,7 @@ def _of_other_config(folder: Folder, given: dict[str, object], config: Document)
     explains, at = NO_PEFT_TYPE, Where(config.path)
     sighting = recognise(Evidence(tuple(folder.names), given.keys(), ()))
     if sighting is not None:
-        return _sighted(sighting, explains, at=at)
+        return _sighted(sighting, explains, at=Where(config.path, (sighting.key,)) if sighting.key else at)
     card = tables.load()[PEFT_FIELDS]
     if not given or any(key in card["none"] or key in card["defaults"] for key in given):
         return None

@@ -23,10 +23,11 @@ class Evidence(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """The reason of the first dialect that fits, and what gave it away: a file, config key or tensor name."""
+    """The reason of the first dialect that fits, what gave it away (a file, tensor or config key), that config key."""
 
     reason: str
     sign: str
+    key: str = ""
 
 
 def recognise(evidence: Evidence) -> Sighting | None:
@@ -36,7 +37,7 @@ def recognise(evidence: Evidence) -> Sighting | None:
         for sign in dialect["signs"]:
             shown = _shown(sign, evidence, names)
             if shown:
-                return Sighting(dialect["reason"], shown)
+                return Sighting(dialect["reason"], shown, next(iter(sign.get("config", ())), ""))
     return None
 
 

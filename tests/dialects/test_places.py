@@ -192,3 +192,10 @@ def test_nothing_is_known_about_the_base(adapter: Path, tmp_path: Path) -> None:
     (adapter / CONFIG).write_text(json.dumps({"fine_tune_type": "lora", "lora_parameters": {}}))
     report = adaptlint.check(str(tmp_path / "no-such-base"), str(adapter), targets=(TARGET,))
     assert {"AL014", "AL901"} == {finding.code for finding in report.findings}
+
+
+def test_broken_file_is_told_without_a_base(adapter: Path, tmp_path: Path) -> None:
+    os.truncate(adapter / WEIGHTS, 0)
+    report = adaptlint.check(str(tmp_path / "no-such-base"), str(adapter), targets=(TARGET,))
+    assert {"AL002", "AL901"} == {finding.code for finding in report.findings}
+    assert [verdict.outcome for verdict in report.verdicts] == ["unknown"]

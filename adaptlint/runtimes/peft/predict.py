@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from adaptlint import tables
@@ -208,6 +209,16 @@ class MismatchRefusal(Refusal):
     """A size mismatch: its faults, one per tensor, are told already."""
 
 
+def _unread(scene: Scene) -> Iterator[Fault]:
+    """Files that cannot be opened: told also where there is no verdict to rest on them."""
+    for adapter in scene.adapters:
+        try:
+            open_config(adapter)
+            open_weights(adapter.folder)
+        except (Refusal, NotModelled) as refusal:
+            yield refusal.fault._replace(adapter=adapter.name, target="peft")
+
+
 def predict_peft(scene: Scene, version: str | None, request: Request) -> Prediction:
     """What `PeftModel.from_pretrained` and the plan's further steps do with the scene's adapters."""
     release = release_of(version)
@@ -216,7 +227,8 @@ def predict_peft(scene: Scene, version: str | None, request: Request) -> Predict
     blank = Verdict("peft", release, transformers, "unknown")
     doubts = doubts_about(scene, release, transformers)
     if base is None or doubts:
-        return Prediction(blank, tuple(doubt._replace(target="peft", decides=True) for doubt in doubts))
+        told = [doubt._replace(target="peft", decides=True) for doubt in doubts]
+        return Prediction(blank, (*told, *_unread(scene)))
     run = Run(scene, base, Release(release, transformers))
     plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
     steps, outcome, stage, error = _walk(run, plan)
