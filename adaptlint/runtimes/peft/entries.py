@@ -38,6 +38,8 @@ def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
         match = " not found in the base model. Please check the target modules and try again."
         if isinstance(targets, str):
             match = f"Target modules {targets}{match}"
+        elif isinstance(settings.given.get("target_modules"), dict):
+            match = f"Target modules {settings.given['target_modules']}{match}"
         elif len(targets) == 1:
             match = f"Target modules {set(targets)}{match}"
     else:

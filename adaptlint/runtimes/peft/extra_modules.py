@@ -21,6 +21,8 @@ CONTAINERS = {
     "ParameterDict": "torch.nn.modules.container.ParameterDict",
 }
 
+LORA_PARTS = ("lora_dropout", "lora_A", "lora_B")  # the first submodules of every LoRA layer
+
 
 def wrap_extra_modules(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     """`set_additional_trainable_modules`, in its order."""
@@ -86,14 +88,19 @@ def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settin
     """A name that ends the path of a LoRA part ("...lora_A.default") would wrap that part: PEFT refuses."""
     if not wrapped.lora:
         return
-    inner = f"{next(iter(wrapped.lora))}.lora_A.{adapter}"
-    for name in names:
-        if isinstance(name, str) and name and inner.endswith(name):
-            if not wrapped.release.refuses_saved_inside_lora:
-                raise NotModelled("target-inside-saved-module", at=settings.where("modules_to_save"))
+    site, at = next(iter(wrapped.lora)), settings.where("modules_to_save")
+    wanted = tuple(name for name in names if isinstance(name, str) and name)
+    for part in LORA_PARTS:
+        inside = f"{site}.{part}.{adapter}".endswith(wanted)
+        if not wrapped.release.refuses_saved_inside_lora and (inside or f"{site}.{part}".endswith(wanted)):
+            raise NotModelled("target-inside-saved-module", at=at)
+        if f"{site}.{part}".endswith(wanted):
+            match = f"modules_to_save cannot be applied to modules of type <class '{CONTAINERS['ModuleDict']}'>"
+            facts: dict[str, Fact] = {"class": CONTAINERS["ModuleDict"]}
+            raise Refusal("TypeError", match, "module-cannot-be-saved", at=at, module=f"{site}.{part}", facts=facts)
+        if inside:
             match = "You are trying to target a module with <class 'peft.utils.other.ModulesToSaveWrapper'>"
-            at = settings.where("modules_to_save")
-            raise Refusal("ValueError", match, "saved-name-is-adapter-name", at=at, facts={"name": name})
+            raise Refusal("ValueError", match, "saved-name-is-adapter-name", at=at, facts={"name": adapter})
 
 
 def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str, at: Where) -> None:

@@ -9,7 +9,7 @@ from adaptlint.runtimes.peft import experts, extra_modules, parameters, replicat
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
 from adaptlint.runtimes.peft.layers import Layers
 from adaptlint.runtimes.peft.patterns import prepare
-from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.targets import (
@@ -67,6 +67,9 @@ def _check_against_others(settings: Settings, others: list[Settings]) -> None:
         match = "LoraModel supports only 1 adapter with bias."
         raise Refusal("ValueError", match, "adapters-conflict", at=settings.where("bias"), facts={"field": "bias"})
     wanted = settings["target_parameters"] if settings.release.checks_parameters_of_others else None
+    if wanted:
+        at = settings.where("target_parameters")
+        as_python_does(lambda: set(wanted), "config-value-impossible", at, "target_parameters")
     for other in others if wanted else ():
         theirs = other["target_parameters"]
         if theirs and set(theirs) != set(wanted or ()):

@@ -174,7 +174,7 @@ def check_rank_and_scale(settings: Settings, adapter: str, path: str, rank: Any,
         facts = {"field": "lora_dropout"}
         raise Refusal("ValueError", match, "config-value-impossible", at=where, facts=facts)
     check_name(adapter)
-    if not isinstance(rank, int):
+    if type(rank) is not int:  # torch takes no bool for a size
         match = "empty(): argument 'size'"
         raise Refusal("TypeError", match, "rank-impossible", at=at, module=path, facts={"field": "r", "value": rank})
     divisor = math.sqrt(rank) if settings["use_rslora"] else rank
@@ -229,9 +229,7 @@ def _check_initialisation(settings: Settings, module: Module, rank: int, low_mem
     if init is True or not init or not settings.release.checks_initialisation:
         return
     linear = module.kind in ("Linear", "Conv1D")
-    text = init if isinstance(init, str) else ""
-    if not knows_initialisation(settings, text):
-        raise refuse("ValueError", f"Unknown initialization init_lora_weights={init!r}")
+    text = init if isinstance(init, str) and knows_initialisation(settings, init) else ""
     if linear and text.startswith("pissa"):
         if text != "pissa" and len(text.split("_niter_")) != 2:
             raise refuse("ValueError", "init_lora_weights should be 'pissa' or 'pissa_niter_[number of iters]'")
@@ -258,6 +256,6 @@ def _check_initialisation(settings: Settings, module: Module, rank: int, low_mem
         return
     if module.kind == "Embedding":  # reset_lora_parameters reads the value only for lora_A, which embeddings lack
         return
-    lowered = as_python_does(init.lower, "initialisation-impossible", at, "init_lora_weights")
+    lowered = as_python_does(lambda: init.lower(), "initialisation-impossible", at, "init_lora_weights", init)
     if lowered != "gaussian":
         raise refuse("ValueError", f"Unknown initialization init_lora_weights={init!r}")

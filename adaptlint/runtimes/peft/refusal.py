@@ -44,7 +44,9 @@ class NotModelled(Exception):
         self.fault = Fault(reason, module=module, at=at, facts=problem | dict(facts or {}))
 
 
-def as_python_does(operation: Callable[[], Result], reason: str, at: Where | None, field: str) -> Result:
+def as_python_does(
+    operation: Callable[[], Result], reason: str, at: Where | None, field: str, value: object = ""
+) -> Result:
     """Do what PEFT does with a value of whatever type the file holds; what Python raises, PEFT raises.
 
     PEFT's configs are dataclasses without type checks: a wrong type surfaces in the first operation that cannot
@@ -54,4 +56,6 @@ def as_python_does(operation: Callable[[], Result], reason: str, at: Where | Non
         return operation()
     except (TypeError, AttributeError, ValueError, KeyError, IndexError, OverflowError, ZeroDivisionError) as problem:
         message = str(problem.args[0]) if isinstance(problem, KeyError) and problem.args else str(problem)
-        raise Refusal(type(problem).__name__, message, reason, at=at, facts={"field": field}) from problem
+        raise Refusal(
+            type(problem).__name__, message, reason, at=at, facts={"field": field, "value": str(value)[:200]}
+        ) from problem

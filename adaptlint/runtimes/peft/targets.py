@@ -32,7 +32,7 @@ class Targets:
         dot = "" if settings.release.targets_end_anywhere else "."
         if targets is not None and not isinstance(targets, str):
             self.suffixes = as_python_does(
-                lambda: tuple(f"{dot}{name}" for name in targets),
+                lambda: ("" in targets, tuple(f"{dot}{name}" for name in targets))[1],  # PEFT asks in this order
                 "config-value-impossible",
                 settings.where("target_modules"),
                 "target_modules",
