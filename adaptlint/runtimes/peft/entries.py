@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from adaptlint import tables
@@ -10,12 +11,14 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.patterns import full_match, segment_match, suffix_match
-from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 
 ADAPTABLE = ("Linear", "Conv1D", "Embedding", "Conv2d")
-SHOWN = 20
+SHOWN = 20  # entries that are looked into; a hostile list may have any number
+PATTERNS = 2  # places of a list at which a pattern is tried out
+NAMES = 100  # entries that are told
 T5_LETTERS = frozenset("qkvo")  # module names of one letter that exist
 
 
@@ -70,25 +73,39 @@ def leaf_names(base: Base) -> list[str]:
 
 def dead_entries(settings: Settings, base: Base, targeted: list[str], parameters_hit: list[str]) -> list[Fault]:
     """Entries of lists and patterns that touch no module: PEFT is silent about targets, and warns about patterns."""
-    notes: list[Fault] = []
-    targets = settings["target_modules"]
-    given = settings.given.get("target_modules")
-    if isinstance(given, list) and not isinstance(targets, str):
-        endings = {path.rpartition(".")[2] for path in targeted}
-        for index, name in enumerate(given):
-            if name in targets and name not in endings and not _hits(name, targeted):
-                notes.append(_dead_target(settings, base, endings, index))
+    notes = _dead_targets(settings, base, targeted)
     hit = [*targeted, *parameters_hit]
     for field in ("rank_pattern", "alpha_pattern"):
-        for pattern in settings.given.get(field) or {}:
-            at = settings.where(field, pattern)
-            if not any(suffix_match(str(pattern), path, at) for path in hit):
-                notes.append(_idle(settings, base, field, pattern))
+        notes.extend(islice(_idle_patterns(settings, base, field, hit), NAMES))
     if settings["layers_to_transform"] or settings["layers_to_transform"] == 0:
-        notes.extend(_idle_layers(settings, base, targeted))
+        notes.extend(islice(_idle_layers(settings, base, targeted), SHOWN))
     if settings.given.get("exclude_modules") or settings.given.get("modules_to_save"):
         notes.extend(_idle_names(settings, base))
     return notes
+
+
+def _dead_targets(settings: Settings, base: Base, targeted: list[str]) -> list[Fault]:
+    """Targets that reach nothing: the first ones explained, the rest of a very long list in one fault."""
+    targets = settings["target_modules"]
+    given = settings.given.get("target_modules")
+    if not isinstance(given, list) or isinstance(targets, str):
+        return []
+    endings = {path.rpartition(".")[2] for path in targeted}
+    dead = [i for i, name in enumerate(given) if name in targets and name not in endings and not _hits(name, targeted)]
+    notes = [_dead_target(settings, base, endings, index) for index in dead[:SHOWN]]
+    if len(dead) > SHOWN:
+        facts: dict[str, Fact] = {"entry": f"{len(dead) - SHOWN} more", "field": "target_modules"}
+        notes.append(Fault("entry-matches-nothing", at=settings.where("target_modules", dead[SHOWN]), facts=facts))
+    return notes
+
+
+def _idle_patterns(settings: Settings, base: Base, field: str, hit: list[str]) -> Iterator[Fault]:
+    told = 0
+    for pattern in settings.given.get(field) or {}:
+        at = settings.where(field, pattern)
+        if not any(suffix_match(str(pattern), path, at) for path in hit):
+            told += 1
+            yield _idle(settings, base if told <= SHOWN else None, field, pattern)
 
 
 def _hits(name: str, targeted: list[str]) -> bool:
@@ -97,18 +114,18 @@ def _hits(name: str, targeted: list[str]) -> bool:
 
 def _dead_target(settings: Settings, base: Base, endings: set[str], index: int) -> Fault:
     """A target that reaches nothing: ruled out by another field, a pattern in a list, misspelt, or of another base."""
-    from adaptlint.runtimes.peft.meant import near_leaf
+    from adaptlint.runtimes.peft.meant import near_leaf, would_meet
 
     entry = settings.given["target_modules"][index]
     at = settings.where("target_modules", index)
-    facts: dict[str, Fact] = {"entry": entry, "field": "target_modules", "leaves": leaf_names(base)}
+    facts: dict[str, Fact] = {"entry": entry, "field": "target_modules"}
     ending = [m.path for m in base.modules if m.path == entry or m.path.endswith(f".{entry}")]
     for field in ("modules_to_save", "exclude_modules") if ending else ():
         if all(_named_by(settings, field, path) for path in ending):
             facts["by"] = field if settings.given.get(field) else f"task_type {settings['task_type']}"
             return Fault("entries-fight", module=ending[0], at=at, facts=facts)
-    if not is_plain(str(entry)):
-        would = sum(meets(str(entry), module.path, at) for module in base.modules)
+    if index < PATTERNS and not is_plain(str(entry)):
+        would = would_meet(str(entry), base, at)
         if would:
             return Fault("list-entry-is-pattern", at=at, facts=facts | {"would": would})
     near = near_leaf(entry, base, endings)
@@ -129,18 +146,11 @@ def _named_by(settings: Settings, field: str, path: str) -> bool:
     return any(path == name or path.endswith(f".{name}") for name in names)
 
 
-def meets(pattern: str, path: str, at: Where) -> bool:
-    """Whether the pattern would match, also as the ending of a path; False where that cannot be told."""
-    try:
-        return full_match(pattern, path, at) or suffix_match(pattern, path, at)
-    except (Refusal, NotModelled):
-        return False
-
-
-def _idle(settings: Settings, base: Base, field: str, entry: object) -> Fault:
+def _idle(settings: Settings, base: Base | None, field: str, entry: object) -> Fault:
+    """A setting for modules that are not there; without a base no nearest name is looked for."""
     from adaptlint.runtimes.peft.meant import near_leaf
 
-    near = near_leaf(entry, base, set())
+    near = near_leaf(entry, base, set()) if base else ""
     facts: dict[str, Fact] = {"entry": str(entry), "field": field, "near": f". Did you mean {near}?" if near else ""}
     route = (field, str(entry)) if field.endswith("_pattern") else (field,)
     return Fault("setting-matches-nothing", at=settings.where(*route), facts=facts)
@@ -152,8 +162,8 @@ def _idle_layers(settings: Settings, base: Base, targeted: list[str]) -> Iterato
     if not isinstance(layers, (int, list)):
         return
     numbers = {part for path in targeted for part in path.split(".") if part.isdecimal()}
-    for layer in [layers] if isinstance(layers, int) else list(dict.fromkeys(layers))[:SHOWN]:
-        if str(layer) not in numbers:
+    for layer in [layers] if isinstance(layers, int) else layers[: NAMES * 10]:
+        if isinstance(layer, int) and str(layer) not in numbers:
             yield _idle(settings, base, "layers_to_transform", layer)
 
 
@@ -162,7 +172,7 @@ def _idle_names(settings: Settings, base: Base) -> Iterator[Fault]:
     implied = {name for task in tables.load()[PEFT]["task"].values() for name in task.get("saves", ())}
     for field in ("modules_to_save", "exclude_modules"):
         names = settings.given.get(field)
-        for name in names if isinstance(names, list) else ():
+        for name in names[:NAMES] if isinstance(names, list) else ():
             if name in implied or not isinstance(name, str) or not is_plain(name):
                 continue
             if not any(module.path.endswith(name) for module in base.modules):

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from adaptlint import tables
 from adaptlint.bases import Base
-from adaptlint.findings import Fact
-from adaptlint.patterns import is_plain
-from adaptlint.runtimes.peft.entries import ADAPTABLE, T5_LETTERS
+from adaptlint.findings import Fact, Where
+from adaptlint.patterns import UnboundedPattern, is_plain
+from adaptlint.runtimes.peft.entries import ADAPTABLE, PATTERNS, T5_LETTERS
+from adaptlint.runtimes.peft.patterns import compiled
+from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 
@@ -28,6 +30,19 @@ def nearest(name: str, known: Iterable[str], cutoff: float = CUTOFF) -> str:
         return ""
     candidates = list(islice((other for other in known if other != name and len(other) <= LENGTH), CANDIDATES))
     return next(iter(get_close_matches(name, candidates, n=1, cutoff=cutoff)), "")
+
+
+def would_meet(pattern: str, base: Base, at: Where) -> int:
+    """How many modules have a path that ends as the pattern says; 0 where that cannot be told in bounds."""
+    names = [module.path for module in base.modules]
+    if len(pattern) > LENGTH:
+        return 0
+    try:
+        found = compiled(rf"(.*\.)?({pattern})$", at, pattern)
+        found.prepare(names, "match")
+        return sum(found.match(name) for name in names)
+    except (Refusal, UnboundedPattern):
+        return 0
 
 
 def near_leaf(entry: object, base: Base, taken: set[str]) -> str:
@@ -79,12 +94,9 @@ def misread(settings: Settings, base: Base) -> tuple[str, dict[str, Fact]] | Non
     if len(given) > 2 and all(len(name) == 1 for name in given) and not letters <= T5_LETTERS:
         spelled = "all-linear" if letters == set("all-linear") else ""
         return "targets-are-letters", {"letters": len(given), "spelled": f', those of "{spelled}"' if spelled else ""}
-    from adaptlint.runtimes.peft.entries import meets
-
-    at = settings.where("target_modules")
-    for name in given[:8]:
+    for name in given[:PATTERNS]:
         if not is_plain(name):
-            would = sum(meets(name, module.path, at) for module in base.modules)
+            would = would_meet(name, base, settings.where("target_modules"))
             if would:
                 return "list-holds-pattern", {"entry": name, "would": would}
     return None
