@@ -18,11 +18,14 @@ def in_layers(settings: Settings, key: str) -> bool:
     if release.layers_by_common_names:
         find = common_layer_index
         patterns = COMMON_NAMES if patterns is None else patterns
-        if len(patterns) == 0:
-            return True
-    elif patterns is None or len(patterns) == 0:
-        patterns = [""]
     at = settings.where("layers_pattern")
+    empty = patterns is None or as_python_does(
+        lambda: len(patterns) == 0, "config-value-impossible", at, "layers_pattern"
+    )
+    if empty and release.layers_by_common_names:
+        return True
+    if empty:
+        patterns = [""]
     index: int | None = None
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         index = find(pattern, key, at)
