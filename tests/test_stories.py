@@ -31,7 +31,9 @@ def told_in(story: Path, release: str, suffix: str) -> Path:
     return story / f"report{'-' + release if several else ''}.{suffix}"
 
 
-CHAPTERS = [pytest.param(story, release, id=f"{story.name}-{release}") for story in STORIES for release in outcomes(story)]
+CHAPTERS = [
+    pytest.param(story, release, id=f"{story.name}-{release}") for story in STORIES for release in outcomes(story)
+]
 
 
 def report_of(story: Path, folder: Path, release: str) -> adaptlint.Report:

@@ -57,7 +57,7 @@ def undisabled_faults(wrapped: Wrapped, step: Step) -> list[Fault]:
         Fault(
             "saved-module-not-disabled",
             module=path,
-            facts={"problem": f"goes on with the weights of {name} inside disable_adapter", "step": step.op},
+            facts={"mixup": f"goes on with the weights of {name} inside disable_adapter", "step": step.op},
             decides=True,
         )
         for path, name in going.items()
@@ -73,7 +73,7 @@ def foreign_faults(wrapped: Wrapped, loaded: Mapping[str, Settings]) -> list[Fau
             adapter=name,
             module=path,
             at=loaded[name].where("modules_to_save"),
-            facts={"problem": f"save_pretrained writes a copy into {name}, which never asked for it"},
+            facts={"mixup": f"save_pretrained writes a copy into {name}, which never asked for it"},
             decides=True,
         )
         for path, name in wrapped.copies.foreign(loaded)

@@ -31,22 +31,9 @@ class Answers(NamedTuple):
 
 
 def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
-    """The four messages of NoMatchingPeftModuleError, and what the targets were perhaps meant to be."""
+    """PEFT's exception, and what the targets were perhaps meant to be."""
     targets: Any = settings["target_modules"]
-    if answers.excluded and not answers.unmatched:
-        match = "All modules were excluded."
-    elif not answers.excluded and answers.unmatched and not targets:
-        match = "No `target_modules` passed but also no `target_parameters` found."
-    elif not answers.excluded and answers.unmatched:
-        match = " not found in the base model. Please check the target modules and try again."
-        if isinstance(targets, str):
-            match = f"Target modules {targets}{match}"
-        elif isinstance(settings.given.get("target_modules"), dict):
-            match = f"Target modules {settings.given['target_modules']}{match}"
-        elif len(targets) == 1:
-            match = f"Target modules {set(targets)}{match}"
-    else:
-        match = "No modules were targeted for adaptation."
+    match = _no_match_text(settings, answers)
     field = "target_modules" if settings.given.get("target_modules") is not None else ""
     at = settings.where(field) if field else Where(settings.file)
     shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
@@ -62,7 +49,26 @@ def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
     from adaptlint.runtimes.peft.meant import misread, suggestion
 
     reason, more = misread(settings, base) or ("targets-match-nothing", {"near": suggestion(shown, base)})
-    return Refusal("NoMatchingPeftModuleError", match, reason, at=at, facts={**facts, **more})
+    type_name = "NoMatchingPeftModuleError" if settings.release.no_match_has_own_type else "ValueError"
+    return Refusal(type_name, match, reason, at=at, facts={**facts, **more})
+
+
+def _no_match_text(settings: Settings, answers: Answers) -> str:
+    """The message of that exception: one of four, or the only one that older releases have."""
+    targets, release = settings["target_modules"], settings.release
+    several = release.several_no_match_messages
+    if several and answers.excluded and not answers.unmatched:
+        return "All modules were excluded."
+    if release.has("fields", "target_parameters") and not answers.excluded and answers.unmatched and not targets:
+        return "No `target_modules` passed but also no `target_parameters` found."
+    if several and (answers.excluded or not answers.unmatched):
+        return "No modules were targeted for adaptation."
+    match = " not found in the base model. Please check the target modules and try again."
+    if isinstance(targets, str):
+        return f"Target modules {targets}{match}"
+    if isinstance(settings.given.get("target_modules"), dict):
+        return f"Target modules {settings.given['target_modules']}{match}"
+    return f"Target modules {set(targets)}{match}" if len(targets) < 2 else match
 
 
 def leaf_names(base: Base) -> list[str]:

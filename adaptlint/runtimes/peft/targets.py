@@ -7,6 +7,7 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
+from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.layer_numbers import in_layers
 from adaptlint.runtimes.peft.patterns import full_match, segment_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
@@ -30,6 +31,11 @@ class Targets:
         targets = self.targets
         self.suffixes: tuple[str, ...] = ()
         dot = "" if settings.release.targets_end_anywhere else "."
+        if settings.release.targets_are_patterns and isinstance(targets, (list, dict)):
+            special = next((str(name) for name in targets if not is_plain(str(name))), None)
+            if special is not None:
+                facts: dict[str, Fact] = {"entry": special}
+                raise NotModelled("release-not-modelled", at=settings.where("target_modules"), facts=facts)
         if targets is not None and not isinstance(targets, str):
             self.suffixes = as_python_does(
                 lambda: ("" in targets, tuple(f"{dot}{name}" for name in targets))[1],  # PEFT asks in this order
