@@ -34,14 +34,7 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
     if settings["layer_replication"]:
         replication.replicate_layers(wrapped, settings)
     expand_all_linear(settings, base)
-    if not isinstance(settings["bias"], str):
-        match = f"'{type(settings['bias']).__name__}' object has no attribute 'endswith'"
-        bias_refusal: Refusal | None = _bias_refusal(settings, "AttributeError", match)
-    elif settings["bias"] not in ("none", "all") and not settings["bias"].endswith("_only"):
-        match = f"Requested bias: {settings['bias']}, is not implemented."
-        bias_refusal = _bias_refusal(settings, "NotImplementedError", match)
-    else:
-        bias_refusal = None
+    bias_refusal = _bias_refusal(settings)
     answers = _match_modules(wrapped, adapter, settings, low_memory)
     targeted_parameters: list[str] = []
     if settings["target_parameters"]:
@@ -55,7 +48,17 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
     return notes
 
 
-def _bias_refusal(settings: Settings, type_name: str, match: str) -> Refusal:
+def _bias_refusal(settings: Settings) -> Refusal | None:
+    """What `_mark_only_adapters_as_trainable` raises for a bias that is none of its choices."""
+    bias = settings["bias"]
+    if bias in ("none", "all", "lora_only"):
+        return None
+    type_name, match = "NotImplementedError", f"Requested bias: {bias}, is not implemented."
+    if settings.release.bias_by_ending:
+        if not isinstance(bias, str):
+            type_name, match = "AttributeError", f"'{type(bias).__name__}' object has no attribute 'endswith'"
+        elif bias.endswith("_only"):
+            return None
     at = settings.where("bias")
     return Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": "bias"})
 

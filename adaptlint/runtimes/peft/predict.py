@@ -159,6 +159,8 @@ class Run:
         base = self.wrapped.base
         lacking = base.features.get("prepare_inputs_for_generation") is False
         if self.task.get("generates") and lacking and not self.wrapped.release.generating_is_inherited:
+            if self.wrapped.release.transformers < (5,):
+                raise NotModelled("release-not-modelled", at=settings.where("task_type"))
             match = f"'{base.model_class}' object has no attribute 'prepare_inputs_for_generation'"
             facts = {"task": settings["task_type"], "class": base.model_class}
             at = settings.where("task_type")

@@ -54,8 +54,8 @@ class Release:
 
     @property
     def generating_is_inherited(self) -> bool:
-        """True if every model of that transformers has prepare_inputs_for_generation (GenerationMixin before 4.50)."""
-        return self.transformers < (4, 50)
+        """True if every model of that transformers has prepare_inputs_for_generation (seen up to 4.51.3)."""
+        return self.transformers < (4, 52)
 
 
 def is_modelled(version: str) -> bool:
