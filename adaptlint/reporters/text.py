@@ -47,7 +47,8 @@ def _verdict(verdict: Verdict, report: Report, style: Style) -> list[str]:
         for step in verdict.steps:
             stage = f" at {step.stage}" if step.stage else ""
             error = f" with {step.error.type}: {step.error.match}" if step.error else ""
-            lines += wrapped(f"{step.op} {step.adapter}: {step.outcome}{stage}{error}", style.width, "    - ")
+            step_said = f"{step.op} {step.adapter}".rstrip()
+            lines += wrapped(f"{step_said}: {step.outcome}{stage}{error}", style.width, "    - ")
     return lines + (_keys(verdict) if style.verbose else [])
 
 

@@ -1,5 +1,6 @@
 """Who will load the adapters, and what that reader will do with every tensor."""
 
-from adaptlint.runtimes.prediction import Prediction, Request, predict
+from adaptlint.runtimes.choosing import predict
+from adaptlint.runtimes.prediction import Prediction, Request
 
 __all__ = ["Prediction", "Request", "predict"]

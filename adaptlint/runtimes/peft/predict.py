@@ -28,6 +28,8 @@ from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import Wrapped
 from adaptlint.runtimes.prediction import Prediction, Request
 
+WHOLE_BASE = "base_model.model"  # these classes look for modules_to_save from the wrapper's own root
+
 
 class Run:
     """PEFT's model as it stands after the steps so far, and what there is to say about them."""
@@ -153,6 +155,9 @@ class Run:
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
+        saved = settings["modules_to_save"] or ()
+        if "saves" in self.task and any(isinstance(n, str) and n and WHOLE_BASE.endswith(n) for n in saved):
+            raise NotModelled("target-inside-saved-module", at=settings.where("modules_to_save"))
         if "saves" in self.task and not early:
             extend_saved(settings, self.task["saves"])
             save_modules(self.wrapped, name, settings, settings["modules_to_save"])

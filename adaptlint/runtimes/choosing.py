@@ -1,0 +1,29 @@
+"""Which model of a runtime answers a request."""
+
+from __future__ import annotations
+
+from adaptlint.findings import Fault, Verdict
+from adaptlint.graph import Scene
+from adaptlint.runtimes.prediction import Prediction, Request
+
+MODELLED = ("peft",)
+COMPOSED = "compositions, attention backends and concrete inputs are not modelled"
+
+
+def predict(scene: Scene, request: Request) -> Prediction:
+    """The verdict of the runtime that `request` names; "unknown" for a runtime without a model here."""
+    name, _, version = request.target.partition("==")
+    if request.composed:
+        fault = Fault("composition-not-modelled", facts={"problem": COMPOSED}, target=name, decides=True)
+        return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))
+    if name == "peft":
+        from adaptlint.runtimes.peft.predict import predict_peft
+
+        return predict_peft(scene, version or None, request)
+    fault = Fault(
+        "target-not-modelled",
+        facts={"problem": f"{name} is not modelled, {', '.join(MODELLED)} is"},
+        target=name,
+        decides=True,
+    )
+    return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))
