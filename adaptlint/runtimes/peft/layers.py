@@ -11,12 +11,14 @@ from adaptlint.methods import Method, load_method
 from adaptlint.runtimes.peft.patterns import dotted_match, suffix_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.variants import BLOCKED, blocked, blocks_of, check_variant, extra_sizes
 from adaptlint.runtimes.peft.wrapped import Applied
 
 CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 SUPPORTED = ("Linear", "Conv1D", "Embedding", *CONVOLUTIONS)
 SCALED_EMBEDDING = "ScaledWordEmbedding"  # subclasses that take token ids; position tables take masks or lengths
 SWITCHES = ("lora_bias", "use_dora")
+VARIANT_TENSORS = ("kasa_config", "velora_config")
 MAGNITUDE = "lora_magnitude_vector"
 
 
@@ -55,6 +57,8 @@ class Layers:
     def apply(self, module: Module) -> Applied:
         """The parameters that LoRA adds to a module; Refusal or NotModelled where PEFT's layer refuses."""
         key: tuple[object, ...] = (module.cls, module.params.get("weight"), module.attrs.get("groups"))
+        if self.settings[BLOCKED] is not None:
+            key = (*key, *blocks_of(self.settings, module.path))
         if self.uniform and key in self.known:
             return self.known[key]
         rank = pattern_value(self.settings, "rank_pattern", module.path, "r")
@@ -81,6 +85,7 @@ def apply_to_module(
     if kind not in SUPPORTED or not _known_kind(settings, kind):
         raise _unsupported(settings, module)
     _check_method(settings, module)
+    check_variant(settings, module)
     sizes = feature_sizes(module)
     if kind in CONVOLUTIONS:
         _check_groups(settings, module, rank)
@@ -92,7 +97,7 @@ def apply_to_module(
     scale = check_rank_and_scale(settings, adapter, path, rank, alpha)
     _check_initialisation(settings, module, rank, low_memory)
     applied = made(settings, adapter, kind, *decomposed(settings, kind, rank, sizes), scale)
-    return applied._replace(rank=rank)
+    return blocked(settings, path, applied._replace(rank=rank))
 
 
 def _known_kind(settings: Settings, kind: str) -> bool:
@@ -130,14 +135,19 @@ def decomposed(settings: Settings, kind: str, rank: int, sizes: dict[str, Any]) 
     return rank, sizes
 
 
+def switched_on(settings: Settings) -> frozenset[str]:
+    """The config fields that give a layer further tensors."""
+    fields = [field for field in SWITCHES if settings[field]]
+    return frozenset(fields + [field for field in VARIANT_TENSORS if settings[field] is not None])
+
+
 def made(settings: Settings, adapter: str, kind: str, rank: int, sizes: dict[str, Any], scale: float) -> Applied:
     """The parameters of a layer of this kind, from the method's signatures."""
     method: Method = load_method("lora")
-    switched_on = frozenset(field for field in SWITCHES if settings[field])
-    bound = sizes | {"r": int(rank)}
+    bound = sizes | {"r": int(rank)} | extra_sizes(settings, sizes)
     tensors = tuple(
         (spec.key.replace("{adapter}", adapter), spec.saved, spec.signature.shape(bound))
-        for spec in method.tensors_for(kind, switched_on)
+        for spec in method.tensors_for(kind, switched_on(settings))
     )
     if settings["use_dora"] and not settings.release.magnitude_is_module:
         tensors = tuple(

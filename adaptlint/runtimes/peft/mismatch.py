@@ -6,9 +6,10 @@ from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Mismatch, Where
 from adaptlint.methods import load_method
-from adaptlint.runtimes.peft.layers import SWITCHES, feature_sizes
+from adaptlint.runtimes.peft.layers import feature_sizes, switched_on
 from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.variants import extra_sizes
 from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
 
 REASONS = {
@@ -57,8 +58,8 @@ def _lora_mismatch(
         return Fault("shape-disagrees", "", origin.module, at, facts, decides=True)
     applied = site.adapters[origin.adapter]
     sizes = feature_sizes(wrapped.by_path[origin.module]) | {"r": applied.rank}
-    switched_on = frozenset(field for field in SWITCHES if settings[field])
-    for spec in load_method("lora").tensors_for(site.kind, switched_on):
+    sizes |= extra_sizes(settings, sizes)
+    for spec in load_method("lora").tensors_for(site.kind, switched_on(settings)):
         if not mismatch.key.endswith(spec.key.replace("{adapter}", origin.adapter)):
             continue
         conflicts = spec.signature.conflicts(mismatch.checkpoint_shape, sizes)

@@ -183,7 +183,7 @@ def _post_init(settings: Settings) -> None:
             at = settings.where(field)
             raise Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": field})
     for field in tables.load()[LORA_CONFIG]["variants"]["fields"]:
-        if settings[field] is not None:
+        if settings[field] is not None and not settings.release.variants_read:
             raise NotModelled("variant-not-modelled", at=settings.where(field), facts={"field": field})
     if settings["megatron_config"]:
         raise NotModelled(
