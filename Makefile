@@ -10,7 +10,7 @@ SEED ?=
 ORACLE ?= tests/oracle/sample
 ONLY ?=
 
-.PHONY: demo test lint pages oracle differential bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules differential bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -31,6 +31,14 @@ pages: .venv-test/.installed
 # ORACLE=folder ONLY=regex: verdicts against recorded truth
 oracle: .venv-test/.installed
 	$(TEST)/python -m tests.oracle.compare $(ORACLE) --only '$(value ONLY)' --list
+
+# the same, in three folds by architecture and by kind of case
+oracle-folds: .venv-test/.installed
+	$(TEST)/python -m tests.oracle.compare $(ORACLE) --only '$(ONLY)' --folds
+
+# the rule pages' examples, each run through real PEFT
+prove-rules: .venv-test/.installed
+	$(TEST)/python -m pytest tests/test_rules.py tests/test_rules_by_hand.py -k "real_peft or by_hand" -rs
 
 # N=500 SEED=n: verdicts against real PEFT on adapters made on the spot
 differential: .venv-test/.installed

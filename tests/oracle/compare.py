@@ -216,9 +216,14 @@ def main() -> None:
     parser.add_argument("--truth", default=NEWEST, help="another record's file name, such as truth_0.11.1.json")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="print the kinds of disagreement too")
+    parser.add_argument("--folds", action="store_true", help="print three folds by architecture and by kind of case")
     options = parser.parse_args()
     rows = compare_all(options.root, names_of(options.root, options.only, options.truth), options.truth, options.jobs)
     print(*figures(rows), sep="\n")
+    if options.folds:
+        from tests.oracle.folds import folds
+
+        print(*folds(rows), sep="\n")
     if options.list:
         print(*disagreements(rows), sep="\n")
         print(*inexact(rows), sep="\n")
