@@ -6,11 +6,12 @@ PIP_FLAGS := -qq --disable-pip-version-check --no-input -c constraints.txt
 DEPENDENCIES := pyproject.toml constraints.txt hatch_build.py
 STORY := fixtures/stories/pruned-adapter
 N ?= 500
+INPUTS ?= 1000000
 SEED ?=
 ORACLE ?= tests/oracle/sample
 ONLY ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules differential bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules differential fuzz bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -39,6 +40,10 @@ oracle-folds: .venv-test/.installed
 # the rule pages' examples, each run through real PEFT
 prove-rules: .venv-test/.installed
 	$(TEST)/python -m pytest tests/test_rules.py tests/test_rules_by_hand.py -k "real_peft or by_hand" -rs
+
+# INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second
+fuzz: .venv-test/.installed
+	FUZZ_EXAMPLES=$$(( $(INPUTS) / 4 )) $(TEST)/python -m pytest tests/fuzz -x
 
 # N=500 SEED=n: verdicts against real PEFT on adapters made on the spot
 differential: .venv-test/.installed

@@ -24,26 +24,35 @@ def is_plain(pattern: str) -> bool:
     return _WORD.match(pattern) is not None
 
 
+def has_repeats(pattern: str) -> bool:
+    """True if the pattern could repeat anything; without repeats `re` itself takes linear time."""
+    return any(mark in pattern for mark in "*+?{")
+
+
 @lru_cache(maxsize=512)
-def compile_pattern(source: str) -> Pattern:
-    """The pattern, ready to match; raises re.error as `re` does, UnboundedPattern for what is too large."""
+def compile_pattern(source: str, harmless: bool = False) -> Pattern:
+    """The pattern, ready to match; raises re.error as `re` does, UnboundedPattern for what is too large.
+
+    `harmless`: the stranger's part of it has no repeats, so `re` may run it here.
+    """
     if len(source) > PATTERN_LENGTH:
         raise UnboundedPattern("it is too long")
     try:
-        re.compile(source)
+        compiled = re.compile(source)
     except (RecursionError, OverflowError) as problem:
         raise UnboundedPattern("it is nested too deeply") from problem
-    return Pattern(source)
+    return Pattern(source, compiled if harmless else None)
 
 
 class Pattern:
     """A pattern that is valid for `re`. `match` anchors at the name's start, `fullmatch` at both ends."""
 
-    __slots__ = ("_answers", "_linear", "source")
+    __slots__ = ("_answers", "_linear", "_takes_all", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, here: re.Pattern[str] | None = None) -> None:
         self.source = source
-        self._linear = _linear(source)
+        self._linear = _linear(source) if here is None else here
+        self._takes_all = here is not None
         self._answers: dict[tuple[str, str], bool] = {}
 
     def fullmatch(self, name: str) -> bool:
@@ -56,7 +65,7 @@ class Pattern:
 
     def group(self, name: str, group: str) -> str | None:
         """`re.match(pattern, name)[group]`, None without a match; UnboundedPattern where only a child could tell."""
-        if self._linear is None or not name.isascii():
+        if not self._fits(name):
             raise UnboundedPattern("its groups are read only by a linear-time engine")
         match = self._linear.match(name)
         found: str | None = None if match is None else match[group]
@@ -70,7 +79,7 @@ class Pattern:
                 self._answers[how, name] = answer
 
     def _fits(self, name: str) -> bool:
-        return self._linear is not None and name.isascii()
+        return self._linear is not None and (self._takes_all or name.isascii())
 
     def _ask(self, how: str, name: str) -> bool:
         if self._fits(name):

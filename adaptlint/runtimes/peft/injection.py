@@ -8,7 +8,7 @@ from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
 from adaptlint.runtimes.peft.layers import Layers
-from adaptlint.runtimes.peft.patterns import prepare
+from adaptlint.runtimes.peft.patterns import SEGMENT, SUFFIX, prepare, prepare_parts
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -86,6 +86,9 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
     for field in ("target_modules", "exclude_modules"):
         if isinstance(settings[field], str):
             prepare(settings[field], [module.path for module in wrapped.modules], settings.where(field))
+    for field, form in (("modules_to_save", SEGMENT), ("rank_pattern", SUFFIX), ("alpha_pattern", SUFFIX)):
+        if settings[field]:
+            prepare_parts(settings[field], form, [module.path for module in wrapped.modules], settings.where(field))
     if settings.release.saved_ends_anywhere and settings["modules_to_save"] is not None:
         extra_modules.save_modules(wrapped, adapter, settings, settings["modules_to_save"])
     layers = Layers(settings, adapter, low_memory)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from adaptlint.findings import Where
-from adaptlint.patterns import Pattern, UnboundedPattern, compile_pattern, is_plain
+from adaptlint.patterns import Pattern, UnboundedPattern, compile_pattern, has_repeats, is_plain
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 
 Answer = TypeVar("Answer")
+SUFFIX, SEGMENT = r"(.*\.)?({})$", r"(^|.*\.){}($|\..*)"
 
 
 def full_match(pattern: str, key: str, at: Where) -> bool:
@@ -25,7 +27,7 @@ def suffix_match(pattern: str, key: str, at: Where) -> bool:
     """PEFT's `get_pattern_key` (utils/other.py): the pattern matches a whole dotted suffix of the key."""
     if is_plain(pattern):
         return key == pattern or key.endswith("." + pattern)
-    return bounded(lambda: compiled(rf"(.*\.)?({pattern})$", at, pattern).match(key), pattern, at)
+    return bounded(lambda: compiled(SUFFIX.format(pattern), at, pattern).match(key), pattern, at)
 
 
 def segment_match(pattern: object, key: str, at: Where) -> bool:
@@ -33,7 +35,7 @@ def segment_match(pattern: object, key: str, at: Where) -> bool:
     text = str(pattern)
     if is_plain(text):
         return f".{text}." in f".{key}."
-    return bounded(lambda: compiled(rf"(^|.*\.){text}($|\..*)", at, text).match(key), text, at)
+    return bounded(lambda: compiled(SEGMENT.format(text), at, text).match(key), text, at)
 
 
 def layer_index(pattern: object, key: str, at: Where) -> int | None:
@@ -72,6 +74,15 @@ def prepare(pattern: str, keys: list[str], at: Where) -> None:
         bounded(lambda: compiled(pattern, at, pattern).prepare(keys), pattern, at)
 
 
+def prepare_parts(patterns: object, form: str, keys: list[str], at: Where) -> None:
+    """The same for names of modules_to_save (form SEGMENT) and keys of rank_pattern or alpha_pattern (SUFFIX)."""
+    for pattern in patterns if isinstance(patterns, (list, dict)) else ():
+        text = str(pattern)
+        if not is_plain(text):
+            with suppress(Refusal, NotModelled):  # told where PEFT meets the pattern, if it does
+                bounded(partial(compiled(form.format(text), at, text).prepare, keys, "match"), text, at)
+
+
 def bounded(question: Callable[[], Answer], shown: str, at: Where) -> Answer:
     """The answer, or NotModelled when it cannot be had in bounds."""
     try:
@@ -85,6 +96,6 @@ def bounded(question: Callable[[], Answer], shown: str, at: Where) -> Answer:
 def compiled(source: str, at: Where, shown: str) -> Pattern:
     """The compiled pattern; `shown` is the stranger's part of it, as the file has it."""
     try:
-        return compile_pattern(source)
+        return compile_pattern(source, not has_repeats(shown))
     except re.error as problem:
         raise Refusal("error", str(problem), "pattern-not-a-regex", at=at, facts={"pattern": shown}) from problem
