@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fault, Where
 from adaptlint.runtimes.peft.loading import Loaded
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
-
-
-class Effect(NamedTuple):
-    """`fault` says why the adapter leaves the output as it is; None when it can change it."""
-
-    fault: Fault | None
 
 
 def effect_of(
@@ -25,8 +18,10 @@ def effect_of(
     file: TensorFile,
     result: Loaded,
     values: Mapping[str, ValueRow],
-) -> Effect:
-    """Every site's update is scale * B @ A: it is zero when the scale, or a factor, is.
+) -> Fault | None:
+    """Why the adapter leaves the output as it is; None when it can change it.
+
+    Every site's update is scale * B @ A: it is zero when the scale, or a factor, is.
 
     A factor that did not arrive keeps its initial value: B (for embeddings A) is zero unless `init_lora_weights` is
     false. Other tensors that arrive (saved modules, tokens, DoRA magnitudes, trained biases) count as an effect; base
@@ -38,26 +33,26 @@ def effect_of(
     ]
     silent = bool(scales) and not any(scales)
     if not values and not silent:
-        return Effect(None)
+        return None
     sites: dict[str, list[bool]] = {}
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
-            return Effect(None)
+            return None
         if origin.kind != "lora" or origin.adapter != adapter:
             if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
-                return Effect(None)
+                return None
             continue
         if "lora_magnitude_vector" in key or key.endswith(f"lora_B.{adapter}.bias"):
             if key in result.arrived:
-                return Effect(None)
+                return None
             continue
         sites.setdefault(origin.saved.rpartition(".lora_")[0], []).append(_is_zero(key, settings, result, values))
     if silent:
         at = settings.where("lora_alpha")
-        return Effect(Fault("scale-is-zero", at=at, facts={"field": "lora_alpha", "sites": len(scales)}))
+        return Fault("scale-is-zero", at=at, facts={"field": "lora_alpha", "sites": len(scales)})
     if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:
-        return Effect(Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)}))
-    return Effect(None)
+        return Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)})
+    return None
 
 
 def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:

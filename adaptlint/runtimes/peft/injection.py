@@ -7,7 +7,7 @@ from adaptlint.bases import Base, Module
 from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
-from adaptlint.runtimes.peft.layers import Layers
+from adaptlint.runtimes.peft.layers import Layers, unsupported
 from adaptlint.runtimes.peft.patterns import SEGMENT, SUFFIX, prepare, prepare_parts
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
@@ -120,14 +120,7 @@ def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
     settings = layers.settings
     if (wrapped.saved or wrapped.tokens) and (module.path in wrapped.saved or module.path in wrapped.tokens):
         wrapper = "ModulesToSaveWrapper" if module.path in wrapped.saved else "TrainableTokensWrapper"
-        raise Refusal(
-            "ValueError",
-            f"Target module {wrapper}(",
-            "layer-not-supported",
-            at=settings.where("target_modules"),
-            module=module.path,
-            facts={"class": wrapper},
-        )
+        raise unsupported(settings, wrapper, module.path)
     if wrapped.saved and any(module.path.startswith(path + ".") for path in wrapped.saved):
         if settings.release.saved_hides_inside:
             leaf = module.path.rpartition(".")[2]

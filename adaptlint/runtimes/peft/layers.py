@@ -83,7 +83,7 @@ def apply_to_module(
             "layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": module.cls}
         )
     if kind not in SUPPORTED or not _known_kind(settings, kind):
-        raise _unsupported(settings, module)
+        raise unsupported(settings, module.cls, module.path)
     _check_method(settings, module)
     check_variant(settings, module)
     sizes = feature_sizes(module)
@@ -203,14 +203,15 @@ def check_name(adapter: str) -> None:
     raise Refusal("KeyError", match, "adapter-name-impossible", facts={"name": adapter})
 
 
-def _unsupported(settings: Settings, module: Module) -> Refusal:
+def unsupported(settings: Settings, cls: str, path: str) -> Refusal:
+    """PEFT's refusal of a target whose class, `cls`, no LoRA layer can wrap."""
     return Refusal(
         "ValueError",
-        f"Target module {module.cls}(",
+        f"Target module {cls}(",
         "layer-not-supported",
         at=settings.where("target_modules"),
-        module=module.path,
-        facts={"class": module.cls},
+        module=path,
+        facts={"class": cls},
     )
 
 

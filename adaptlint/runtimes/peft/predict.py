@@ -13,7 +13,7 @@ from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.activation import activate, foreign_faults, lost_faults, mixed_faults, undisabled_faults
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.doubts import doubts_of
-from adaptlint.runtimes.peft.effect import Effect, effect_of
+from adaptlint.runtimes.peft.effect import effect_of
 from adaptlint.runtimes.peft.extra_modules import extend_saved, save_modules
 from adaptlint.runtimes.peft.faults import faults_of_load, faults_of_mismatch
 from adaptlint.runtimes.peft.forward import forward_refusal
@@ -56,7 +56,7 @@ class Run:
         self.scene = scene
         self.wrapped = Wrapped(base, release)
         self.loaded: dict[str, Settings] = {}
-        self.effects: dict[str, Effect] = {}
+        self.effects: dict[str, Fault | None] = {}
         self.first = ""
         self.task: dict[str, Any] = {}  # the task of the first adapter: it makes the PeftModelFor... class
         self.told: set[tuple[str, str, str]] = set()  # mixed modules: module, active adapter, whose weights
@@ -243,8 +243,8 @@ def predict_peft(scene: Scene, version: str | None, request: Request) -> Predict
     if outcome in ("works", "wrong"):
         active = run.wrapped.active
         idle = run.effects.get(active)
-        if idle is not None and idle.fault is not None:
-            faults.append(idle.fault._replace(adapter=active, target="peft", decides=True))
+        if idle is not None:
+            faults.append(idle._replace(adapter=active, target="peft", decides=True))
             outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
         refusal = forward_refusal(run.wrapped, active, run.loaded)
         if refusal is not None:
