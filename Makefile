@@ -11,7 +11,7 @@ SEED ?=
 ORACLE ?= tests/oracle/sample
 ONLY ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules differential fuzz bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential fuzz bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -40,6 +40,10 @@ oracle-folds: .venv-test/.installed
 # the rule pages' examples, each run through real PEFT
 prove-rules: .venv-test/.installed
 	$(TEST)/python -m pytest tests/test_rules.py tests/test_rules_by_hand.py -k "real_peft or by_hand" -rs
+
+# the examples and stories of older releases, played by those releases in environments of their own; writes the records
+prove-releases: .venv-test/.installed
+	$(TEST)/python -m tests.releases.prove
 
 # INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second
 fuzz: .venv-test/.installed

@@ -13,6 +13,7 @@ from adaptlint.findings import Where
 from adaptlint.reporters import Style, render
 from adaptlint.testing.demo import story_recipe, tell
 from tests.conftest import ROOT
+from tests.releases.prove import RECORDS, mark
 from tests.test_rules import TARGET, TRANSFORMERS
 
 STORIES = sorted(path.parent for path in (ROOT / "fixtures" / "stories").glob("*/recipe.toml"))
@@ -90,3 +91,13 @@ def test_story_has_its_expected_report(
 def test_story_ends_as_its_recipe_says(story: Path, release: str) -> None:
     verdict = json.loads(told_in(story, release, "json").read_text())["verdicts"][0]
     assert verdict["outcome"] == outcomes(story)[release]
+
+
+@pytest.mark.parametrize(("story", "release"), [row for row in CHAPTERS if len(outcomes(row.values[0])) > 1])
+def test_release_did_what_the_report_says(story: Path, release: str, tmp_path: Path) -> None:
+    record = json.loads(RECORDS.read_text())[f"{story.name}-{release}"]
+    assert record["recipe"] == mark(story_recipe(str(story))), "the story has changed: run `make prove-releases`"
+    (verdict,) = report_of(story, tmp_path, release).verdicts
+    assert verdict.outcome == record["outcome"]
+    told = [(step.op, step.outcome) for step in verdict.steps]
+    assert told[: len(record["steps"])] == [(step["op"], step["outcome"]) for step in record["steps"]]

@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from adaptlint import tables
+from adaptlint.runtimes.peft.release import RELEASES, parse_version
 from adaptlint.testing.mutations import FILE_EDITS, TENSOR_EDITS
 from adaptlint.testing.writing import FILLS, ITEM_BYTES, Entry, expand, write_safetensors, write_shards
 
@@ -84,6 +86,7 @@ class Recipe(NamedTuple):
     metadata: Mapping[str, str] | None = None
     values: str | None = None
     seed: int = 0
+    saved_by: str = ""  # the release whose fields the config has; default: the newest
     without: tuple[str, ...] = ()  # modules that are not installed while this recipe is checked
     adapter: str = ""  # the file or folder in the adapter's folder that is given as ADAPTER; default: the folder
     name: str = ""  # the adapter's name, where others are loaded beside it
@@ -170,6 +173,15 @@ def with_settings(table: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
     return {key: None if value == "<null>" else value for key, value in merged.items() if value != UNSET}
 
 
+def fields_of(release: str) -> dict[str, Any]:
+    """The config as a release of PEFT writes it: without the fields that came later. The newest for ""."""
+    if not release:
+        return LORA_CONFIG
+    since: Mapping[str, str] = tables.load()[RELEASES]["fields"]
+    at = parse_version(release)
+    return {name: value for name, value in LORA_CONFIG.items() if parse_version(since.get(name, "0")) <= at}
+
+
 def write_json(path: str, table: Mapping[str, Any]) -> None:
     """JSON as the libraries write it: two spaces, sorted keys."""
     with open(path, "w", encoding="utf-8") as file:
@@ -189,7 +201,7 @@ def write_adapter(recipe: Recipe, folder: str) -> str:
             files.append(edit)
         else:
             raise RecipeError(f"unknown mutation: {edit.get('op')}")
-    write_json(os.path.join(folder, CONFIG_FILE), with_settings(LORA_CONFIG, recipe.config))
+    write_json(os.path.join(folder, CONFIG_FILE), with_settings(fields_of(recipe.saved_by), recipe.config))
     weights = os.path.join(folder, WEIGHTS_FILE)
     write_safetensors(weights, filled(entries, recipe.values), recipe.metadata, recipe.seed)
     for edit in files:
@@ -249,5 +261,5 @@ def build(recipe: Recipe, folder: str, bases: str) -> Built:
     for name, table in recipe.others.items():
         place = os.path.join(folder, name)
         shutil.rmtree(place, ignore_errors=True)
-        others.append((name, write_adapter(read_recipe(table), place)))
+        others.append((name, write_adapter(read_recipe({"saved_by": recipe.saved_by, **table}), place)))
     return Built(model, given, recipe.name or "default", tuple(others))

@@ -1,0 +1,164 @@
+"""`python -m tests.releases.prove`: what older releases of PEFT do with the examples that speak of them.
+
+Makes an environment for each release of pins.toml, plays the cases in it, and writes records.json, which the tests hold
+against what the pages and the reports say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adaptlint.runtimes.peft.plan import parse_plan
+from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES, STORIES, BASES = ROOT / "rules", ROOT / "fixtures" / "stories", ROOT / "fixtures" / "bases"
+PINS = Path(__file__).with_name("pins.toml")
+RECORDS = Path(__file__).with_name("records.json")
+ENVIRONMENTS = ROOT / ".venv-releases"
+NEWEST = "0.21.2"
+NEAR = 1e-4
+
+
+class Case(NamedTuple):
+    """One recipe to be played by one release; `bases` is where the recipe's bases are looked up."""
+
+    key: str
+    release: str
+    recipe: Recipe
+    bases: Path
+
+
+def mark(recipe: Recipe) -> str:
+    """What changes when the recipe does."""
+    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
+
+
+def by_record(recipe: Recipe) -> bool:
+    """True for recipes whose truth is in records.json: those of older releases, and those with a plan."""
+    return recipe.expect.get("outcome") != "unknown" and (release_of(recipe) != NEWEST or "plan" in recipe.check)
+
+
+def release_of(recipe: Recipe) -> str:
+    """The release of PEFT that the recipe is checked for."""
+    targets = recipe.check.get("targets", [f"peft=={NEWEST}"])
+    return str(targets[0]).partition("==")[2]
+
+
+def cases() -> Iterator[Case]:
+    """Examples of pages that name an older release, and every chapter of a story that goes through several."""
+    for page in sorted(RULES.rglob("AL*.md")):
+        for heading, texts in page_examples(page.read_text(encoding="utf-8")).items():
+            for number, text in enumerate(texts):
+                recipe = read_recipe(text)
+                if by_record(recipe):
+                    name = f"{page.name.partition('-')[0]}-{heading}-{number + 1}"
+                    yield Case(name, release_of(recipe), recipe, BASES)
+    for story in sorted(STORIES.glob("*/recipe.toml")):
+        recipe = read_recipe(story.read_text(encoding="utf-8"))
+        if not isinstance(recipe.expect["outcome"], str):
+            for release in recipe.expect["outcome"]:
+                yield Case(f"{story.parent.name}-{release}", release, recipe, story.parent)
+
+
+def as_played(case: Case, folder: Path) -> dict[str, Any]:
+    """The case as play.py takes it, its files written below `folder`."""
+    import torch
+
+    from tests.differential.configs import TASKS
+    from tests.differential.folders import model_of
+
+    built: Built = build(case.recipe, str(folder), str(case.bases))
+    task = case.recipe.config.get("task_type", "")
+    auto = case.recipe.check.get("model_class") or {name: auto for auto, name in TASKS.items()}.get(
+        task, "AutoModelForCausalLM"
+    )
+    weights = folder / "weights.pt"
+    torch.save(model_of(Path(built.model), auto).state_dict(), weights)
+    plan = case.recipe.check.get("plan")
+    given = built.adapters if isinstance(built.adapters, list) else [(built.name, built.adapter)]
+    return {
+        "key": case.key,
+        "base": str(Path(built.model).resolve()),
+        "auto": auto,
+        "weights": str(weights),
+        "adapters": [[name, str(Path(path).resolve())] for name, path in given],
+        "plan": [[step.op, step.name] for step in parse_plan(plan)] if plan else None,
+    }
+
+
+def environment(release: str, pins: Mapping[str, str]) -> str:
+    """The interpreter that has this release: this one for the newest, else one of an environment made once."""
+    if release == NEWEST:
+        return sys.executable
+    place = ENVIRONMENTS / release
+    python = place / "bin" / "python"
+    if not (place / ".installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        wanted = [f"peft=={release}", f"transformers=={pins[release]}", "numpy<2", "torch==2.13.0", "safetensors"]
+        hub = (
+            ["huggingface_hub<0.26"] if pins[release] < "4.45" else []
+        )  # 4.40 and older lean on what hub then took away
+        subprocess.run([str(python), "-m", "pip", "install", "-qq", *wanted, *hub], check=True)
+        (place / ".installed").touch()
+    return str(python)
+
+
+def play(python: str, played: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """The records of these cases, made by that interpreter."""
+    asked, told = folder / "cases.json", folder / "records.json"
+    asked.write_text(json.dumps(played))
+    command = [python, "-W", "ignore", "-m", "tests.releases.play", str(asked), str(told)]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    records: dict[str, Any] = json.loads(told.read_text())
+    return records
+
+
+def outcome(record: Mapping[str, Any], meant: Mapping[str, Any]) -> str:
+    """The verdict a record calls for: of one adapter, also by what the newest release computes with it."""
+    from tests.oracle.wanted import wanted, without_base_keys
+
+    if "output" not in record and record["outcome"] != "raises":
+        return str(record["outcome"])
+    said = wanted(without_base_keys(dict(record)), fresh=False).outcome
+    if said == "works" and "output" in meant:
+        far = max(abs(a - b) for a, b in zip(record["output"], meant["output"], strict=True))
+        return "wrong" if far > NEAR else said
+    return said
+
+
+def main() -> None:
+    """Play everything and write the records anew."""
+    pins = tomllib.loads(PINS.read_text())
+    told: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as place:
+        work = Path(place)
+        asked = [(case, as_played(case, work / case.key)) for case in cases()]
+        meant = play(sys.executable, [row for _, row in asked if row["plan"] is None], work)
+        for release in sorted({case.release for case, _ in asked}):
+            chosen = [(case, row) for case, row in asked if case.release == release]
+            seen = play(environment(release, pins), [row for _, row in chosen], work)
+            for case, _ in chosen:
+                record = seen[case.key]
+                steps = record["steps"] if "output" not in record else []
+                told[case.key] = {
+                    "recipe": mark(case.recipe),
+                    "peft": release,
+                    "outcome": outcome(record, meant.get(case.key, {})),
+                    "steps": [step for step in steps if "op" in step],
+                }
+    RECORDS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    print(f"{len(told)} cases played by {len({row['peft'] for row in told.values()})} releases of PEFT")
+
+
+if __name__ == "__main__":
+    main()
