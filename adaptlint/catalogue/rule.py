@@ -15,6 +15,7 @@ RULES = "rules/"
 class Rule(NamedTuple):
     """One rule page's card; `claim` lists the reasons that it speaks for, empty for a rule with a check of its own.
 
+    `fold` names the facts in which faults of one finding are equal, `gather` those of which it lists all values.
     `problem` has the words for a reason, told as {problem} in `says`: one template, or several of which the first is
     taken whose facts are all known. `when` lists fields of the adapter's config of which one must be set for the rule's
     own check to be run; empty: always.
@@ -32,6 +33,7 @@ class Rule(NamedTuple):
     targets: tuple[str, ...]
     claim: tuple[str, ...]
     fold: tuple[str, ...] | None
+    gather: tuple[str, ...]
     says: str
     help: str
     notes: tuple[str, ...]
@@ -67,6 +69,7 @@ def _rule(key: str, card: dict[str, object]) -> Rule:
         targets=texts("targets"),
         claim=texts("claim"),
         fold=texts("fold") if "fold" in card else None,
+        gather=texts("gather"),
         says=str(card["says"]),
         help=str(card["help"]),
         notes=texts("notes"),

@@ -56,7 +56,7 @@ def folded(rule: Rule, faults: Sequence[Fault]) -> list[list[Fault]]:
 def say(rule: Rule, group: Sequence[Fault], spots: Spots) -> Finding:
     """The finding of one group of faults."""
     first = group[0]
-    facts = gathered(group)
+    facts = gathered(group, rule.gather)
     words = {name: spoken(value) for name, value in facts.items()} | {"adapter": first.adapter, "target": first.target}
     problem = problem_of(first.reason, facts, words)
     if problem:
@@ -84,7 +84,7 @@ def say(rule: Rule, group: Sequence[Fault], spots: Spots) -> Finding:
     )
 
 
-def gathered(group: Sequence[Fault]) -> dict[str, Fact]:
+def gathered(group: Sequence[Fault], names: Sequence[str] = ()) -> dict[str, Fact]:
     """Facts of the first fault, with what differs between the faults gathered: modules, layers, counts, names."""
     first = group[0]
     facts: dict[str, Fact] = dict(first.facts)
@@ -95,9 +95,9 @@ def gathered(group: Sequence[Fault]) -> dict[str, Fact]:
     facts["modules"] = listed(paths)
     facts["module_count"] = len(modules)
     facts["layers"] = number_ranges(n for m in modules for n in path_shape(m)[1][:1])
-    for plural, name in (("projections", "projection"), ("tensors", "tensor")):
+    for plural, name in (("projections", "projection"), ("tensors", "tensor"), *((name, name) for name in names)):
         values = dict.fromkeys(str(f.facts[name]) for f in group if f.facts.get(name))
-        if values:
+        if values and (plural != name or len(values) > 1):
             facts[plural] = list(values)
     return facts
 

@@ -1,4 +1,4 @@
-"""`re` in a process of its own, with limits on time and memory: the last resort for a stranger's pattern."""
+"""`re` in a process of its own, with limits on time and memory: the last resort for a stranger's patterns."""
 
 from __future__ import annotations
 
@@ -6,27 +6,33 @@ from collections.abc import Sequence
 
 from adaptlint.patterns.bounds import CHILD_BYTES, CHILD_SECONDS, UnboundedPattern
 
+TOO_SLOW = f"Python's re does not finish within {CHILD_SECONDS} s"
 SCRIPT = """
 import json, re, sys
-source, how, names, memory, seconds = json.load(sys.stdin)
+questions, how, memory, seconds = json.load(sys.stdin)
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 except (ImportError, ValueError, OSError):
     pass
-ask = getattr(re.compile(source), how)
-json.dump([ask(name) is not None for name in names], sys.stdout)
+for source, names in questions:
+    ask = getattr(re.compile(source), how)
+    print(json.dumps([ask(name) is not None for name in names]), flush=True)
 """
 
 
-def ask(source: str, how: str, names: Sequence[str]) -> list[bool]:
-    """Whether `re.<how>(source, name)` matches, for every name; UnboundedPattern when that takes too long."""
+def ask(questions: Sequence[tuple[str, Sequence[str]]], how: str) -> list[list[bool]]:
+    """Whether `re.<how>(source, name)` matches, for every name of each (source, names).
+
+    The list is shorter than the questions if the time ran out: the next one was being worked on. UnboundedPattern if
+    there is no answer at all.
+    """
     import json
     import subprocess
     import sys
 
-    question = json.dumps([source, how, list(names), CHILD_BYTES, int(CHILD_SECONDS) + 1])
+    question = json.dumps([list(questions), how, CHILD_BYTES, int(CHILD_SECONDS) + 1])
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", SCRIPT],
@@ -35,9 +41,14 @@ def ask(source: str, how: str, names: Sequence[str]) -> list[bool]:
             timeout=CHILD_SECONDS,
             check=False,
         )
-        answers = json.loads(done.stdout)
+        told = done.stdout
     except subprocess.TimeoutExpired as problem:
-        raise UnboundedPattern(f"Python's re does not finish within {CHILD_SECONDS} s") from problem
+        told = problem.stdout or b""
+        if not told:
+            raise UnboundedPattern(TOO_SLOW) from problem
     except (OSError, ValueError) as problem:
         raise UnboundedPattern("Python's re could not run it in a process of its own") from problem
-    return [bool(answer) for answer in answers]
+    answers = [json.loads(line) for line in told.splitlines() if line.endswith(b"]")]
+    if not answers:
+        raise UnboundedPattern("Python's re could not run it in a process of its own")
+    return answers

@@ -8,12 +8,12 @@ stopped after CHILD_SECONDS. Names are module paths: without a newline, so that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from adaptlint.patterns.bounds import NAME_LENGTH, PATTERN_LENGTH, RE2_BYTES, UnboundedPattern
-from adaptlint.patterns.child import ask
+from adaptlint.patterns.child import TOO_SLOW, ask
 
 _WORD = re.compile(r"[A-Za-z0-9_]+\Z")
 _RISKY = ("{,", "[[:")
@@ -29,7 +29,7 @@ def has_repeats(pattern: str) -> bool:
     return any(mark in pattern for mark in "*+?{")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def compile_pattern(source: str, harmless: bool = False) -> Pattern:
     """The pattern, ready to match; raises re.error as `re` does, UnboundedPattern for what is too large.
 
@@ -47,13 +47,19 @@ def compile_pattern(source: str, harmless: bool = False) -> Pattern:
 class Pattern:
     """A pattern that is valid for `re`. `match` anchors at the name's start, `fullmatch` at both ends."""
 
-    __slots__ = ("_answers", "_linear", "_takes_all", "source")
+    __slots__ = ("_answers", "_linear", "_refused", "_takes_all", "source")
 
     def __init__(self, source: str, here: re.Pattern[str] | None = None) -> None:
         self.source = source
         self._linear = _linear(source) if here is None else here
         self._takes_all = here is not None
         self._answers: dict[tuple[str, str], bool] = {}
+        self._refused = ""  # why `re` in a child gave no answer
+
+    @property
+    def is_linear(self) -> bool:
+        """True if the linear-time engine answers."""
+        return self._linear is not None
 
     def fullmatch(self, name: str) -> bool:
         """`re.fullmatch(pattern, name) is not None`."""
@@ -73,10 +79,9 @@ class Pattern:
 
     def prepare(self, names: Iterable[str], how: str = "fullmatch") -> None:
         """Evaluate many names at once: without the linear engine, one child process answers for all of them."""
-        wanted = [name for name in names if (how, name) not in self._answers and not self._fits(name)]
-        if wanted:
-            for name, answer in zip(wanted, ask(self.source, how, wanted), strict=True):
-                self._answers[how, name] = answer
+        prepare_together([self], names, how)
+        if self._refused:
+            raise UnboundedPattern(self._refused)
 
     def _fits(self, name: str) -> bool:
         return self._linear is not None and (self._takes_all or name.isascii())
@@ -87,8 +92,34 @@ class Pattern:
         if (how, name) not in self._answers:
             if len(name) > NAME_LENGTH:
                 raise UnboundedPattern("the name is too long")
+            if self._refused:
+                raise UnboundedPattern(self._refused)
             self.prepare([name], how)
         return self._answers[how, name]
+
+
+def prepare_together(patterns: Sequence[Pattern], names: Iterable[str], how: str) -> None:
+    """Evaluate many patterns on many names, those beyond the linear engine in one child process.
+
+    What it could not tell in time is refused afterwards, when it is asked for.
+    """
+    names = list(names)
+    open_ones = []
+    for pattern in patterns:
+        wanted = [name for name in names if (how, name) not in pattern._answers and not pattern._fits(name)]
+        if wanted and not pattern._refused:
+            open_ones.append((pattern, wanted))
+    if not open_ones:
+        return
+    try:
+        answers = ask([(pattern.source, wanted) for pattern, wanted in open_ones], how)
+        reason = TOO_SLOW
+    except UnboundedPattern as problem:
+        answers, reason = [], str(problem)
+    for (pattern, wanted), answer in zip(open_ones, answers, strict=False):
+        pattern._answers.update({(how, name): told for name, told in zip(wanted, answer, strict=True)})
+    for pattern, _ in open_ones[len(answers) :]:
+        pattern._refused = reason
 
 
 def _linear(source: str) -> Any:

@@ -10,7 +10,7 @@ from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.patterns import is_plain
-from adaptlint.runtimes.peft.patterns import full_match, segment_match, suffix_match
+from adaptlint.runtimes.peft.patterns import full_match, segment_match
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -82,7 +82,7 @@ def dead_entries(settings: Settings, base: Base, targeted: list[str], parameters
     notes = _dead_targets(settings, base, targeted)
     hit = [*targeted, *parameters_hit]
     for field in ("rank_pattern", "alpha_pattern"):
-        notes.extend(islice(_idle_patterns(settings, base, field, hit), NAMES))
+        notes.extend(_idle_patterns(settings, base, field, hit))
     if settings["layers_to_transform"] or settings["layers_to_transform"] == 0:
         notes.extend(islice(_idle_layers(settings, base, targeted), SHOWN))
     if settings.given.get("exclude_modules") or settings.given.get("modules_to_save"):
@@ -106,12 +106,13 @@ def _dead_targets(settings: Settings, base: Base, targeted: list[str]) -> list[F
 
 
 def _idle_patterns(settings: Settings, base: Base, field: str, hit: list[str]) -> Iterator[Fault]:
-    told = 0
-    for pattern in settings.given.get(field) or {}:
-        at = settings.where(field, pattern)
-        if not any(suffix_match(str(pattern), path, at) for path in hit):
-            told += 1
-            yield _idle(settings, base if told <= SHOWN else None, field, pattern)
+    if not isinstance(settings.given.get(field), dict) or not settings.given[field]:
+        return
+    patterns = settings.pattern_keys(field)
+    alive = patterns.alive(hit)
+    dead = (pattern for index, pattern in enumerate(patterns.keys) if index not in alive)
+    for told, pattern in enumerate(dead):
+        yield _idle(settings, base if told < SHOWN else None, field, pattern)
 
 
 def _hits(name: str, targeted: list[str]) -> bool:

@@ -8,7 +8,6 @@ from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
 from adaptlint.runtimes.peft.layers import Layers, unsupported
-from adaptlint.runtimes.peft.patterns import SEGMENT, SUFFIX, prepare, prepare_parts
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -83,12 +82,11 @@ def _check_against_others(settings: Settings, others: list[Settings]) -> None:
 
 def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memory: bool) -> Answers:
     targets = Targets(settings)
-    for field in ("target_modules", "exclude_modules"):
-        if isinstance(settings[field], str):
-            prepare(settings[field], [module.path for module in wrapped.modules], settings.where(field))
-    for field, form in (("modules_to_save", SEGMENT), ("rank_pattern", SUFFIX), ("alpha_pattern", SUFFIX)):
-        if settings[field]:
-            prepare_parts(settings[field], form, [module.path for module in wrapped.modules], settings.where(field))
+    paths = [module.path for module in wrapped.modules]
+    targets.prepare(paths)
+    for field in ("rank_pattern", "alpha_pattern"):
+        if isinstance(settings[field], dict) and settings[field]:
+            settings.pattern_keys(field).prepare(paths)
     if settings.release.saved_ends_anywhere and settings["modules_to_save"] is not None:
         extra_modules.save_modules(wrapped, adapter, settings, settings["modules_to_save"])
     layers = Layers(settings, adapter, low_memory)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 from adaptlint.bases import Module
 from adaptlint.methods import Method, load_method
-from adaptlint.runtimes.peft.patterns import dotted_match, suffix_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.variants import BLOCKED, blocked, blocks_of, check_variant, extra_sizes
@@ -28,18 +26,12 @@ def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any
         return settings[default]
     release = settings.release
     fields = ("rank_pattern", "alpha_pattern") if release.one_pattern_key_for_both else (field,)
-    matches = dotted_match if release.patterns_need_a_dot else suffix_match
     for name in fields:
-        at = settings.where(name)
-        patterns = as_python_does(partial(_keys, settings[name]), "config-value-impossible", at, name)
-        for pattern in patterns:
-            if matches(str(pattern), key, settings.where(name, pattern)):
-                return settings[field].get(pattern, settings[default])
+        patterns = settings.pattern_keys(name)
+        found = patterns.first(key)
+        if found is not None:
+            return settings[field].get(patterns.keys[found], settings[default])
     return settings[field].get(key, settings[default])
-
-
-def _keys(patterns: Any) -> list[Any]:
-    return list(patterns.keys())
 
 
 class Layers:

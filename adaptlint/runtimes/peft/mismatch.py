@@ -91,12 +91,9 @@ def _width_note(wrapped: Wrapped, module: str, axis: str) -> str:
 
 
 def _rank_field(settings: Settings, module: str) -> tuple[str, ...]:
-    from adaptlint.runtimes.peft.patterns import suffix_match
-
-    for pattern in settings["rank_pattern"]:
-        if suffix_match(str(pattern), module, settings.where("rank_pattern", pattern)):
-            return ("rank_pattern", str(pattern))
-    return ("r",)
+    patterns = settings.pattern_keys("rank_pattern")
+    found = patterns.first(module)
+    return ("r",) if found is None else ("rank_pattern", str(patterns.keys[found]))
 
 
 def _tensor_name(key: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TypeVar
 
 from adaptlint.findings import Where
@@ -23,13 +22,6 @@ def full_match(pattern: str, key: str, at: Where) -> bool:
     return bounded(lambda: compiled(pattern, at, pattern).fullmatch(key), pattern, at)
 
 
-def suffix_match(pattern: str, key: str, at: Where) -> bool:
-    """PEFT's `get_pattern_key` (utils/other.py): the pattern matches a whole dotted suffix of the key."""
-    if is_plain(pattern):
-        return key == pattern or key.endswith("." + pattern)
-    return bounded(lambda: compiled(SUFFIX.format(pattern), at, pattern).match(key), pattern, at)
-
-
 def segment_match(pattern: object, key: str, at: Where) -> bool:
     """PEFT's guard around modules_to_save (check_target_module_exists): the pattern matches whole segments."""
     text = str(pattern)
@@ -44,13 +36,6 @@ def layer_index(pattern: object, key: str, at: Where) -> int | None:
     source = rf"(?:^|.*?\.){text}\.(?P<idx>\d+)\." if text else r".*?\.[^.]*\.(?P<idx>\d+)\."
     index = bounded(lambda: compiled(source, at, text).group(key, "idx"), text, at)
     return None if index is None else int(index)
-
-
-def dotted_match(pattern: str, key: str, at: Where) -> bool:
-    """`get_pattern_key` before 0.15: the pattern matches what follows some dot of the key, up to its end."""
-    if is_plain(pattern):
-        return key.endswith("." + pattern)
-    return bounded(lambda: compiled(rf".*\.{pattern}$", at, pattern).match(key), pattern, at)
 
 
 def last_layer_index(pattern: object, key: str, at: Where) -> int | None:
@@ -74,15 +59,6 @@ def prepare(pattern: str, keys: list[str], at: Where) -> None:
         bounded(lambda: compiled(pattern, at, pattern).prepare(keys), pattern, at)
 
 
-def prepare_parts(patterns: object, form: str, keys: list[str], at: Where) -> None:
-    """The same for names of modules_to_save (form SEGMENT) and keys of rank_pattern or alpha_pattern (SUFFIX)."""
-    for pattern in patterns if isinstance(patterns, (list, dict)) else ():
-        text = str(pattern)
-        if not is_plain(text):
-            with suppress(Refusal, NotModelled):  # told where PEFT meets the pattern, if it does
-                bounded(partial(compiled(form.format(text), at, text).prepare, keys, "match"), text, at)
-
-
 def bounded(question: Callable[[], Answer], shown: str, at: Where) -> Answer:
     """The answer, or NotModelled when it cannot be had in bounds."""
     try:
@@ -92,7 +68,7 @@ def bounded(question: Callable[[], Answer], shown: str, at: Where) -> Answer:
         raise NotModelled("pattern-not-evaluated", at=at, facts=facts) from problem
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def compiled(source: str, at: Where, shown: str) -> Pattern:
     """The compiled pattern; `shown` is the stranger's part of it, as the file has it."""
     try:

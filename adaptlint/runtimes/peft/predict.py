@@ -23,6 +23,7 @@ from adaptlint.runtimes.peft.plan import MODELLED, Step, default_plan, parse_pla
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import PEFT, Release
 from adaptlint.runtimes.peft.settings import Settings, parse_settings
+from adaptlint.runtimes.peft.slow import slow_patterns
 from adaptlint.runtimes.peft.trust import doubts_about, release_of, transformers_of, unsure_of_base
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import Wrapped
@@ -146,6 +147,7 @@ class Run:
         if "saves" in self.task and (release.head_for_each_adapter if self.loaded else early):
             extend_saved(settings, self.task["saves"])
         low_memory = step.option("low_cpu_mem_usage") and release.can_spare_memory
+        self.say(list(slow_patterns(settings, self.wrapped.base)), adapter.name)
         notes = inject(self.wrapped, adapter.name, settings, list(self.loaded.values()), low_memory)
         self.say(notes, adapter.name)
         if not self.loaded:

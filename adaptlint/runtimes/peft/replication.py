@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from adaptlint.bases import Module
-from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
+
+MAX_LAYERS = 2000  # of a stack that a config may ask for
 
 
 def replicate_layers(wrapped: Wrapped, settings: Settings) -> None:
@@ -21,10 +23,15 @@ def replicate_layers(wrapped: Wrapped, settings: Settings) -> None:
         if module.path.startswith(below):
             layers.setdefault(int(module.path[len(below) :].split(".")[0]), []).append(module)
 
-    def order() -> list[int]:
-        return [list(range(len(layers)))[i] for start, end in settings["layer_replication"] for i in range(start, end)]
+    sources: list[int] = []
 
-    sources = as_python_does(order, "config-value-impossible", at, "layer_replication")
+    def order() -> None:
+        for start, end in settings["layer_replication"]:
+            sources.extend(list(range(len(layers)))[i] for i in range(start, min(end, start + MAX_LAYERS)))
+            if len(sources) >= MAX_LAYERS:
+                raise NotModelled("replication-too-large", at=at, facts={"limit": MAX_LAYERS})
+
+    as_python_does(order, "config-value-impossible", at, "layer_replication")
     cloned = [
         module._replace(path=f"{below}{index}{module.path[len(below) + len(str(source)) :]}")
         for index, source in enumerate(sources)

@@ -9,6 +9,7 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.artefacts import Document
 from adaptlint.findings import Fact, Fault, Where
+from adaptlint.runtimes.peft.pattern_keys import DOTTED, SUFFIX, PatternKeys
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT, Release
 
@@ -21,7 +22,7 @@ class Settings:
     Fields that the release does not know have their defaults, whatever the file says: what they stand for is off.
     """
 
-    __slots__ = ("file", "given", "notes", "release", "values")
+    __slots__ = ("file", "given", "indexed", "notes", "release", "values")
 
     def __init__(self, file: str, given: dict[str, Any], release: Release) -> None:
         card = tables.load()[LORA_CONFIG]
@@ -29,7 +30,9 @@ class Settings:
         fields.update({k: v.copy() if isinstance(v, dict) else v for k, v in card["defaults"].items()})
         self.file = file
         self.release = release
-        dropped = [k for k in given if not release.has("fields", k) or k not in {*fields, "runtime_config"}]
+        self.indexed: dict[str, PatternKeys] = {}
+        known = {*fields, "runtime_config"}
+        dropped = dict.fromkeys(k for k in given if k not in known or not release.has("fields", k))
         self.given = {k: v for k, v in given.items() if k not in dropped}
         self.notes: list[Fault] = [self._dropped(k, given[k], fields.get(k)) for k in dropped]
         self.values: dict[str, Any] = fields | {k: v for k, v in self.given.items() if k in fields}
@@ -52,6 +55,14 @@ class Settings:
     def get(self, field: str, default: Any = None) -> Any:
         """The value of a field that PEFT adds only under a condition."""
         return self.values.get(field, default)
+
+    def pattern_keys(self, field: str) -> PatternKeys:
+        """The keys of rank_pattern or alpha_pattern; what PEFT raises for a value that has none is raised."""
+        if field not in self.indexed:
+            at = self.where(field)
+            keys = as_python_does(lambda: list(self[field].keys()), "config-value-impossible", at, field)
+            self.indexed[field] = PatternKeys(keys, DOTTED if self.release.patterns_need_a_dot else SUFFIX, at)
+        return self.indexed[field]
 
     def where(self, *route: str | int) -> Where:
         """The spot of a field in the config file."""

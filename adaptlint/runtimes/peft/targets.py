@@ -9,7 +9,8 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
 from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.layer_numbers import in_layers
-from adaptlint.runtimes.peft.patterns import full_match, segment_match
+from adaptlint.runtimes.peft.pattern_keys import SEGMENT, PatternKeys
+from adaptlint.runtimes.peft.patterns import full_match, prepare, segment_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -21,12 +22,13 @@ MATCHED, UNMATCHED, EXCLUDED = "matched", "unmatched", "excluded"
 class Targets:
     """The matcher of one config: what PEFT answers for a module's name."""
 
-    __slots__ = ("excluded", "saved", "settings", "suffixes", "targets")
+    __slots__ = ("excluded", "names", "saved", "settings", "suffixes", "targets")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.excluded: Any = settings["exclude_modules"]
         self.saved: Any = settings["modules_to_save"]
+        self.names: PatternKeys | None = None  # those of modules_to_save, once they are asked about
         self.targets: Any = settings["target_modules"]
         targets = self.targets
         self.suffixes: tuple[str, ...] = ()
@@ -43,6 +45,15 @@ class Targets:
                 settings.where("target_modules"),
                 "target_modules",
             )
+
+    def prepare(self, paths: list[str]) -> None:
+        """Evaluate the patterns on all module paths at once."""
+        for field, value in (("target_modules", self.targets), ("exclude_modules", self.excluded)):
+            if isinstance(value, str):
+                prepare(value, paths, self.settings.where(field))
+        if isinstance(self.saved, (list, dict)) and self.saved and self.settings.release.saved_is_not_targeted:
+            self.names = PatternKeys(self.saved, SEGMENT, self.settings.where("modules_to_save"))
+            self.names.prepare(paths)
 
     def answer(self, key: str) -> str:
         """MATCHED, UNMATCHED or EXCLUDED for a module's dotted path."""
@@ -63,7 +74,8 @@ class Targets:
     def _is_saved(self, key: str) -> bool:
         release, at = self.settings.release, self.settings.where("modules_to_save")
         if release.saved_is_not_targeted:
-            return any(segment_match(name, key, at) for name in self.saved)
+            self.names = self.names or PatternKeys(self.saved, SEGMENT, at)
+            return self.names.first(key) is not None
         return release.saved_ends_anywhere and any(key.endswith(str(name)) for name in self.saved)
 
     def _in_excluded(self, excluded: Any, key: str) -> bool:
