@@ -45,9 +45,9 @@ prove-rules: .venv-test/.installed
 prove-releases: .venv-test/.installed
 	$(TEST)/python -m tests.releases.prove
 
-# INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second
+# INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second and 300 MB
 fuzz: .venv-test/.installed
-	FUZZ_EXAMPLES=$$(( $(INPUTS) / 4 )) $(TEST)/python -m pytest tests/fuzz -x
+	FUZZ_EXAMPLES=$$(( $(INPUTS) / 4 )) $(TEST)/python -m pytest tests/fuzz -x -n auto
 
 # N=500 SEED=n: verdicts against real PEFT on adapters made on the spot
 differential: .venv-test/.installed

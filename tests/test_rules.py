@@ -14,6 +14,8 @@ import pytest
 
 import adaptlint
 from adaptlint.catalogue import load_catalogue
+from adaptlint.findings import SEVERITIES
+from adaptlint.reporters import Style, render
 from adaptlint.testing import Recipe, build, page_examples, read_recipe
 from tests.conftest import ROOT
 from tests.releases.prove import RECORDS, by_record, mark
@@ -30,6 +32,7 @@ class Told(NamedTuple):
 
     outcome: str
     found: dict[str, str]
+    report: adaptlint.Report
 
 
 def code_of(page: Path) -> str:
@@ -69,7 +72,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe], 
         options = {"targets": (TARGET,), "transformers": TRANSFORMERS, **recipe.check}
         report = adaptlint.check(built.model, built.adapters, **options)
         verdicts = [verdict.outcome for verdict in report.verdicts]
-        return Told(verdicts[0] if verdicts else "unknown", {f.code: f.message for f in report.findings})
+        return Told(verdicts[0] if verdicts else "unknown", {f.code: f.message for f in report.findings}, report)
 
     return check
 
@@ -77,7 +80,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe], 
 @pytest.mark.parametrize(("page", "text"), list(examples("bad")))
 def test_bad_example_fires_its_code(page: Path, text: str, told: Callable[[Recipe], Told]) -> None:
     recipe = read_recipe(text)
-    outcome, found = told(recipe)
+    outcome, found, _ = told(recipe)
     assert set(found) == set(recipe.expect.get("codes", [code_of(page)])), found
     assert code_of(page) in found
     assert outcome == recipe.expect["outcome"]
@@ -87,7 +90,7 @@ def test_bad_example_fires_its_code(page: Path, text: str, told: Callable[[Recip
 @pytest.mark.parametrize(("page", "text"), list(examples("good")))
 def test_good_example_does_not_fire_its_code(page: Path, text: str, told: Callable[[Recipe], Told]) -> None:
     recipe = read_recipe(text)
-    outcome, found = told(recipe)
+    outcome, found, _ = told(recipe)
     assert code_of(page) not in found, found
     assert set(found) == set(recipe.expect.get("codes", found))
     assert outcome == recipe.expect.get("outcome", "works")
@@ -139,3 +142,17 @@ def test_page_has_both_examples(page: Path) -> None:
     for name in by_hand:
         assert f"def {name}(" in BY_HAND.read_text(encoding="utf-8")
     assert shown.get("good"), "no `toml recipe` below ## Good"
+
+
+@pytest.mark.parametrize(("page", "text"), list(examples("bad")))
+def test_findings_take_six_lines_and_the_cause_comes_first(
+    page: Path, text: str, told: Callable[[Recipe], Told]
+) -> None:
+    report = told(read_recipe(text)).report
+    blocks = [block for block in render(report, "text", Style(width=10**6)).split("\n\n") if " effect:" in block]
+    assert len(blocks) == len(report.findings)
+    assert all(len(block.strip().splitlines()) <= 6 for block in blocks), blocks
+    causes = [any(f" {finding.code} " in block for finding in report.findings if finding.decides) for block in blocks]
+    severities = [SEVERITIES.index(block.partition(" ")[0]) for block in blocks]
+    ranks = list(zip(severities, [not cause for cause in causes], strict=True))
+    assert ranks == sorted(ranks)

@@ -18,6 +18,7 @@ from adaptlint.reporters.showing import counted, painted, shown, shown_path, wra
 _SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _OUTCOME_COLOURS = {"works": "green", "fails": "red", "wrong": "red", "unknown": "yellow"}
 _LABEL = "  {:<9}"  # "  because: ", "  effect:  ", "  help:    "
+_WITNESSES = 2  # both sides
 _KEY_LISTS = ("missing_keys", "unexpected_keys", "left_at_init", "ignored")
 
 
@@ -68,13 +69,14 @@ def _keys(verdict: Verdict) -> list[str]:
 
 
 def _groups(report: Report) -> list[tuple[AdapterSubject | None, list[Finding]]]:
-    """Findings of no adapter first (the base, the plan), then adapter by adapter; in a group errors come first."""
+    """Findings of no adapter first (the base, the plan), then adapter by adapter; in each errors, and causes, first."""
+    causes = {fingerprint for verdict in report.verdicts for fingerprint in verdict.why}
     adapters = {adapter.name: adapter for adapter in report.subject.adapters}
     groups: dict[str, list[Finding]] = {"": [], **{name: [] for name in adapters}}
     for finding in report.findings:
         groups[finding.adapter if finding.adapter in adapters else ""].append(finding)
     for findings in groups.values():
-        findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+        findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.fingerprint not in causes))
     return [(adapters.get(name), findings) for name, findings in groups.items() if findings]
 
 
@@ -89,16 +91,16 @@ def _adapter(adapter: AdapterSubject, style: Style) -> list[str]:
 
 
 def _finding(finding: Finding, verdicts: tuple[Verdict, ...], style: Style) -> list[str]:
+    """Six lines at most, each wrapped: name and spot, what is wrong, two witnesses, what the run will do, the help."""
     severity = painted(finding.severity, style.colour, "bold", _SEVERITY_COLOURS[finding.severity])
-    lines = [f"{severity} {painted(f'{finding.code} {finding.name}', style.colour, 'bold')}"]
-    if finding.where is not None:
-        lines.append("  " + spot(finding.where, finding.place, style.here))
+    header = f"{severity} {painted(f'{finding.code} {finding.name}', style.colour, 'bold')}"
+    lines = [f"{header} {spot(finding.where, finding.place, style.here)}" if finding.where is not None else header]
     lines += wrapped(finding.message, style.width, "  ")
-    if finding.excerpt:
+    if finding.excerpt and style.verbose:
         number = str(finding.place.line) if finding.place else ""
         lines.append(painted(f"  {number:>4} | ", style.colour, "dim") + shown(finding.excerpt))
     label = "because:"
-    for where, place, note in finding.because:
+    for where, place, note in finding.because if style.verbose else finding.because[:_WITNESSES]:
         lines += _witness(_LABEL.format(label), note, f"({spot(where, place, style.here)})", style.width)
         label = ""
     lines += wrapped(effect(finding, verdicts), style.width, _LABEL.format("effect:"))

@@ -1,6 +1,7 @@
 """Every input gives a document, a verdict or a named reason: never a traceback, and in bounded time.
 
-`make fuzz INPUTS=1000000` runs as many inputs, each within a second; the default run is a small sample of them.
+`make fuzz INPUTS=1000000` runs as many inputs, each within a second and 300 MB (conftest.py), in shards; the default run
+is a small sample of them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from adaptlint.tables import load
 from tests.conftest import ROOT
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+SHARD = 10_000  # examples of one test: Hypothesis remembers each
+SHARDS = max(1, -(-EXAMPLES // SHARD))
 BOUNDED = settings(
-    max_examples=EXAMPLES or 150,
+    max_examples=min(EXAMPLES, SHARD) or 150,
     deadline=timedelta(seconds=1) if EXAMPLES else None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
     database=None,
@@ -67,9 +70,10 @@ def known(found: object) -> bool:
     return isinstance(found, TensorFile) or (isinstance(found, Malformed) and found.reason in CLAIMED)
 
 
+@pytest.mark.parametrize("shard", range(SHARDS))
 @BOUNDED
 @given(header=tensors | values, length=st.none() | st.integers(0, 2**64 - 1), data=st.binary(max_size=80))
-def test_headers(tmp_path: Path, header: Any, length: int | None, data: bytes) -> None:
+def test_headers(tmp_path: Path, shard: int, header: Any, length: int | None, data: bytes) -> None:
     safetensors = pytest.importorskip("safetensors")
     text = json.dumps(header).encode()
     content = struct.pack("<Q", len(text) if length is None else length) + text + data
@@ -86,9 +90,10 @@ def test_headers(tmp_path: Path, header: Any, length: int | None, data: bytes) -
             assert {name: row.shape for name, row in found.tensors.items()} == real
 
 
+@pytest.mark.parametrize("shard", range(SHARDS))
 @BOUNDED
 @given(content=st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
-def test_bytes_of_any_kind(tmp_path: Path, content: bytes) -> None:
+def test_bytes_of_any_kind(tmp_path: Path, shard: int, content: bytes) -> None:
     for name in ("adapter_model.safetensors", "adapter_model.bin", "weights"):
         path = tmp_path / name
         path.write_bytes(content)
@@ -99,9 +104,10 @@ def test_bytes_of_any_kind(tmp_path: Path, content: bytes) -> None:
     assert not isinstance(found, Malformed) or found.reason in CLAIMED
 
 
+@pytest.mark.parametrize("shard", range(SHARDS))
 @BOUNDED
 @given(changes=st.dictionaries(st.sampled_from(FIELDS), values, max_size=3))
-def test_configs(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_configs(tmp_path: Path, shard: int, changes: dict[str, Any]) -> None:
     config = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"} | changes
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     report = adaptlint.check(BASE, tmp_path, targets=["peft==0.21.2"])
@@ -111,9 +117,10 @@ def test_configs(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert verdict.why
 
 
+@pytest.mark.parametrize("shard", range(SHARDS))
 @BOUNDED
 @given(source=st.lists(atoms, max_size=12).map("".join) | st.text(max_size=30), name=st.text(max_size=12))
-def test_patterns(source: str, name: str) -> None:
+def test_patterns(shard: int, source: str, name: str) -> None:
     try:
         pattern = compile_pattern(source)
     except (re.error, UnboundedPattern):
