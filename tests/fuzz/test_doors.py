@@ -1,6 +1,6 @@
 """Every input gives a document, a verdict or a named reason: never a traceback, and in bounded time.
 
-`make fuzz INPUTS=1000000` runs as many inputs, each within a second and 300 MB (conftest.py), in shards; the default run
+`make fuzz INPUTS=1000000` runs as many inputs in shards, each within a second and 300 MB (conftest.py); the default run
 is a small sample of them.
 """
 
