@@ -1,7 +1,7 @@
 """A recorded run read as the verdict it calls for.
 
-Layout of a record: `steps` (one per call, each with outcome, error, warnings, load_result, left_at_init,
-base_tensors_overwritten, nonfinite) and `forward` (ok, error as "Type: message", effect).
+Layout of a record: `steps` (one per call, each with outcome, error, size_mismatches, warnings, load_result,
+left_at_init, base_tensors_overwritten, nonfinite) and `forward` (ok, error as "Type: message", effect).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def wanted(record: Record, fresh: bool) -> Wanted:
     """Read one record; `fresh` says that the folder is as the real library saved it."""
     for step in record["steps"]:
         if step["outcome"] != "ok":
-            return raised(step["error"])
+            return raised(step["error"], step.get("size_mismatches"))
     reasons = [reason for step in record["steps"] for reason in step_reasons(step)]
     forward = record.get("forward") or {}
     if forward.get("effect") is False:
@@ -59,10 +59,11 @@ def wanted(record: Record, fresh: bool) -> Wanted:
     return common._replace(outcome="wrong", accepted=("wrong",)) if reasons else common
 
 
-def raised(error: Record) -> Wanted:
-    """The verdict for a run that ended in an exception."""
+def raised(error: Record, sizes: list[tuple[str, list[int], list[int]]] | None = None) -> Wanted:
+    """The verdict for a run that ended in an exception; `sizes` lists its mismatches where the message was cut."""
     message = error["message"]
-    mismatched = sorted(set(re.findall(r"size mismatch for (\S+?):", message)))
+    listed = [key for key, _, _ in sizes] if sizes else re.findall(r"size mismatch for (\S+?):", message)
+    mismatched = sorted(set(listed))
     return Wanted("fails", ("fails",), error.get("type") or error["mro"][0], message, tuple(mismatched))
 
 
