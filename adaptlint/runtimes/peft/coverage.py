@@ -38,7 +38,7 @@ def coverage(wrapped: Wrapped, adapter: str, file: TensorFile, result: Loaded) -
     Only lists that the adapter or the file reaches into count. `coverage` says it in words where they differ.
     """
     theirs = layers_of(base_name(key).partition(".lora_")[0] for key in file.tensors if ".lora_" in key)
-    wanted = layers_of(o.module for o in result.keys.values() if o.kind == "lora" and o.adapter == adapter)
+    wanted = layers_of(o.module for o in result.keys.values() if o.kind == "site" and o.adapter == adapter)
     lists = wanted.keys() | theirs.keys()
     ours = {name: found for name, found in layers_of(m.path for m in wrapped.modules).items() if name in lists}
     facts: dict[str, Fact] = {

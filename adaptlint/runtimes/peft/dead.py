@@ -20,7 +20,7 @@ def dead_sites(
     modules: set[str] = set()
     for key, origin in result.keys.items():
         sources = result.arrived.get(key)
-        if origin.kind != "lora" or origin.adapter != adapter or not sources or not any(f in key for f in FACTORS):
+        if origin.kind != "site" or origin.adapter != adapter or not sources or not any(f in key for f in FACTORS):
             continue
         modules.add(origin.module)
         if all(source in values and values[source].zero for source in sources):

@@ -12,7 +12,7 @@ from adaptlint.graph import Adapter
 from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
-from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
+from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 
 TABLE = "runtimes/peft/doubts.toml"
 NOT_FLOATING = {"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL", "C32", "C64", "C128"}
@@ -36,7 +36,7 @@ def doubts_of(
     if settings["ensure_weight_tying"] and not tied_modules(base):
         yield Fault("weight-tying-idle", at=settings.where("ensure_weight_tying"))
     embedding = base.input_embedding
-    if embedding and (embedding in wrapped.lora or wrapped.saved or wrapped.lora.get(base.output_embedding or "")):
+    if embedding and (embedding in wrapped.sites or wrapped.saved or wrapped.sites.get(base.output_embedding or "")):
         yield from _one_side(wrapped, name, settings)
         yield from _whole(wrapped, name, file)
     for head in card["heads"]["names"]:
@@ -56,7 +56,7 @@ def doubts_of(
 
 
 def _scales(wrapped: Wrapped, name: str, settings: Settings, most: int) -> Iterator[Fault]:
-    sites: list[LoraSite] = [*wrapped.lora.values(), *(s for sites in wrapped.parameters.values() for s in sites)]
+    sites: list[Site] = [*wrapped.sites.values(), *(s for sites in wrapped.parameters.values() for s in sites)]
     scales = [(site.adapters[name].scale, site) for site in sites if name in site.adapters]
     if not scales:
         return
@@ -76,7 +76,7 @@ def _scales(wrapped: Wrapped, name: str, settings: Settings, most: int) -> Itera
             yield Fault(reason, module=site.path, at=settings.where("lora_alpha"), facts=facts)
 
 
-def _size(scaled: tuple[float, LoraSite]) -> float:
+def _size(scaled: tuple[float, Site]) -> float:
     return scaled[0]
 
 
@@ -103,7 +103,7 @@ def _one_side(wrapped: Wrapped, name: str, settings: Settings) -> Iterator[Fault
     if len(tied) < 2 or settings["ensure_weight_tying"] or not base.resolved_config.get("tie_word_embeddings"):
         return
     touched = [
-        p for p in tied if name in wrapped.saved.get(p, ()) or (p in wrapped.lora and name in wrapped.lora[p].adapters)
+        p for p in tied if name in wrapped.saved.get(p, ()) or (p in wrapped.sites and name in wrapped.sites[p].adapters)
     ]
     if touched:
         field = "modules_to_save" if touched[0] in wrapped.saved else "target_modules"
@@ -130,7 +130,7 @@ def _head(base: Base, head: str, result: Loaded, settings: Settings) -> Iterator
     if any(
         result.keys[key].module == head or result.keys[key].module.startswith(inside)
         for key in result.arrived
-        if result.keys[key].kind != "lora"
+        if result.keys[key].kind != "site"
     ):
         return
     built_for = base.config.get("architectures")

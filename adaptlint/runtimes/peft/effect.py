@@ -27,7 +27,7 @@ def effect_of(
     false. Other tensors that arrive (saved modules, tokens, DoRA magnitudes, trained biases) count as an effect; base
     tensors in the file do not, because they are as a rule the base's own.
     """
-    scales = [site.adapters[adapter].scale for site in wrapped.lora.values() if adapter in site.adapters]
+    scales = [site.adapters[adapter].scale for site in wrapped.sites.values() if adapter in site.adapters]
     scales += [
         s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters
     ]
@@ -38,7 +38,7 @@ def effect_of(
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
             return None
-        if origin.kind != "lora" or origin.adapter != adapter:
+        if origin.kind != "site" or origin.adapter != adapter:
             if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
                 return None
             continue

@@ -75,7 +75,7 @@ def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any,
         _check_wrappable(wrapped, settings, path, "modules_to_save", at)
         if any(path.startswith(outer + ".") for outer in wrapped.saved):
             raise NotModelled("saved-module-inside-saved-module", at=at, module=path)
-        if any(site.startswith(path + ".") for site in (*wrapped.lora, *wrapped.parameters, *wrapped.tokens)):
+        if any(site.startswith(path + ".") for site in (*wrapped.sites, *wrapped.parameters, *wrapped.tokens)):
             raise NotModelled("target-inside-saved-module", at=at, module=path)
         check_name(adapter)
         wrapped.saved.setdefault(path, {})[adapter] = subtree(wrapped.modules, path)
@@ -86,9 +86,9 @@ def save_modules(wrapped: Wrapped, adapter: str, settings: Settings, names: Any,
 
 def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settings, names: Any) -> None:
     """A name that ends the path of a LoRA part ("...lora_A.default") would wrap that part: PEFT refuses."""
-    if not wrapped.lora:
+    if not wrapped.sites:
         return
-    site, at = next(iter(wrapped.lora)), settings.where("modules_to_save")
+    site, at = next(iter(wrapped.sites)), settings.where("modules_to_save")
     wanted = tuple(name for name in names if isinstance(name, str) and name)
     for part in LORA_PARTS:
         inside = f"{site}.{part}.{adapter}".endswith(wanted)
@@ -107,11 +107,11 @@ def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str
     """`AuxiliaryTrainingWrapper.check_module`."""
     module, release = wrapped.by_path[path], wrapped.release
     cls = CONTAINERS.get(module.kind)
-    on_lora = path in wrapped.lora or path in wrapped.parameters
+    on_lora = path in wrapped.sites or path in wrapped.parameters
     if (cls and not release.refuses_containers) or (on_lora and not release.refuses_lora_as_saved):
         raise NotModelled("target-inside-saved-module", at=at, module=path)
-    if path in wrapped.lora:
-        kind = wrapped.lora[path].kind
+    if path in wrapped.sites:
+        kind = wrapped.sites[path].kind
         cls = f"peft.tuners.lora.layer.{'Linear' if kind == 'Conv1D' else kind}"
     elif path in wrapped.parameters:
         cls = "peft.tuners.lora.layer.ParamWrapper"

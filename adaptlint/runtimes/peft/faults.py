@@ -42,7 +42,7 @@ def faults_of_load(
 ) -> LoadReport:
     """What a load that did not raise leaves behind."""
     keys = result.keys
-    expected = [key for key, origin in keys.items() if origin.adapter == adapter and origin.kind == "lora"]
+    expected = [key for key, origin in keys.items() if origin.adapter == adapter and origin.kind == "site"]
     lost_biases = _lost_biases(settings, result, wrapped)
     lost = [key for key in expected if key not in result.arrived]
     faults: list[Fault] = []
@@ -171,7 +171,7 @@ def _lost_biases(settings: Settings, result: Loaded, wrapped: Wrapped) -> list[s
         return []
     names = [key for key, origin in result.keys.items() if origin.kind == "base" and key.endswith(".bias")]
     if bias != "all":
-        names = [key for key in names if result.keys[key].module in wrapped.lora]
+        names = [key for key in names if result.keys[key].module in wrapped.sites]
     return [key for key in names if key not in result.arrived]
 
 
@@ -192,7 +192,7 @@ def _overwritten(file: TensorFile, settings: Settings, key: str, result: Loaded,
     because = ((settings.where("modules_to_save"), "modules_to_save does not name it"),)
     at = Where(file.path, (source,))
     embeddings = (wrapped.base.input_embedding, wrapped.base.output_embedding)
-    if module in embeddings and any(path in wrapped.lora for path in embeddings):
+    if module in embeddings and any(path in wrapped.sites for path in embeddings):
         return Fault("embedding-saved-along", module=module, at=at, facts=facts, because=because)
     return Fault("base-overwritten", module=module, at=at, facts=facts, because=because)
 

@@ -29,7 +29,7 @@ def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Itera
         ):
             continue
         leaves = row.get("leaves")
-        module = next((path for path in wrapped.lora if not leaves or path.rpartition(".")[2] in leaves), "")
+        module = next((path for path in wrapped.sites if not leaves or path.rpartition(".")[2] in leaves), "")
         if module or not leaves:
             at = settings.where("target_modules" if leaves else "task_type")
             facts: dict[str, Fact] = {"class": base.model_class, "cause": row["cause"]}
@@ -40,7 +40,7 @@ def _exchanged_factors(wrapped: Wrapped, adapter: str, settings: Settings) -> It
     """OLoRA on a Conv1D that is not square: A takes as many features as the layer gives (olora_init)."""
     if str(settings["init_lora_weights"]).lower() != "olora":
         return
-    for path, site in wrapped.lora.items():
+    for path, site in wrapped.sites.items():
         weight = wrapped.by_path[path].params.get("weight", (0, 0))
         if site.kind == "Conv1D" and adapter in site.adapters and weight[0] != weight[1]:
             facts: dict[str, Fact] = {"value": "olora", "field": "init_lora_weights"}

@@ -20,7 +20,7 @@ from adaptlint.runtimes.peft.targets import (
     prepare_targets,
     tie_embeddings,
 )
-from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
+from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 
 
 def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
@@ -127,9 +127,9 @@ def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
             raise Refusal("AttributeError", match, "config-value-impossible", at=at, module=module.path, facts=facts)
         raise NotModelled("target-inside-saved-module", at=settings.where("target_modules"), module=module.path)
     applied = layers.apply(module)
-    site = wrapped.lora.get(module.path)
+    site = wrapped.sites.get(module.path)
     if site is None:
-        site = wrapped.lora[module.path] = LoraSite(module.path, module.kind)
+        site = wrapped.sites[module.path] = Site(module.path, module.kind)
     site.adapters[layers.adapter] = applied
 
 

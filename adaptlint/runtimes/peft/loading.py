@@ -46,7 +46,7 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
         to_model = {
             without_adapter(key, adapter): key
             for key, origin in keys.items()
-            if origin.kind == "lora" and origin.adapter == adapter
+            if origin.kind == "site" and origin.adapter == adapter
         }
         state = {to_model.get(key, key): entry for key, entry in state.items()}
     else:

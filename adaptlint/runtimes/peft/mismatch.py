@@ -34,7 +34,7 @@ def mismatch_fault(wrapped: Wrapped, settings: Settings, file: TensorFile, resul
     at = Where(file.path, (source,))
     if 0 in mismatch.checkpoint_shape:
         return Fault("tensor-has-no-elements", "", origin.module, at, facts, decides=True)
-    if origin.kind != "lora":
+    if origin.kind != "site":
         facts["hint"] = ""  # told where the whole folder is in sight
         because = ((base_witness(wrapped.base, base_name(mismatch.key)), f"the model has {list(origin.shape)}"),)
         return Fault(REASONS[origin.kind], "", origin.module, at, facts, because, decides=True)
@@ -53,7 +53,7 @@ def is_transposed(mismatch: Mismatch) -> bool:
 def _lora_mismatch(
     wrapped: Wrapped, settings: Settings, origin: Origin, at: Where, facts: dict[str, Fact], mismatch: Mismatch
 ) -> Fault:
-    site = wrapped.lora.get(origin.module)
+    site = wrapped.sites.get(origin.module)
     if site is None:
         return Fault("shape-disagrees", "", origin.module, at, facts, decides=True)
     applied = site.adapters[origin.adapter]

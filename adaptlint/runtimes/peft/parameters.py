@@ -8,7 +8,7 @@ from adaptlint.bases import Module
 from adaptlint.runtimes.peft.layers import check_rank_and_scale, made, pattern_value
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
-from adaptlint.runtimes.peft.wrapped import LoraSite, Wrapped
+from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 
 # What ParamWrapper refuses, in its order: (config field, text).
 REFUSED_WITH = (
@@ -34,7 +34,7 @@ def wrap_parameters(wrapped: Wrapped, adapter: str, settings: Settings) -> list[
             key = f"{module.path}.{name}"
             if key not in names and not any(key.endswith(f".{wanted}") for wanted in names):
                 continue
-            if module.path in wrapped.lora:
+            if module.path in wrapped.sites:
                 match = (
                     f"Trying to wrap an `nn.Parameter` of layer '{module.path}' of type {module.cls}, which is not a "
                     "valid target."
@@ -74,6 +74,6 @@ def _wrap(
     wrappers = wrapped.parameters.setdefault(module.path, [])
     site = next((w for w in wrappers if w.parameter == name), None)
     if site is None:
-        site = LoraSite(module.path, "Parameter", name)
+        site = Site(module.path, "Parameter", name)
         wrappers.append(site)
     site.adapters[adapter] = made(settings, adapter, "Parameter", rank, sizes, scale)

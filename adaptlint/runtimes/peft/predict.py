@@ -107,7 +107,7 @@ class Run:
         if step.name not in self.loaded:
             raise _unknown_adapter(step, f"Adapter {step.name} does not exist")
         del self.loaded[step.name]
-        for site in (*self.wrapped.lora.values(), *(s for sites in self.wrapped.parameters.values() for s in sites)):
+        for site in (*self.wrapped.sites.values(), *(s for sites in self.wrapped.parameters.values() for s in sites)):
             site.adapters.pop(step.name, None)
         for saved in self.wrapped.saved.values():
             saved.pop(step.name, None)

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 class Origin(NamedTuple):
-    """What a key of the wrapped model is: kind "lora", "saved", "tokens", "tied-tokens" or "base"."""
+    """What a key of the wrapped model is: kind "site", "saved", "tokens", "tied-tokens" or "base"."""
 
     kind: str
     adapter: str
@@ -29,7 +29,7 @@ class Origin(NamedTuple):
     saved: str  # the key under which a checkpoint has it
 
 
-class LoraSite:
+class Site:
     """LoRA on one module (or one parameter of it): per adapter the parameters as (key, saved name, shape)."""
 
     __slots__ = ("adapters", "kind", "parameter", "path")
@@ -52,7 +52,7 @@ class Applied(NamedTuple):
 class Wrapped:
     """The base and everything that PEFT put around its modules."""
 
-    __slots__ = ("active", "base", "by_path", "copies", "lora", "modules", "parameters", "release", "saved", "tokens")
+    __slots__ = ("active", "base", "by_path", "copies", "modules", "parameters", "release", "saved", "sites", "tokens")
 
     def __init__(self, base: Base, release: Release) -> None:
         self.base = base
@@ -60,8 +60,8 @@ class Wrapped:
         self.active = ""  # the model's active adapter; "" before the first is loaded
         self.modules: list[Module] = base.modules
         self.by_path: dict[str, Module] = base.by_path
-        self.lora: dict[str, LoraSite] = {}
-        self.parameters: dict[str, list[LoraSite]] = {}  # module -> wrappers, innermost first
+        self.sites: dict[str, Site] = {}
+        self.parameters: dict[str, list[Site]] = {}  # module -> wrappers, innermost first
         self.saved: dict[str, dict[str, dict[str, Shape]]] = {}  # module -> adapter -> {relative key: shape}
         self.copies = SavedCopies(release)
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
@@ -74,7 +74,7 @@ class Wrapped:
     def infix(self, path: str) -> str:
         """What stands between a module's key and its own parameters."""
         infix = ".base_layer" * len(self.parameters.get(path, ()))
-        if path in self.lora and self.release.has_base_layer:
+        if path in self.sites and self.release.has_base_layer:
             infix += ".base_layer"
         if path in self.tokens:
             infix += TOKENS
@@ -84,11 +84,11 @@ class Wrapped:
         """Every key of the wrapped model's state dict, in module order; without `base` only what PEFT added."""
         keys: dict[str, Origin] = {}
         if not (base or self.parameters or self.saved or self.tokens):
-            for path, site in self.lora.items():
+            for path, site in self.sites.items():
                 keys.update(_site_keys(site, PREFIX + path))
             return keys
         inner: dict[str, str] = {"": PREFIX[:-1]}
-        wrapped = set(self.lora) | set(self.parameters) | set(self.saved) | set(self.tokens)
+        wrapped = set(self.sites) | set(self.parameters) | set(self.saved) | set(self.tokens)
         for module in self.modules:
             path = module.path
             parent, _, leaf = path.rpartition(".")
@@ -117,8 +117,8 @@ class Wrapped:
         wrappers = self.parameters.get(path, [])
         for depth, site in enumerate(wrappers, start=1):
             yield from _site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
-        if path in self.lora:
-            yield from _site_keys(self.lora[path], outer)
+        if path in self.sites:
+            yield from _site_keys(self.sites[path], outer)
         for adapter, rows in self.tokens.get(path, {}).items():
             stem = f"{outer}.token_adapter.trainable_tokens_delta"
             kind = "tokens" if rows is not None else "tied-tokens"
@@ -131,10 +131,10 @@ class Wrapped:
                 yield key, Origin("saved", adapter, path, shape, f"{outer}.{name}")
 
 
-def _site_keys(site: LoraSite, outer: str) -> Iterator[tuple[str, Origin]]:
+def _site_keys(site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
     for adapter, applied in site.adapters.items():
         for key, saved, shape in applied.tensors:
-            yield f"{outer}.{key}", Origin("lora", adapter, site.path, shape, f"{outer}.{saved}")
+            yield f"{outer}.{key}", Origin("site", adapter, site.path, shape, f"{outer}.{saved}")
 
 
 def subtree(modules: list[Module], path: str) -> dict[str, Shape]:
