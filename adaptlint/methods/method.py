@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from adaptlint import tables
 from adaptlint.shapes import Signature
@@ -16,27 +17,93 @@ class TensorSpec(NamedTuple):
     key: str
     signature: Signature
     layers: frozenset[str]
-    when: str  # the config field that switches it on; empty: always there
+    when: str = ""  # LoRA: the config field that switches it on; other methods: a formula; empty: always there
+    repeat: str = ""  # the name of a count: {i} in the names goes from 0 up to it
+    buffer: bool = False  # torch counts it among the buffers
+    alias: bool = False  # a layer's view of a shared tensor: in the state dict, but nothing of its own
+
+
+class Check(NamedTuple):
+    """What a layer or a config refuses: a formula, the exception, and the field that is to blame."""
+
+    when: str
+    type: str
+    match: str
+    field: str
+    layers: frozenset[str] = frozenset()  # empty: all
 
 
 class Method(NamedTuple):
-    """What one PEFT method adds to the modules it adapts."""
+    """What one PEFT method adds to the modules it adapts; the fields are those of methods/<name>.toml.
+
+    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them. `patterns` names the
+    fields whose keys give a size another value for some modules, `matches` those that tell whether a module is meant.
+    `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the shared tensors that
+    it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file by itself.
+    """
 
     peft_type: str
     prefix: str
     tensors: tuple[TensorSpec, ...]
+    config_class: str = ""
+    config: Mapping[str, Any] = {}
+    config_rules: tuple[str, ...] = ()
+    config_checks: tuple[Check, ...] = ()
+    required: Mapping[str, str] = {}
+    refusal: Mapping[str, str] = {}
+    skips_other_layers: bool = False
+    checks_mamba: bool = False
+    keeps_list: bool = False
+    copies: str = ""
+    no_match: str = ""
+    neutral: tuple[str, ...] = ()
+    scale: str = ""
+    unknown: str = ""
+    sizes: Mapping[str, str] = {}
+    late_sizes: Mapping[str, str] = {}
+    checks: tuple[Check, ...] = ()
+    patterns: Mapping[str, Mapping[str, str]] = {}
+    matches: Mapping[str, str] = {}
+    shared: tuple[TensorSpec, ...] = ()
+    needs: Mapping[str, str] = {}
+    consumes: tuple[str, ...] = ()
 
     def tensors_for(self, kind: str, switched_on: frozenset[str]) -> tuple[TensorSpec, ...]:
         """The tensors that a layer of this kind gets, given the config fields that are switched on."""
         return tuple(t for t in self.tensors if kind in t.layers and (not t.when or t.when in switched_on))
 
+    @property
+    def layers(self) -> frozenset[str]:
+        """The kinds of layers that the method can adapt."""
+        return frozenset(kind for spec in self.tensors for kind in spec.layers)
+
+
+def has_method(name: str) -> bool:
+    """True if the method of that peft_type has a card."""
+    return f"methods/{name.lower()}.toml" in tables.load()
+
 
 @cache
 def load_method(name: str) -> Method:
     """The card of `methods/<name>.toml`; KeyError for a method without one."""
-    card = tables.load()[f"methods/{name}.toml"]
-    specs = (
-        TensorSpec(t["saved"], t["key"], Signature.parse(t["shape"]), frozenset(t["layers"]), t.get("when", ""))
-        for t in card["tensor"]
-    )
-    return Method(card["peft_type"], card["prefix"], tuple(specs))
+    card = dict(tables.load()[f"methods/{name.lower()}.toml"])
+    tensors = tuple(_tensor(row, row["layers"]) for row in card.pop("tensor", ()))
+    shared = tuple(_tensor(row, ()) for row in card.pop("shared", ()))
+    checks = tuple(_check(row) for row in card.pop("check", ()))
+    config_checks = tuple(_check(row) for row in card.pop("config_check", ()))
+    for field in ("config_rules", "consumes", "neutral"):
+        card[field] = tuple(card.get(field, ()))
+    return Method(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, **card)
+
+
+def _tensor(row: Mapping[str, Any], layers: Any) -> TensorSpec:
+    saved = row["saved"]
+    first, dot, rest = saved.partition(".")
+    key = row.get("key", f"{first}.{{adapter}}{dot}{rest}")
+    signature = Signature.parse(row["shape"])
+    options = {name: row[name] for name in ("when", "repeat", "buffer", "alias") if name in row}
+    return TensorSpec(saved, key, signature, frozenset(layers), **options)
+
+
+def _check(row: Mapping[str, Any]) -> Check:
+    return Check(row["when"], row["type"], row["match"], row["field"], frozenset(row.get("layers", ())))

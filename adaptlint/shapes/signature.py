@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from adaptlint.shapes.expression import evaluate
+
+_SIMPLE = re.compile(r"[\w*]+(/\w+)?\Z")
 Sizes = Mapping[str, int | tuple[int, ...]]
 
 
@@ -20,16 +24,16 @@ class Conflict(NamedTuple):
 class Signature(NamedTuple):
     """The dims of a tensor, outermost first.
 
-    A dim is a product of names and integers ("experts*r"), a quotient ("r/groups"), or a splat of a name bound to
-    a tuple ("*kernel").
+    A dim is a product of names and integers ("experts*r"), a quotient ("r/groups"), a splat of a name bound to a tuple
+    ("*kernel"), or a formula ("in//block").
     """
 
     dims: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Signature:
-        """Dims are separated by spaces: "r in *kernel"."""
-        return cls(tuple(text.split()))
+    def parse(cls, text: str | list[str]) -> Signature:
+        """Dims are separated by spaces: "r in *kernel"; a list where formulas have spaces in them."""
+        return cls(tuple(text.split() if isinstance(text, str) else text))
 
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
         """The concrete shape; KeyError names a size that is not bound."""
@@ -59,6 +63,8 @@ class Signature(NamedTuple):
 
 
 def _evaluate(dim: str, sizes: Sizes) -> int:
+    if not _SIMPLE.match(dim):
+        return int(evaluate(dim, sizes))
     numerator, _, denominator = dim.partition("/")
     product = 1
     for factor in numerator.split("*"):

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint import tables
+from adaptlint.methods import has_method, load_method
 from adaptlint.runtimes.peft.release import RELEASES, parse_version
 from adaptlint.testing.mutations import FILE_EDITS, TENSOR_EDITS
 from adaptlint.testing.writing import FILLS, ITEM_BYTES, Entry, expand, write_safetensors, write_shards
@@ -173,8 +174,11 @@ def with_settings(table: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
     return {key: None if value == "<null>" else value for key, value in merged.items() if value != UNSET}
 
 
-def fields_of(release: str) -> dict[str, Any]:
+def fields_of(release: str, peft_type: str) -> dict[str, Any]:
     """The config as a release of PEFT writes it: without the fields that came later. The newest for ""."""
+    if peft_type != "LORA" and has_method(peft_type):
+        card = load_method(peft_type).config
+        return {**dict.fromkeys(card["none"]), **card["defaults"], "peft_version": LORA_CONFIG["peft_version"]}
     if not release:
         return LORA_CONFIG
     since: Mapping[str, str] = tables.load()[RELEASES]["fields"]
@@ -201,7 +205,10 @@ def write_adapter(recipe: Recipe, folder: str) -> str:
             files.append(edit)
         else:
             raise RecipeError(f"unknown mutation: {edit.get('op')}")
-    write_json(os.path.join(folder, CONFIG_FILE), with_settings(fields_of(recipe.saved_by), recipe.config))
+    write_json(
+        os.path.join(folder, CONFIG_FILE),
+        with_settings(fields_of(recipe.saved_by, recipe.config.get("peft_type", "LORA")), recipe.config),
+    )
     weights = os.path.join(folder, WEIGHTS_FILE)
     write_safetensors(weights, filled(entries, recipe.values), recipe.metadata, recipe.seed)
     for edit in files:

@@ -18,8 +18,8 @@ def steps(case: Case) -> list[dict[str, Any]]:
 
 
 def comparable(case: Case) -> bool:
-    """True if adapters, a plan and plain options can say what the case does."""
-    return all(
+    """True if adapters, a plan and plain options can say what the case does; PeftMixedModel is another class."""
+    return "peft_cls" not in case and all(
         step["op"] in KNOWN and not (step["op"] in LOADS[:2] and set(step.get("kwargs") or ()) - PLAIN_OPTIONS)
         for step in steps(case)
     )

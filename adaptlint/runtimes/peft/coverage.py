@@ -32,12 +32,12 @@ def _numbers(numbers: set[int]) -> str:
     return f"layer{'s' if len(numbers) > 1 else ''} {number_ranges(numbers)}"
 
 
-def coverage(wrapped: Wrapped, adapter: str, file: TensorFile, result: Loaded) -> dict[str, Fact]:
+def coverage(wrapped: Wrapped, adapter: str, prefix: str, file: TensorFile, result: Loaded) -> dict[str, Fact]:
     """Facts for tensors that are missing or in surplus: the layers of the file, of the config's targets, of the base.
 
     Only lists that the adapter or the file reaches into count. `coverage` says it in words where they differ.
     """
-    theirs = layers_of(base_name(key).partition(".lora_")[0] for key in file.tensors if ".lora_" in key)
+    theirs = layers_of(base_name(key).partition(f".{prefix}")[0] for key in file.tensors if f".{prefix}" in key)
     wanted = layers_of(o.module for o in result.keys.values() if o.kind == "site" and o.adapter == adapter)
     lists = wanted.keys() | theirs.keys()
     ours = {name: found for name, found in layers_of(m.path for m in wrapped.modules).items() if name in lists}

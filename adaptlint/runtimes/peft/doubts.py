@@ -29,9 +29,10 @@ def doubts_of(
     """Everything odd about an adapter that has loaded; each question is asked only where its occasion is there."""
     name = adapter.name
     card = tables.load()[TABLE]
-    yield from _scales(wrapped, name, settings, card["scale"]["most"])
+    if settings.is_lora:
+        yield from _scales(wrapped, name, settings, card["scale"]["most"])
     yield from _initialisation(settings, card["rewrites_base"]["inits"])
-    yield from _integers(file)
+    yield from _integers(file, settings)
     base = wrapped.base
     if settings["ensure_weight_tying"] and not tied_modules(base):
         yield Fault("weight-tying-idle", at=settings.where("ensure_weight_tying"))
@@ -42,7 +43,7 @@ def doubts_of(
     for head in card["heads"]["names"]:
         if head in wrapped.by_path:
             yield from _head(wrapped.base, head, result, settings)
-    if values and not settings["use_dora"]:
+    if values and settings.is_lora and not settings["use_dora"]:
         from adaptlint.runtimes.peft.dead import dead_sites
 
         yield from dead_sites(name, settings, file, result, values)
@@ -86,12 +87,12 @@ def _initialisation(settings: Settings, rewriting: list[str]) -> Iterator[Fault]
         yield Fault("base-rewritten-by-init", at=settings.where("init_lora_weights"), facts={"init": init})
 
 
-def _integers(file: TensorFile) -> Iterator[Fault]:
+def _integers(file: TensorFile, settings: Settings) -> Iterator[Fault]:
     if NOT_FLOATING.isdisjoint([row.dtype for row in file.tensors.values()]):
         return
     for key, row in file.tensors.items():
-        if row.dtype in NOT_FLOATING and ".lora_" in key:
-            module = base_name(key.partition(".lora_")[0])
+        if row.dtype in NOT_FLOATING and f".{settings.method.prefix}" in key:
+            module = base_name(key.partition(f".{settings.method.prefix}")[0])
             facts: dict[str, Fact] = {"key": key, "dtype": row.dtype}
             yield Fault("dtype-not-floating", module=module, at=Where(file.path, (key,)), facts=facts)
 
@@ -103,7 +104,9 @@ def _one_side(wrapped: Wrapped, name: str, settings: Settings) -> Iterator[Fault
     if len(tied) < 2 or settings["ensure_weight_tying"] or not base.resolved_config.get("tie_word_embeddings"):
         return
     touched = [
-        p for p in tied if name in wrapped.saved.get(p, ()) or (p in wrapped.sites and name in wrapped.sites[p].adapters)
+        p
+        for p in tied
+        if name in wrapped.saved.get(p, ()) or (p in wrapped.sites and name in wrapped.sites[p].adapters)
     ]
     if touched:
         field = "modules_to_save" if touched[0] in wrapped.saved else "target_modules"

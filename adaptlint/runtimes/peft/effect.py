@@ -10,6 +10,8 @@ from adaptlint.runtimes.peft.loading import Loaded
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
+ACT_ALONE = (".lora_magnitude_vector", ".lora_B.bias")  # have an effect whatever the factors are
+
 
 def effect_of(
     wrapped: Wrapped,
@@ -21,17 +23,20 @@ def effect_of(
 ) -> Fault | None:
     """Why the adapter leaves the output as it is; None when it can change it.
 
-    Every site's update is scale * B @ A: it is zero when the scale, or a factor, is.
+    A site's update is a product (LoRA's is scale * B @ A): it is zero when the scale, or a factor, is.
 
     A factor that did not arrive keeps its initial value: B (for embeddings A) is zero unless `init_lora_weights` is
     false. Other tensors that arrive (saved modules, tokens, DoRA magnitudes, trained biases) count as an effect; base
     tensors in the file do not, because they are as a rule the base's own.
     """
+    if settings["kasa_config"] is not None:
+        return None  # KaSA cuts the base's weights down when it is put on, which no zero undoes
     scales = [site.adapters[adapter].scale for site in wrapped.sites.values() if adapter in site.adapters]
     scales += [
         s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters
     ]
     silent = bool(scales) and not any(scales)
+    factors = tuple(f".{name}" for name in settings.method.neutral)
     if not values and not silent:
         return None
     sites: dict[str, list[bool]] = {}
@@ -42,14 +47,15 @@ def effect_of(
             if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
                 return None
             continue
-        if "lora_magnitude_vector" in key or key.endswith(f"lora_B.{adapter}.bias"):
-            if key in result.arrived:
+        if not origin.saved.endswith(factors):
+            if key in result.arrived and origin.saved.endswith(ACT_ALONE):
                 return None
             continue
-        sites.setdefault(origin.saved.rpartition(".lora_")[0], []).append(_is_zero(key, settings, result, values))
+        stem = origin.saved.rpartition(f".{settings.method.prefix}")[0]
+        sites.setdefault(stem, []).append(_is_zero(key, settings, result, values))
     if silent:
-        at = settings.where("lora_alpha")
-        return Fault("scale-is-zero", at=at, facts={"field": "lora_alpha", "sites": len(scales)})
+        field = settings.method.scale
+        return Fault("scale-is-zero", at=settings.where(field), facts={"field": field, "sites": len(scales)})
     if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:
         return Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)})
     return None
@@ -58,6 +64,6 @@ def effect_of(
 def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:
     sources = result.arrived.get(key)
     if sources is None:
-        starts_at_zero = "lora_B" in key or "lora_embedding_A" in key
+        starts_at_zero = settings.is_lora and ("lora_B" in key or "lora_embedding_A" in key)
         return starts_at_zero and bool(settings["init_lora_weights"])
     return all(source in values and values[source].zero for source in sources)

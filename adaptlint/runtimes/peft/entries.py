@@ -32,8 +32,15 @@ class Answers(NamedTuple):
 
 def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
     """PEFT's exception, and what the targets were perhaps meant to be."""
-    targets: Any = settings["target_modules"]
     match = _no_match_text(settings, answers)
+    reason, facts, at = no_match_facts(settings, base, answers.excluded)
+    type_name = "NoMatchingPeftModuleError" if settings.release.no_match_has_own_type else "ValueError"
+    return Refusal(type_name, match, reason, at=at, facts=facts)
+
+
+def no_match_facts(settings: Settings, base: Base, excluded: int = 0) -> tuple[str, dict[str, Fact], Where]:
+    """Why no module is targeted: the reason, what there is to say about it, and the field."""
+    targets: Any = settings["target_modules"]
     field = "target_modules" if settings.given.get("target_modules") is not None else ""
     at = settings.where(field) if field else Where(settings.file)
     shown = [targets] if isinstance(targets, str) else [str(name) for name in targets or ()]
@@ -42,15 +49,14 @@ def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
         "model_type": base.model_type,
         "leaves": leaf_names(base),
     }
-    if answers.excluded:
-        facts["excluded"] = answers.excluded
+    if excluded:
+        facts["excluded"] = excluded
     if settings["layers_to_transform"] is not None:
         facts["only_layers"] = str(settings["layers_to_transform"])
     from adaptlint.runtimes.peft.meant import misread, suggestion
 
     reason, more = misread(settings, base) or ("targets-match-nothing", {"near": suggestion(shown, base)})
-    type_name = "NoMatchingPeftModuleError" if settings.release.no_match_has_own_type else "ValueError"
-    return Refusal(type_name, match, reason, at=at, facts={**facts, **more})
+    return reason, {**facts, **more}, at
 
 
 def _no_match_text(settings: Settings, answers: Answers) -> str:
@@ -68,6 +74,8 @@ def _no_match_text(settings: Settings, answers: Answers) -> str:
         return f"Target modules {targets}{match}"
     if isinstance(settings.given.get("target_modules"), dict):
         return f"Target modules {settings.given['target_modules']}{match}"
+    if settings.method.keeps_list:
+        return f"Target modules {list(targets)}{match}"
     return f"Target modules {set(targets)}{match}" if len(targets) < 2 else match
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.coverage import coverage
-from adaptlint.runtimes.peft.loading import MAGNITUDE, PREFIX_IN_WARNING, Loaded, base_name
+from adaptlint.runtimes.peft.loading import MAGNITUDE, Loaded, base_name
 from adaptlint.runtimes.peft.mismatch import mismatch_fault
 from adaptlint.runtimes.peft.pruning import explain_widths
 from adaptlint.runtimes.peft.settings import Settings
@@ -49,9 +49,9 @@ def faults_of_load(
     if not file.tensors:
         faults.append(Fault("adapter-file-empty", at=Where(file.path), facts={"expected": len(expected)}, decides=True))
     elif lost and len(lost) == len(expected):
-        faults.append(_nothing_arrived(file, result, wrapped, expected))
+        faults.append(_nothing_arrived(file, result, wrapped, settings, expected))
     elif lost or result.unexpected:
-        layers = coverage(wrapped, adapter, file, result)
+        layers = coverage(wrapped, adapter, settings.method.prefix, file, result)
         faults.extend(_missing(file, [(key, keys[key]) for key in lost], settings, layers, expected))
         near = _nearest_name(result, keys, lost)
         faults.extend(
@@ -78,13 +78,14 @@ def _missing(
     layers: Mapping[str, Fact],
     expected: list[str],
 ) -> list[Fault]:
-    starts_at_zero = bool(settings["init_lora_weights"])
+    prefix = settings.method.prefix
+    starts_at_zero = settings.is_lora and bool(settings["init_lora_weights"])
     magnitudes = sum(MAGNITUDE in key for key in expected)
     without = magnitudes == len(lost) and all(MAGNITUDE in key for key, _ in lost)
-    silent = {o.module for _, o in lost if starts_at_zero and _tensor(o) in ZERO_AT_FIRST}
+    silent = {o.module for _, o in lost if starts_at_zero and _tensor(o, prefix) in ZERO_AT_FIRST}
     faults = []
     for key, origin in lost:
-        tensor = _tensor(origin)
+        tensor = _tensor(origin, prefix)
         facts: dict[str, Fact] = {
             "key": key,
             "saved": origin.saved,
@@ -94,16 +95,19 @@ def _missing(
             **layers,
         }
         if origin.module not in silent:
-            facts["effect"] = "so a part of it is lost" if tensor in BESIDE else "so random numbers act there"
+            facts["effect"] = (
+                "so a part of it is lost" if tensor in BESIDE or not settings.is_lora else "so random numbers act there"
+            )
         at = settings.where("use_dora") if without else Where(file.path)
         reason = "dora-magnitudes-missing" if without else "tensor-missing"
         faults.append(Fault(reason, module=origin.module, at=at, facts=facts, decides=True))
     return faults
 
 
-def _tensor(origin: Origin) -> str:
+def _tensor(origin: Origin, prefix: str) -> str:
     """ "lora_A.weight" of "...q_proj.lora_A.weight"."""
-    return "lora_" + origin.saved.rpartition("lora_")[2]
+    _, found, rest = origin.saved.rpartition(prefix)
+    return f"{found}{rest}" if found else origin.saved.rpartition(".")[2]
 
 
 def _nearest_name(result: Loaded, keys: Mapping[str, Origin], lost: list[str]) -> dict[str, Fact]:
@@ -118,11 +122,11 @@ def _nearest_name(result: Loaded, keys: Mapping[str, Origin], lost: list[str]) -
 
 
 def _ignored(file: TensorFile, shown: str, settings: Settings, layers: Mapping[str, Fact]) -> Fault:
-    stem, _, tensor = base_name(shown).rpartition(".lora_")
+    stem, _, tensor = base_name(shown).rpartition(f".{settings.method.prefix}")
     row = file.tensors.get(shown)
     facts: dict[str, Fact] = {
         "key": shown,
-        "tensor": f"lora_{tensor}" if stem else "",
+        "tensor": f"{settings.method.prefix}{tensor}" if stem else "",
         "projection": stem.rpartition(".")[2] or shown.rpartition(".")[0].rpartition(".")[2],
         "shape": list(row.shape) if row else [],
         **layers,
@@ -134,10 +138,12 @@ def _ignored(file: TensorFile, shown: str, settings: Settings, layers: Mapping[s
     return Fault(reason, module=module, at=Where(file.path, (shown,)), facts=facts, decides=True)
 
 
-def _nothing_arrived(file: TensorFile, result: Loaded, wrapped: Wrapped, expected: list[str]) -> Fault:
+def _nothing_arrived(
+    file: TensorFile, result: Loaded, wrapped: Wrapped, settings: Settings, expected: list[str]
+) -> Fault:
     """Not one LoRA tensor has the name that PEFT looks for: told once, with the nearest names side by side."""
     wanted = [result.keys[key].saved for key in expected]
-    found = next((key for key in result.unexpected if PREFIX_IN_WARNING in key), next(iter(file.tensors)))
+    found = next((key for key in result.unexpected if settings.method.prefix in key), next(iter(file.tensors)))
     source = result.unexpected.get(found, (found,))[0]
     nearest = max(wanted, key=lambda name: _common_suffix(name, source))
     tail = _common_suffix(nearest, source)
@@ -210,5 +216,5 @@ def _nonfinite(file: TensorFile, values: Mapping[str, ValueRow], result: Loaded)
         )
         for key, origin in result.keys.items()
         for source in result.arrived.get(key, ())
-        if source in values and values[source].nonfinite
+        if origin.kind != "alias" and source in values and values[source].nonfinite
     ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from adaptlint import tables
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
-from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match
+from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
 from adaptlint.runtimes.peft.layers import Layers, unsupported
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
@@ -14,19 +16,22 @@ from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.targets import (
     EXCLUDED,
     MATCHED,
+    UNMATCHED,
     Targets,
     expand_all_linear,
     is_tied_target,
     prepare_targets,
     tie_embeddings,
 )
+from adaptlint.runtimes.peft.tuners import Tuner
 from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 
 
 def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
     """Put one adapter into the model; returns what PEFT only warns about or passes over in silence."""
     base = wrapped.base
-    experts.convert_targets(settings, base)
+    if settings.is_lora:
+        experts.convert_targets(settings, base)
     _check_against_others(settings, others)
     tie_embeddings(settings, base)
     prepare_targets(settings, base)
@@ -64,6 +69,14 @@ def _bias_refusal(settings: Settings) -> Refusal | None:
 
 def _check_against_others(settings: Settings, others: list[Settings]) -> None:
     """`_check_new_adapter_config`: what two adapters of one model may not both have."""
+    types = {s.method.peft_type for s in (settings, *others)}
+    if len(types) > 1:
+        match, at = "Cannot combine adapters with different peft types.", settings.where("peft_type")
+        raise Refusal("ValueError", match, "adapters-conflict", at=at, facts={"field": "peft_type"})
+    if others and settings.method.shared:
+        raise NotModelled(
+            "method-not-modelled", at=settings.where("peft_type"), facts={"value": "several such adapters"}
+        )
     biased = sum(s["bias"] != "none" for s in (settings, *others))
     if others and (biased > 1 or (settings["bias"] != "none" and not settings.release.counts_all_biases)):
         match = "LoraModel supports only 1 adapter with bias."
@@ -89,32 +102,29 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
             settings.pattern_keys(field).prepare(paths)
     if settings.release.saved_ends_anywhere and settings["modules_to_save"] is not None:
         extra_modules.save_modules(wrapped, adapter, settings, settings["modules_to_save"])
-    layers = Layers(settings, adapter, low_memory)
-    targeted: list[str] = []
-    tied: list[Module] = []
-    excluded = unmatched = 0
-    refused = _mamba_names(wrapped.base, settings.release.checks_mamba)
+    answers = {module.path: targets.answer(module.path) for module in wrapped.modules}
     ties = bool(settings.get("target_modules_to_tie"))
-    for module in wrapped.modules:
-        answer = targets.answer(module.path)
-        if ties and is_tied_target(settings, module.path):
-            tied.append(module)
-        elif answer == MATCHED:
-            targeted.append(module.path)
-            if refused:
-                _check_mamba(settings, module, refused, wrapped.base)
-            _put(wrapped, layers, module)
-        elif answer == EXCLUDED:
-            excluded += 1
-        else:
-            unmatched += 1
-    for module in tied:
-        targeted.append(module.path)
+    tied = [module for module in wrapped.modules if ties and is_tied_target(settings, module.path)]
+    matched = [m for m in wrapped.modules if answers[m.path] == MATCHED and m not in tied]
+    layers: Layers | Tuner
+    if settings.is_lora:
+        layers = Layers(settings, adapter, low_memory)
+    else:
+        layers = Tuner(settings, adapter, matched, partial(no_match_facts, settings, wrapped.base))
+    refused = _mamba_names(wrapped.base, settings)
+    for module in matched:
+        if refused:
+            _check_mamba(settings, module, refused, wrapped.base)
         _put(wrapped, layers, module)
-    return Answers(targeted, excluded, unmatched)
+    for module in tied:
+        _put(wrapped, layers, module)
+    if isinstance(layers, Tuner) and matched:
+        wrapped.shared[adapter] = layers.shared()
+    left = [answer for path, answer in answers.items() if not ties or path not in {m.path for m in tied}]
+    return Answers([m.path for m in (*matched, *tied)], left.count(EXCLUDED), left.count(UNMATCHED))
 
 
-def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
+def _put(wrapped: Wrapped, layers: Layers | Tuner, module: Module) -> None:
     settings = layers.settings
     if (wrapped.saved or wrapped.tokens) and (module.path in wrapped.saved or module.path in wrapped.tokens):
         wrapper = "ModulesToSaveWrapper" if module.path in wrapped.saved else "TrainableTokensWrapper"
@@ -127,14 +137,17 @@ def _put(wrapped: Wrapped, layers: Layers, module: Module) -> None:
             raise Refusal("AttributeError", match, "config-value-impossible", at=at, module=module.path, facts=facts)
         raise NotModelled("target-inside-saved-module", at=settings.where("target_modules"), module=module.path)
     applied = layers.apply(module)
+    if applied is None:
+        return
     site = wrapped.sites.get(module.path)
     if site is None:
         site = wrapped.sites[module.path] = Site(module.path, module.kind)
     site.adapters[layers.adapter] = applied
 
 
-def _mamba_names(base: Base, checked: bool) -> frozenset[str]:
+def _mamba_names(base: Base, settings: Settings) -> frozenset[str]:
     card = tables.load()[PEFT]["mamba"]
+    checked = settings.release.checks_mamba and (settings.is_lora or settings.method.checks_mamba)
     known = checked and base.model_type in card["model_types"]
     return frozenset(card["refused"] if known else ())
 
@@ -142,7 +155,8 @@ def _mamba_names(base: Base, checked: bool) -> frozenset[str]:
 def _check_mamba(settings: Settings, module: Module, refused: frozenset[str], base: Base) -> None:
     leaf = module.path.rpartition(".")[2]
     if leaf in refused:
-        match = f"[PEFT:LORA] Module '{leaf}' is incompatible with Mamba-based models (model_type='{base.model_type}')"
+        known = f"[PEFT:{settings.method.peft_type}] Module '{leaf}'"
+        match = f"{known} is incompatible with Mamba-based models (model_type='{base.model_type}')"
         at = settings.where("target_modules")
         facts = {"class": module.cls}
         raise Refusal("ValueError", match, "layer-not-supported", at=at, module=module.path, facts=facts)

@@ -8,12 +8,12 @@ from adaptlint.artefacts import TensorFile
 from adaptlint.findings import Mismatch, Where
 from adaptlint.runtimes.peft.conversion import Entry, convert_keys
 from adaptlint.runtimes.peft.key_text import rename_saved, with_adapter
+from adaptlint.runtimes.peft.method_files import rewrite
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import PREFIX, Origin, Wrapped
 
 Shape = tuple[int, ...]
-PREFIX_IN_WARNING = "lora_"  # PEFT_TYPE_TO_PREFIX_MAPPING[LORA]: what load_adapter looks for in missing keys
 MAGNITUDE = "lora_magnitude_vector"
 
 
@@ -36,18 +36,17 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
     release = settings.release
     shapes = {key: row.shape for key, row in file.tensors.items()}
     keys = wrapped.keys(base=False)
-    state = convert_keys(shapes, wrapped.base, adapter, release.converts_checkpoints)
+    state = convert_keys(shapes, wrapped.base, adapter, release.converts_checkpoints and settings.is_lora)
     if release.saved_keys_by_text:
         state = rename_saved(state, wrapped.copies.names, adapter)
     else:
         _translate_wrappers(keys, adapter, shapes, state, settings, file)
     if release.maps_keys_from_model:
         state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
-        to_model = {
-            without_adapter(key, adapter): key
-            for key, origin in keys.items()
-            if origin.kind == "site" and origin.adapter == adapter
-        }
+        if not settings.is_lora:
+            rewrite(wrapped, adapter, settings, state, file)
+            keys = wrapped.keys(base=False)
+        to_model = checkpoint_keys(keys, adapter, settings)
         state = {to_model.get(key, key): entry for key, entry in state.items()}
     else:
         state = {with_adapter(key, adapter, release): entry for key, entry in state.items()}
@@ -102,6 +101,19 @@ def _asked_by(settings: Settings, field: str) -> str:
     return field if settings.given.get(field) else f"task_type {settings['task_type']}"
 
 
+def checkpoint_keys(keys: dict[str, Origin], adapter: str, settings: Settings) -> dict[str, str]:
+    """The model's key for each key that a checkpoint may have (`BaseTuner._remap_adapter_state_dict_for_load`).
+
+    What lies at the model's root is known with the prefix of the base, too.
+    """
+    own = {k: o for k, o in keys.items() if o.kind in ("site", "alias") and o.adapter == adapter}
+    if settings.is_lora:
+        return {without_adapter(key, adapter): key for key in own}
+    found = {origin.saved: key for key, origin in own.items()}
+    found |= {PREFIX + origin.saved: key for key, origin in own.items() if not key.startswith(PREFIX)}
+    return found
+
+
 def without_adapter(key: str, adapter: str) -> str:
     """`_remove_adapter_name_from_state_dict_key`: the checkpoint's spelling of a model key."""
     if "." not in key:
@@ -130,9 +142,9 @@ def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile) ->
     return Loaded(arrived, missing, unexpected, mismatched, keys)
 
 
-def warned_keys(missing: list[str], adapter: str) -> list[str]:
+def warned_keys(missing: list[str], prefix: str, adapter: str) -> list[str]:
     """The missing keys that PEFT reports: prefix and adapter name anywhere in the key (PeftModel.load_adapter)."""
-    return [key for key in missing if PREFIX_IN_WARNING in key and adapter in key]
+    return [key for key in missing if prefix in key and adapter in key]
 
 
 def base_name(key: str) -> str:

@@ -34,11 +34,13 @@ def mismatch_fault(wrapped: Wrapped, settings: Settings, file: TensorFile, resul
     at = Where(file.path, (source,))
     if 0 in mismatch.checkpoint_shape:
         return Fault("tensor-has-no-elements", "", origin.module, at, facts, decides=True)
-    if origin.kind != "site":
+    if origin.kind not in ("site", "alias"):
         facts["hint"] = ""  # told where the whole folder is in sight
         because = ((base_witness(wrapped.base, base_name(mismatch.key)), f"the model has {list(origin.shape)}"),)
         return Fault(REASONS[origin.kind], "", origin.module, at, facts, because, decides=True)
-    facts["tensor"] = _tensor_name(mismatch.key)
+    facts["tensor"] = _tensor_name(mismatch.key, settings.method.prefix)
+    if not settings.is_lora:
+        return Fault("shape-disagrees", "", origin.module, at, facts, decides=True)
     if is_transposed(mismatch):
         return Fault("factor-transposed", "", origin.module, at, facts, decides=True)
     return _lora_mismatch(wrapped, settings, origin, at, facts, mismatch)
@@ -96,10 +98,10 @@ def _rank_field(settings: Settings, module: str) -> tuple[str, ...]:
     return ("r",) if found is None else ("rank_pattern", str(patterns.keys[found]))
 
 
-def _tensor_name(key: str) -> str:
+def _tensor_name(key: str, prefix: str) -> str:
     """ "lora_B" of "...q_proj.lora_B.default.weight"."""
     parts = key.split(".")
-    return next((part for part in reversed(parts) if part.startswith("lora_")), parts[-1])
+    return next((part for part in reversed(parts) if part.startswith(prefix)), parts[-1])
 
 
 def base_witness(base: Base, parameter: str) -> Where:

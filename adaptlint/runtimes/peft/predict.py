@@ -198,10 +198,11 @@ class Run:
         return fault._replace(facts={**fault.facts, "hint": size_hint(self.wrapped.base, adapter.folder, fault)})
 
     def _account(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded) -> bool:
-        reported = warned_keys(result.missing, adapter.name)
+        reported = warned_keys(result.missing, settings.method.prefix, adapter.name)
         self.missing.extend(reported)
         self.unexpected.extend(result.unexpected)
-        self.warned |= bool(reported) and adapter.name == self.first and self.wrapped.release.warns_missing
+        told = [key for key in reported if result.keys[key].kind != "alias"]
+        self.warned |= bool(told) and adapter.name == self.first and self.wrapped.release.warns_missing
         values = adapter.values(file, self.scene.values)
         report = faults_of_load(self.wrapped, adapter.name, settings, file, result, values)
         lost, left = lost_faults(self.wrapped, adapter.name, settings, file.path, result)

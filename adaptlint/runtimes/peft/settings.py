@@ -9,27 +9,37 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.artefacts import Document
 from adaptlint.findings import Fact, Fault, Where
+from adaptlint.methods import Method, has_method, load_method
 from adaptlint.runtimes.peft.pattern_keys import DOTTED, SUFFIX, PatternKeys
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT, Release
 
 LORA_CONFIG = "runtimes/peft/lora_config.toml"
+LORA = "LORA"
+ABSENT: dict[str, Any] = {  # what fields stand for that a method's config does not have; other such fields are null
+    "bias": "none",
+    "rank_pattern": {},
+    "alpha_pattern": {},
+    "init_lora_weights": True,
+    "use_dora": False,
+}
 
 
 class Settings:
-    """The fields of a LoraConfig as read from `file`, with PEFT's defaults for those that the file leaves out.
+    """The fields of an adapter's config as read from `file`, with PEFT's defaults for those that the file leaves out.
 
     Fields that the release does not know have their defaults, whatever the file says: what they stand for is off.
     """
 
-    __slots__ = ("file", "given", "indexed", "notes", "release", "values")
+    __slots__ = ("file", "given", "indexed", "method", "notes", "release", "values")
 
-    def __init__(self, file: str, given: dict[str, Any], release: Release) -> None:
-        card = tables.load()[LORA_CONFIG]
+    def __init__(self, file: str, given: dict[str, Any], release: Release, method: Method) -> None:
+        card = tables.load()[LORA_CONFIG] if method.peft_type == LORA else method.config
         fields: dict[str, Any] = dict.fromkeys(card["none"])
         fields.update({k: v.copy() if isinstance(v, dict) else v for k, v in card["defaults"].items()})
         self.file = file
         self.release = release
+        self.method = method
         self.indexed: dict[str, PatternKeys] = {}
         known = {*fields, "runtime_config"}
         dropped = dict.fromkeys(k for k in given if k not in known or not release.has("fields", k))
@@ -44,10 +54,11 @@ class Settings:
             since = self.release.card["fields"][field]
             facts: dict[str, Fact] = {"field": field, "value": str(value)[:80], "since": since}
             return Fault("config-field-dropped", at=self.where(field), facts=facts, decides=True)
-        return Fault("config-field-unknown", at=self.where(field), facts={"field": field})
+        facts = {"field": field, "config_class": self.method.config_class}
+        return Fault("config-field-unknown", at=self.where(field), facts=facts)
 
     def __getitem__(self, field: str) -> Any:
-        return self.values[field]
+        return self.values[field] if field in self.values else ABSENT.get(field)
 
     def __setitem__(self, field: str, value: Any) -> None:
         self.values[field] = value
@@ -56,12 +67,19 @@ class Settings:
         """The value of a field that PEFT adds only under a condition."""
         return self.values.get(field, default)
 
-    def pattern_keys(self, field: str) -> PatternKeys:
-        """The keys of rank_pattern or alpha_pattern; what PEFT raises for a value that has none is raised."""
+    @property
+    def is_lora(self) -> bool:
+        """True for LoRA, whose loader is modelled in detail and by release."""
+        return self.method.peft_type == LORA
+
+    def pattern_keys(self, field: str, form: str = "") -> PatternKeys:
+        """The keys of rank_pattern and its like; what PEFT raises for a value that has none is raised."""
         if field not in self.indexed:
             at = self.where(field)
             keys = as_python_does(lambda: list(self[field].keys()), "config-value-impossible", at, field)
-            self.indexed[field] = PatternKeys(keys, DOTTED if self.release.patterns_need_a_dot else SUFFIX, at)
+            self.indexed[field] = PatternKeys(
+                keys, form or (DOTTED if self.release.patterns_need_a_dot else SUFFIX), at
+            )
         return self.indexed[field]
 
     def where(self, *route: str | int) -> Where:
@@ -149,9 +167,14 @@ def parse_settings(config: Document, release: Release) -> Settings:
     if peft_type not in known or not release.has("types", peft_type):
         match = str(peft_type)
         raise Refusal("KeyError", match, "peft-type-unknown", at=at, facts={"value": match})
-    if peft_type != "LORA":
+    if not has_method(peft_type) or (peft_type != LORA and not release.methods_read):
         raise NotModelled("method-not-modelled", at=at, facts={"value": peft_type})
-    settings = Settings(config.path, value, release)
+    settings = Settings(config.path, value, release, load_method(peft_type))
+    if not settings.is_lora:
+        from adaptlint.runtimes.peft.method_config import check_config
+
+        check_config(settings)
+        return settings
     if release.refuses_unknown_fields:
         _refuse_unknown(settings)
     _post_init(settings)
@@ -172,20 +195,9 @@ def _refuse_unknown(settings: Settings) -> None:
 
 def _post_init(settings: Settings) -> None:
     """The checks of `LoraConfig.__post_init__`, in its order."""
-    task = settings["task_type"]
-    tasks = tables.load()[PEFT]["task"]
-    if settings.release.checks_task_type and task is not None and task not in list(tasks):
-        raise Refusal(
-            "ValueError",
-            f"Invalid task type: '{task}'",
-            "task-type-unknown",
-            at=settings.where("task_type"),
-            facts={"value": str(task), "known": list(tasks)},
-        )
+    check_task(settings)
     for field in ("target_modules", "exclude_modules"):
-        if isinstance(settings[field], list):
-            as_a_set = partial(dict.fromkeys, settings[field])
-            settings[field] = as_python_does(as_a_set, "config-value-impossible", settings.where(field), field)
+        make_set(settings, field)
     _refuse_subconfigs(settings)
     if not settings.release.checks_config:
         return
@@ -200,6 +212,27 @@ def _post_init(settings: Settings) -> None:
         raise NotModelled(
             "variant-not-modelled", at=settings.where("megatron_config"), facts={"field": "megatron_config"}
         )
+
+
+def check_task(settings: Settings) -> None:
+    """`PeftConfigMixin.__post_init__`."""
+    task = settings["task_type"]
+    tasks = tables.load()[PEFT]["task"]
+    if settings.release.checks_task_type and task is not None and task not in list(tasks):
+        raise Refusal(
+            "ValueError",
+            f"Invalid task type: '{task}'",
+            "task-type-unknown",
+            at=settings.where("task_type"),
+            facts={"value": str(task), "known": list(tasks)},
+        )
+
+
+def make_set(settings: Settings, field: str) -> None:
+    """A list of names becomes a set; entries that have no hash raise."""
+    if isinstance(settings[field], list):
+        as_a_set = partial(dict.fromkeys, settings[field])
+        settings[field] = as_python_does(as_a_set, "config-value-impossible", settings.where(field), field)
 
 
 def _refuse_subconfigs(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from adaptlint import tables
@@ -16,6 +17,7 @@ from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
 
+DEFAULTS = "runtimes/peft/default_targets.toml"
 MATCHED, UNMATCHED, EXCLUDED = "matched", "unmatched", "excluded"
 
 
@@ -114,20 +116,37 @@ def expand_all_linear(settings: Settings, base: Base) -> None:
     settings["target_modules"] = names
 
 
+def default_targets(peft_type: str) -> Mapping[str, Any]:
+    """The targets of a method by model type (TRANSFORMERS_MODELS_TO_*_TARGET_MODULES_MAPPING)."""
+    lora: Mapping[str, Any] = tables.load()[PEFT]["default_targets"]
+    if peft_type == "LORA":
+        return lora
+    card = tables.load()[DEFAULTS]
+    name = card["table_of"].get(peft_type, "")
+    if name == "lora":
+        return lora
+    table = card["tables"].get(name, {"targets": {}})
+    own: Mapping[str, Any] = table["targets"]
+    if "like" not in table:
+        return own
+    return {**{k: v for k, v in lora.items() if k not in table.get("without", ())}, **own}
+
+
 def prepare_targets(settings: Settings, base: Base) -> None:
     """`LoraModel._prepare_adapter_config`: the default targets of the base's model type when the config has none."""
+    _prepare_feedforward(settings, base)
     if settings["target_modules"] is not None:
         return
     model_type = base.model_type or ""
-    default = tables.load()[PEFT]["default_targets"].get(model_type)
-    if not settings.release.has("default_targets", model_type):
+    default = default_targets(settings.method.peft_type).get(model_type)
+    if settings.is_lora and not settings.release.has("default_targets", model_type):
         default = None
     if isinstance(default, list):
         settings["target_modules"] = dict.fromkeys(default)
     elif default is not None:
         settings["target_modules"] = default
     elif not settings["target_parameters"]:
-        parameters_too = settings.release.has("fields", "target_parameters")
+        parameters_too = settings.is_lora and settings.release.has("fields", "target_parameters")
         raise Refusal(
             "ValueError",
             f"Please specify `target_modules` {'or `target_parameters`' if parameters_too else ''}in `peft_config`",
@@ -135,6 +154,20 @@ def prepare_targets(settings: Settings, base: Base) -> None:
             at=Where(settings.file),
             facts={"model_type": base.model_type},
         )
+
+
+def _prepare_feedforward(settings: Settings, base: Base) -> None:
+    """`IA3Model._prepare_adapter_config`: the default of feedforward_modules, which is asked for after the targets."""
+    if "feedforward_modules" not in settings.values or settings["feedforward_modules"] is not None:
+        return
+    known = tables.load()[DEFAULTS]["feedforward"]
+    if settings["target_modules"] is None and base.model_type not in default_targets(settings.method.peft_type):
+        return
+    if base.model_type not in known:
+        at, facts = Where(settings.file), {"model_type": base.model_type}
+        match = "Please specify `feedforward_modules` in `peft_config`"
+        raise Refusal("ValueError", match, "targets-unspecified", at=at, facts=facts)
+    settings["feedforward_modules"] = dict.fromkeys(known[base.model_type])
 
 
 def tie_embeddings(settings: Settings, base: Base) -> None:

@@ -14,13 +14,14 @@ from adaptlint.bases import Base, Module
 from adaptlint.runtimes.peft.release import Release
 from adaptlint.runtimes.peft.saved_copies import SavedCopies
 
+ROOT = "base_model."
 PREFIX = "base_model.model."
 TOKENS = ".token_adapter.base_layer"
 Shape = tuple[int, ...]
 
 
 class Origin(NamedTuple):
-    """What a key of the wrapped model is: kind "site", "saved", "tokens", "tied-tokens" or "base"."""
+    """What a key of the wrapped model is: kind "site", "alias", "saved", "tokens", "tied-tokens" or "base"."""
 
     kind: str
     adapter: str
@@ -30,7 +31,7 @@ class Origin(NamedTuple):
 
 
 class Site:
-    """LoRA on one module (or one parameter of it): per adapter the parameters as (key, saved name, shape)."""
+    """A method on one module (or one parameter of it): per adapter the parameters as (key, saved name, shape)."""
 
     __slots__ = ("adapters", "kind", "parameter", "path")
 
@@ -42,17 +43,33 @@ class Site:
 
 
 class Applied(NamedTuple):
-    """One adapter on one site: its rank, its effective scale and its parameters (key, saved name, shape)."""
+    """One adapter on one site: its rank, its effective scale and its parameters (key, saved name, shape).
+
+    `aliases` are the saved names of those that are views of a tensor at the model's root.
+    """
 
     rank: int
     scale: float
     tensors: tuple[tuple[str, str, Shape], ...]
+    aliases: frozenset[str] = frozenset()
 
 
 class Wrapped:
     """The base and everything that PEFT put around its modules."""
 
-    __slots__ = ("active", "base", "by_path", "copies", "modules", "parameters", "release", "saved", "sites", "tokens")
+    __slots__ = (
+        "active",
+        "base",
+        "by_path",
+        "copies",
+        "modules",
+        "parameters",
+        "release",
+        "saved",
+        "shared",
+        "sites",
+        "tokens",
+    )
 
     def __init__(self, base: Base, release: Release) -> None:
         self.base = base
@@ -63,6 +80,7 @@ class Wrapped:
         self.sites: dict[str, Site] = {}
         self.parameters: dict[str, list[Site]] = {}  # module -> wrappers, innermost first
         self.saved: dict[str, dict[str, dict[str, Shape]]] = {}  # module -> adapter -> {relative key: shape}
+        self.shared: dict[str, list[tuple[str, str, Shape]]] = {}  # adapter -> parameters at the model's root
         self.copies = SavedCopies(release)
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
 
@@ -86,6 +104,7 @@ class Wrapped:
         if not (base or self.parameters or self.saved or self.tokens):
             for path, site in self.sites.items():
                 keys.update(_site_keys(site, PREFIX + path))
+            keys.update(self._root_keys())
             return keys
         inner: dict[str, str] = {"": PREFIX[:-1]}
         wrapped = set(self.sites) | set(self.parameters) | set(self.saved) | set(self.tokens)
@@ -102,7 +121,14 @@ class Wrapped:
                 keys.update(self._around(path, outer))
         if base:
             keys.update(self._shared_and_root())
+        keys.update(self._root_keys())
         return keys
+
+    def _root_keys(self) -> Iterator[tuple[str, Origin]]:
+        """What methods keep at the model's root: torch lists it after the base, which is registered first."""
+        for adapter, rows in self.shared.items():
+            for key, saved, shape in rows:
+                yield f"{ROOT}{key}", Origin("site", adapter, "", shape, f"{ROOT}{saved}")
 
     def _shared_and_root(self) -> Iterator[tuple[str, Origin]]:
         """Parameters under the further paths of shared modules, and those of the model itself."""
@@ -119,10 +145,10 @@ class Wrapped:
             yield from _site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
         if path in self.sites:
             yield from _site_keys(self.sites[path], outer)
-        for adapter, rows in self.tokens.get(path, {}).items():
+        for adapter, shape in self.tokens.get(path, {}).items():
             stem = f"{outer}.token_adapter.trainable_tokens_delta"
-            kind = "tokens" if rows is not None else "tied-tokens"
-            yield f"{stem}.{adapter}", Origin(kind, adapter, path, rows or (), stem)
+            kind = "tokens" if shape is not None else "tied-tokens"
+            yield f"{stem}.{adapter}", Origin(kind, adapter, path, shape or (), stem)
         if path in self.tokens:  # tokens are wrapped last, around a module that is saved whole
             outer += TOKENS
         for adapter, tensors in self.saved.get(path, {}).items():
@@ -134,7 +160,8 @@ class Wrapped:
 def _site_keys(site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
     for adapter, applied in site.adapters.items():
         for key, saved, shape in applied.tensors:
-            yield f"{outer}.{key}", Origin("site", adapter, site.path, shape, f"{outer}.{saved}")
+            kind = "alias" if saved in applied.aliases else "site"
+            yield f"{outer}.{key}", Origin(kind, adapter, site.path, shape, f"{outer}.{saved}")
 
 
 def subtree(modules: list[Module], path: str) -> dict[str, Shape]:

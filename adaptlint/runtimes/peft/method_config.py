@@ -1,0 +1,73 @@
+"""What the config classes of other methods than LoRA check when they are made (`__post_init__`, PEFT 0.21.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adaptlint.findings import Fact
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.settings import Settings, check_task, make_set
+from adaptlint.shapes import Unevaluable, evaluate
+
+SETS = ("target_modules", "exclude_modules", "feedforward_modules")
+
+# name in a card: (field, what PEFT says, when)
+RULES: dict[str, tuple[str, str, Callable[[Settings], bool]]] = {
+    "layers_need_list": (
+        "layers_to_transform",
+        "`layers_to_transform` cannot be used when `target_modules` is a str.",
+        lambda s: isinstance(s["target_modules"], str) and s["layers_to_transform"] is not None,
+    ),
+    "pattern_needs_list": (
+        "layers_pattern",
+        "`layers_pattern` cannot be used when `target_modules` is a str.",
+        lambda s: isinstance(s["target_modules"], str) and s["layers_pattern"] is not None,
+    ),
+    "pattern_needs_layers": (
+        "layers_pattern",
+        "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
+        lambda s: bool(s["layers_pattern"]) and s["layers_to_transform"] is None,
+    ),
+    "feedforward_within_targets": (
+        "feedforward_modules",
+        "`feedforward_modules` should be a subset of `target_modules`",
+        lambda s: (
+            isinstance(s["feedforward_modules"], dict)
+            and isinstance(s["target_modules"], dict)
+            and not s["feedforward_modules"].keys() <= s["target_modules"].keys()
+        ),
+    ),
+}
+
+
+def check_config(settings: Settings) -> None:
+    """Everything that the config's class asks, in its order: Refusal with what PEFT raises."""
+    for field, message in settings.method.required.items():
+        if field not in settings.given:
+            raise _refusal(settings, "ValueError", message, field)
+    check_task(settings)
+    for field in SETS:
+        make_set(settings, field)
+    for name in settings.method.config_rules:
+        field, message, broken = RULES[name]
+        if broken(settings):
+            raise _refusal(settings, "ValueError", message, field)
+    for check in settings.method.config_checks:
+        at = settings.where(check.field)
+        when = check.when
+
+        def asked(formula: str = when) -> object:
+            return evaluate(formula, settings.values)
+
+        try:
+            broken_here = as_python_does(asked, "config-value-impossible", at, check.field)
+        except Unevaluable as problem:
+            facts: dict[str, Fact] = {"value": f"{settings.method.peft_type} with such a {check.field}"}
+            raise NotModelled("method-not-modelled", at=at, facts=facts) from problem
+        if broken_here:
+            raise _refusal(settings, check.type, check.match.format_map(settings.values), check.field)
+
+
+def _refusal(settings: Settings, type_name: str, match: str, field: str) -> Refusal:
+    at = settings.where(field)
+    return Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": field})

@@ -1,0 +1,169 @@
+"""Putting any method but LoRA on modules: the formulas of its card, worked out for each layer (PEFT 0.21.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from adaptlint.bases import Module
+from adaptlint.findings import Fact, Where
+from adaptlint.methods import Check, Method, TensorSpec
+from adaptlint.runtimes.peft.layers import CONVOLUTIONS, check_name, feature_sizes
+from adaptlint.runtimes.peft.pattern_keys import DOTTED, SUFFIX
+from adaptlint.runtimes.peft.patterns import full_match
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.wrapped import Applied, Shape
+from adaptlint.shapes import Unevaluable, evaluate
+
+MAX_REPEAT = 10_000
+FORMS = {"suffix": SUFFIX, "dotted": DOTTED}
+SCALARS = (bool, int, float, str, type(None))
+
+
+class Tuner:
+    """Makes the layers of one adapter whose method has a card."""
+
+    __slots__ = ("adapter", "method", "names", "settings")
+
+    def __init__(
+        self,
+        settings: Settings,
+        adapter: str,
+        targets: list[Module],
+        explain: Callable[[], tuple[str, dict[str, Fact], Where]],
+    ) -> None:
+        self.settings = settings
+        self.method: Method = settings.method
+        self.adapter = adapter
+        self.names: dict[str, Any] = {
+            field: value for field, value in settings.values.items() if isinstance(value, (*SCALARS, dict))
+        }
+        wide = [feature_sizes(m) for m in targets if m.kind in self.method.layers and m.kind not in CONVOLUTIONS]
+        self.names["max_in"] = max((sizes["in"] for sizes in wide), default=0)
+        self.names["max_out"] = max((sizes["out"] for sizes in wide), default=0)
+        if self.method.no_match and not wide:
+            reason, facts, at = explain()
+            raise Refusal("ValueError", self.method.no_match, reason, at=at, facts=facts)
+        check_name(adapter)
+        if self.method.unknown and self._ask(self.method.unknown, self.names, ""):
+            at = settings.where("peft_type")
+            raise NotModelled(
+                "method-not-modelled", at=at, facts={"value": f"{self.method.peft_type} as it is set here"}
+            )
+
+    def apply(self, module: Module) -> Applied | None:
+        """The parameters that the method adds to a module, None where it passes it over; Refusal where it refuses."""
+        method = self.method
+        if method.copies:
+            return self._copied(module)
+        if module.kind not in method.layers:
+            if method.skips_other_layers:
+                return None
+            raise self._refuse(method.refusal["type"], method.refusal["match"], module, "layer-not-supported")
+        names = {**self.names, **layer_names(module), **self._by_module(module)}
+        for name, formula in method.sizes.items():
+            names[name] = self._ask(formula, names, "")
+        for check in method.checks:
+            if not check.layers or module.kind in check.layers:
+                self._check(check, names, module)
+        for name, formula in method.late_sizes.items():
+            names[name] = self._ask(formula, names, "")
+        rank = names.get("r")
+        tensors = tuple(self._tensors(module, names))
+        aliases = frozenset(spec.saved for spec in method.tensors if spec.alias)
+        scale = self.settings[method.scale] if method.scale else 1.0
+        scale = float(scale) if isinstance(scale, (int, float)) else 1.0
+        return Applied(rank if isinstance(rank, int) else 0, scale, tensors, aliases)
+
+    def shared(self) -> list[tuple[str, str, Shape]]:
+        """The tensors that the method keeps once, at the root of the model."""
+        specs = [spec for spec in self.method.shared if not spec.when or self._ask(spec.when, self.names, "")]
+        return [row for spec in specs for row in self._rows(spec, self.names)]
+
+    def _tensors(self, module: Module, names: Mapping[str, Any]) -> Iterator[tuple[str, str, Shape]]:
+        for spec in self.method.tensors:
+            if module.kind in spec.layers and (not spec.when or self._ask(spec.when, names, "")):
+                yield from self._rows(spec, names)
+
+    def _rows(self, spec: TensorSpec, names: Mapping[str, Any]) -> Iterator[tuple[str, str, Shape]]:
+        try:
+            shape = spec.signature.shape(names)
+        except (TypeError, ValueError, ZeroDivisionError, Unevaluable) as problem:
+            raise self._unclear(spec.saved) from problem
+        if any(size < 0 for size in shape):
+            raise self._unclear(spec.saved)
+        count = names[spec.repeat] if spec.repeat else 1
+        if not isinstance(count, int) or count > MAX_REPEAT:
+            raise self._unclear(spec.repeat)
+        for index in range(count):
+            key = spec.key.replace("{adapter}", self.adapter).replace("{i}", str(index))
+            yield key, spec.saved.replace("{i}", str(index)), shape
+
+    def _copied(self, module: Module) -> Applied:
+        """A copy of the whole module is trained, with all its parameters and buffers."""
+        stem = self.method.copies
+        own = {**module.params, **module.buffers}
+        rows = tuple((f"{stem}.{self.adapter}.{name}", f"{stem}.{name}", shape) for name, shape in own.items())
+        return Applied(0, 1.0, rows)
+
+    def _by_module(self, module: Module) -> dict[str, Any]:
+        """What the config's patterns say of this module."""
+        found: dict[str, Any] = {}
+        for name, row in self.method.patterns.items():
+            patterns = self.settings[row["field"]]
+            if patterns:
+                keys = self.settings.pattern_keys(row["field"], FORMS[row["form"]])
+                first = keys.first(module.path)
+                key = module.path if first is None else keys.keys[first]
+                found[name] = patterns.get(key, self.names[name])
+        for name, field in self.method.matches.items():
+            found[name] = self._is_meant(field, module.path)
+        return found
+
+    def _is_meant(self, field: str, path: str) -> bool:
+        """`IA3Model._is_feedforward`-like: a pattern for the whole path, or names that it ends with."""
+        value = self.settings[field]
+        at = self.settings.where(field)
+        if value is None:
+            raise NotModelled("method-not-modelled", at=at, facts={"value": f"{self.method.peft_type} without {field}"})
+        if isinstance(value, str):
+            return full_match(value, path, at)
+        return as_python_does(lambda: any(path.endswith(name) for name in value), "config-value-impossible", at, field)
+
+    def _check(self, check: Check, names: Mapping[str, Any], module: Module) -> None:
+        if self._ask(check.when, names, check.field):
+            match = check.match.format_map({**names, "cls": module.cls})
+            raise self._refuse(check.type, match, module, "config-value-impossible", check.field)
+
+    def _ask(self, formula: str, names: Mapping[str, Any], field: str) -> Any:
+        """A formula of the card, on whatever types the config has: what Python raises, PEFT raises."""
+        at = self.settings.where(field) if field else self.settings.where("peft_type")
+        try:
+            return as_python_does(lambda: evaluate(formula, names), "config-value-impossible", at, field)
+        except Unevaluable as problem:
+            raise self._unclear(formula) from problem
+
+    def _unclear(self, what: str) -> NotModelled:
+        facts: dict[str, Fact] = {"value": f"{self.method.peft_type} with such values for {what}"}
+        return NotModelled("method-not-modelled", at=self.settings.where("peft_type"), facts=facts)
+
+    def _refuse(
+        self, type_name: str, match: str, module: Module, reason: str, field: str = "target_modules"
+    ) -> Refusal:
+        shown = match.replace("{cls}", module.cls)
+        facts: dict[str, Fact] = {"field": field, "class": module.cls}
+        return Refusal(type_name, shown, reason, at=self.settings.where(field), module=module.path, facts=facts)
+
+
+def layer_names(module: Module) -> dict[str, Any]:
+    """The sizes that formulas may speak of: in, out, groups, kernel and what follows from it."""
+    sizes = {"groups": 1, "kernel": (), "ones": (), **feature_sizes(module)}
+    kernel = sizes["kernel"]
+    sizes["kernel_size"] = math.prod(kernel)
+    sizes["kernel_width"] = kernel[0] if kernel else 1
+    sizes["kernel_pair"] = kernel if len(kernel) == 2 else (*kernel, 1)
+    sizes["has_bias"] = "bias" in module.params
+    sizes["embedding"] = module.kind == "Embedding"
+    return sizes
