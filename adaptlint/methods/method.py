@@ -55,6 +55,8 @@ class Method(NamedTuple):
     checks_mamba: bool = False
     keeps_list: bool = False
     copies: str = ""
+    is_prompt: bool = False  # learns virtual tokens and adapts no module
+    fills_cache: bool = False  # a prompt that goes into the key-value cache
     no_match: str = ""
     neutral: tuple[str, ...] = ()
     scale: str = ""
@@ -80,7 +82,7 @@ class Method(NamedTuple):
 
 def has_method(name: str) -> bool:
     """True if the method of that peft_type has a card."""
-    return f"methods/{name.lower()}.toml" in tables.load()
+    return name.isupper() and f"methods/{name.lower()}.toml" in tables.load()
 
 
 @cache

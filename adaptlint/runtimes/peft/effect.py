@@ -29,6 +29,9 @@ def effect_of(
     false. Other tensors that arrive (saved modules, tokens, DoRA magnitudes, trained biases) count as an effect; base
     tensors in the file do not, because they are as a rule the base's own.
     """
+    saved = any(adapter in copies for copies in wrapped.saved.values())
+    if settings.method.is_prompt and settings["task_type"] is None and not saved:
+        return Fault("prompt-never-applied", at=settings.where("task_type"), facts={"field": "task_type"})
     if settings["kasa_config"] is not None:
         return None  # KaSA cuts the base's weights down when it is put on, which no zero undoes
     scales = [site.adapters[adapter].scale for site in wrapped.sites.values() if adapter in site.adapters]
@@ -36,9 +39,24 @@ def effect_of(
         s.adapters[adapter].scale for sites in wrapped.parameters.values() for s in sites if adapter in s.adapters
     ]
     silent = bool(scales) and not any(scales)
-    factors = tuple(f".{name}" for name in settings.method.neutral)
     if not values and not silent:
         return None
+    sites = _zeros_by_site(adapter, settings, result, values)
+    if sites is None:
+        return None
+    if silent:
+        field = settings.method.scale
+        return Fault("scale-is-zero", at=settings.where(field), facts={"field": field, "sites": len(scales)})
+    if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:
+        return Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)})
+    return None
+
+
+def _zeros_by_site(
+    adapter: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]
+) -> dict[str, list[bool]] | None:
+    """For each site whether its factors are zero; None where something else has an effect of its own."""
+    factors = tuple(f".{name}" for name in settings.method.neutral)
     sites: dict[str, list[bool]] = {}
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
@@ -53,12 +71,7 @@ def effect_of(
             continue
         stem = origin.saved.rpartition(f".{settings.method.prefix}")[0]
         sites.setdefault(stem, []).append(_is_zero(key, settings, result, values))
-    if silent:
-        field = settings.method.scale
-        return Fault("scale-is-zero", at=settings.where(field), facts={"field": field, "sites": len(scales)})
-    if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:
-        return Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)})
-    return None
+    return sites
 
 
 def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:

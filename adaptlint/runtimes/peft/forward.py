@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from adaptlint import tables
 from adaptlint.findings import Fact, Where
+from adaptlint.runtimes.peft.prompts import forward_faults
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -90,4 +91,5 @@ QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
     _replicated_types,
     _tokens_of_saved_modules,
     _negative_tokens,
+    forward_faults,
 )

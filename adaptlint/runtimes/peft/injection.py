@@ -10,6 +10,7 @@ from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
 from adaptlint.runtimes.peft.layers import Layers, unsupported
+from adaptlint.runtimes.peft.prompts import attach
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -30,6 +31,9 @@ from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
     """Put one adapter into the model; returns what PEFT only warns about or passes over in silence."""
     base = wrapped.base
+    if settings.method.is_prompt:
+        attach(wrapped, adapter, settings, others)
+        return []
     if settings.is_lora:
         experts.convert_targets(settings, base)
     _check_against_others(settings, others)

@@ -9,6 +9,7 @@ from adaptlint.findings import Mismatch, Where
 from adaptlint.runtimes.peft.conversion import Entry, convert_keys
 from adaptlint.runtimes.peft.key_text import rename_saved, with_adapter
 from adaptlint.runtimes.peft.method_files import rewrite
+from adaptlint.runtimes.peft.prompts import spelling
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import PREFIX, Origin, Wrapped
@@ -50,6 +51,8 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
         state = {to_model.get(key, key): entry for key, entry in state.items()}
     else:
         state = {with_adapter(key, adapter, release): entry for key, entry in state.items()}
+    for name in wrapped.prompts.get(adapter, ()):
+        state.pop(spelling(wrapped, file, name), None)  # the prompt encoder takes them by itself
     if file.others or settings["bias"] != "none" or not state.keys() <= keys.keys():
         keys = wrapped.keys()  # something may reach the base's own parameters
     return _copy(keys, state, file)

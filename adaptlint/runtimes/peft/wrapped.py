@@ -64,6 +64,8 @@ class Wrapped:
         "copies",
         "modules",
         "parameters",
+        "prefix",
+        "prompts",
         "release",
         "saved",
         "shared",
@@ -81,6 +83,8 @@ class Wrapped:
         self.parameters: dict[str, list[Site]] = {}  # module -> wrappers, innermost first
         self.saved: dict[str, dict[str, dict[str, Shape]]] = {}  # module -> adapter -> {relative key: shape}
         self.shared: dict[str, list[tuple[str, str, Shape]]] = {}  # adapter -> parameters at the model's root
+        self.prefix = PREFIX  # of the base's keys; prompt learning puts no tuner around the base
+        self.prompts: dict[str, dict[str, Shape]] = {}  # adapter -> its virtual tokens by their names in a file
         self.copies = SavedCopies(release)
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
 
@@ -103,15 +107,15 @@ class Wrapped:
         keys: dict[str, Origin] = {}
         if not (base or self.parameters or self.saved or self.tokens):
             for path, site in self.sites.items():
-                keys.update(_site_keys(site, PREFIX + path))
+                keys.update(_site_keys(site, self.prefix + path))
             keys.update(self._root_keys())
             return keys
-        inner: dict[str, str] = {"": PREFIX[:-1]}
+        inner: dict[str, str] = {"": self.prefix[:-1]}
         wrapped = set(self.sites) | set(self.parameters) | set(self.saved) | set(self.tokens)
         for module in self.modules:
             path = module.path
             parent, _, leaf = path.rpartition(".")
-            outer = f"{inner.get(parent) or PREFIX + parent}.{leaf}"
+            outer = f"{inner.get(parent) or self.prefix + parent}.{leaf}"
             own = outer + self.infix(path) if path in wrapped else outer
             inner[path] = own
             for name, shape in (*module.params.items(), *module.buffers.items()) if base else ():
@@ -134,10 +138,10 @@ class Wrapped:
         """Parameters under the further paths of shared modules, and those of the model itself."""
         for alias, path in self.base.aliases.items():
             for name, shape in subtree(self.modules, path).items():
-                key = f"{PREFIX}{alias}.{name}"
+                key = f"{self.prefix}{alias}.{name}"
                 yield key, Origin("base", "", path, shape, key)
         for name, shape in (*self.base.root.params.items(), *self.base.root.buffers.items()):
-            yield PREFIX + name, Origin("base", "", "", shape, PREFIX + name)
+            yield self.prefix + name, Origin("base", "", "", shape, self.prefix + name)
 
     def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
         wrappers = self.parameters.get(path, [])
