@@ -36,7 +36,7 @@ class Check(NamedTuple):
 class Method(NamedTuple):
     """What one PEFT method adds to the modules it adapts; the fields are those of methods/<name>.toml.
 
-    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them. `patterns` names the
+    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them, `root_sizes` once. `patterns` names the
     fields whose keys give a size another value for some modules, `matches` those that tell whether a module is meant.
     `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the shared tensors that
     it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file by itself.
@@ -55,6 +55,8 @@ class Method(NamedTuple):
     checks_mamba: bool = False
     keeps_list: bool = False
     copies: str = ""
+    infix: str = "base_layer"  # what stands between an adapted module's key and its own parameters
+    adapts_attention: bool = False  # takes the top attention modules, whatever lies in them
     is_prompt: bool = False  # learns virtual tokens and adapts no module
     fills_cache: bool = False  # a prompt that goes into the key-value cache
     no_match: str = ""
@@ -63,6 +65,7 @@ class Method(NamedTuple):
     unknown: str = ""
     sizes: Mapping[str, str] = {}
     late_sizes: Mapping[str, str] = {}
+    root_sizes: Mapping[str, str] = {}
     checks: tuple[Check, ...] = ()
     patterns: Mapping[str, Mapping[str, str]] = {}
     matches: Mapping[str, str] = {}

@@ -95,6 +95,11 @@ def divisor_near(size: int, wanted: int) -> int:
     return below if wanted - below <= above - wanted else above
 
 
+def most(numbers: Any) -> int:
+    """The largest of some whole numbers, -1 if there is none."""
+    return int(max(numbers, default=-1))
+
+
 def given(value: object) -> bool:
     """True for anything but null."""
     return value is not None
@@ -127,4 +132,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "high": high,
     "divisor_near": divisor_near,
     "given": given,
+    "most": most,
+    "round": round,
 }

@@ -72,12 +72,17 @@ def _tokens_of_saved_modules(wrapped: Wrapped, adapter: str, settings: Settings)
 
 def _negative_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
     """Negative indices pick rows at load; index_copy_ refuses them in the forward."""
-    indices = settings["trainable_token_indices"]
+    field = "token_indices" if settings.method.peft_type == "TRAINABLE_TOKENS" else "trainable_token_indices"
+    indices = settings[field]
+    if field == "token_indices" and not indices:
+        empty: dict[str, Fact] = {"field": field}
+        match = "index_copy_(): Expected a long tensor for index, but got Float"
+        yield _refuse("RuntimeError", match, "config-value-impossible", settings.where(field), empty)
     groups = indices.values() if isinstance(indices, dict) else [indices or ()]
     negative = next((i for group in groups for i in group if isinstance(i, int) and i < 0), None)
     if negative is not None:
         facts: dict[str, Fact] = {"index": negative, "size": None}
-        at = settings.where("trainable_token_indices")
+        at = settings.where(field)
         yield _refuse("IndexError", "index_copy_()", "token-index-out-of-range", at, facts)
 
 

@@ -8,6 +8,7 @@ from adaptlint import tables
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
+from adaptlint.runtimes.peft.adaption import adapt_attention
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
 from adaptlint.runtimes.peft.layers import Layers, unsupported
 from adaptlint.runtimes.peft.prompts import attach
@@ -24,6 +25,7 @@ from adaptlint.runtimes.peft.targets import (
     prepare_targets,
     tie_embeddings,
 )
+from adaptlint.runtimes.peft.tied import tied_modules
 from adaptlint.runtimes.peft.tuners import Tuner
 from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 
@@ -33,6 +35,9 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
     base = wrapped.base
     if settings.method.is_prompt:
         attach(wrapped, adapter, settings, others)
+        return []
+    if settings.method.adapts_attention:
+        adapt_attention(wrapped, adapter, settings, others)
         return []
     if settings.is_lora:
         experts.convert_targets(settings, base)
@@ -124,8 +129,22 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
         _put(wrapped, layers, module)
     if isinstance(layers, Tuner) and matched:
         wrapped.shared[adapter] = layers.shared()
+    if settings.method.peft_type == "TRAINABLE_TOKENS":
+        _tie_tokens(wrapped, adapter)
     left = [answer for path, answer in answers.items() if not ties or path not in {m.path for m in tied}]
     return Answers([m.path for m in (*matched, *tied)], left.count(EXCLUDED), left.count(UNMATCHED))
+
+
+def _tie_tokens(wrapped: Wrapped, adapter: str) -> None:
+    """`TrainableTokensModel.inject_adapter`: what is tied to the embedding shows the same rows under its own name."""
+    base = wrapped.base
+    embedding = wrapped.sites.get(base.input_embedding or "")
+    if embedding is None or not base.resolved_config.get("tie_word_embeddings"):
+        return
+    rows = embedding.adapters[adapter]
+    for path in tied_modules(base):
+        site = wrapped.sites[path] = Site(path, embedding.kind)
+        site.adapters[adapter] = rows._replace(aliases=frozenset(saved for _, saved, _ in rows.tensors))
 
 
 def _put(wrapped: Wrapped, layers: Layers | Tuner, module: Module) -> None:
@@ -145,7 +164,7 @@ def _put(wrapped: Wrapped, layers: Layers | Tuner, module: Module) -> None:
         return
     site = wrapped.sites.get(module.path)
     if site is None:
-        site = wrapped.sites[module.path] = Site(module.path, module.kind)
+        site = wrapped.sites[module.path] = Site(module.path, module.kind, infix=layers.settings.method.infix)
     site.adapters[layers.adapter] = applied
 
 

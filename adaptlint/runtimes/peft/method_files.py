@@ -11,6 +11,7 @@ from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Wrapped
 
 INDICES, WEIGHTS = "_topk_indices", "_topk_weights"
 OLD_OFT = ".oft_r."
+VECTORS = ".tinylora_v."
 
 
 def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str, Entry], file: TensorFile) -> None:
@@ -27,6 +28,9 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
             state.pop(f"{PREFIX}{path}.{ending}", None)
     if method.peft_type == "VBLORA" and settings["save_only_topk_weights"]:
         _logits(settings, state, file)
+    if method.peft_type == "TINYLORA":
+        for key in [key for key in state if VECTORS in key]:
+            state[key.replace(VECTORS, f"{VECTORS}{adapter}.")] = state.pop(key)
     if method.peft_type == "ADALORA" and settings["rank_pattern"] is not None:
         _resize(wrapped, adapter, settings)
     if method.peft_type == "OFT" and any(OLD_OFT in key for key in state):

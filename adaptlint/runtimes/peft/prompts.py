@@ -55,7 +55,6 @@ def attach(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
         lambda: settings[field] * settings["num_transformer_submodules"], "config-value-impossible", at, field
     )
     tuner = Tuner(settings, adapter, [], no_targets)
-    tuner.names["cpt_token_ids"] = settings["cpt_token_ids"]
     wrapped.prompts[adapter] = {saved: shape for _, saved, shape in tuner.shared()}
     if settings["modules_to_save"] is not None:
         save_modules(wrapped, adapter, settings, settings["modules_to_save"])

@@ -152,6 +152,8 @@ class Run:
         self.say(settings.notes, adapter.name)
         if not self.loaded:
             self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
+            if "modules_to_save" not in settings.values:
+                self.task = {name: value for name, value in self.task.items() if name != "saves"}
         early = self.task.get("when") == "before" and release.head_before_injection
         if "saves" in self.task and (release.head_for_each_adapter if self.loaded else early):
             extend_saved(settings, self.task["saves"])

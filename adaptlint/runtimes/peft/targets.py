@@ -137,6 +137,9 @@ def prepare_targets(settings: Settings, base: Base) -> None:
     _prepare_feedforward(settings, base)
     if settings["target_modules"] is not None:
         return
+    if settings.method.peft_type == "TRAINABLE_TOKENS":
+        settings["target_modules"] = {base.input_embedding or "embed_tokens": None}
+        return
     model_type = base.model_type or ""
     default = default_targets(settings.method.peft_type).get(model_type)
     if settings.is_lora and not settings.release.has("default_targets", model_type):

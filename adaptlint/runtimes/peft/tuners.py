@@ -19,7 +19,7 @@ from adaptlint.shapes import Unevaluable, evaluate
 
 MAX_REPEAT = 10_000
 FORMS = {"suffix": SUFFIX, "dotted": DOTTED}
-SCALARS = (bool, int, float, str, type(None))
+VALUES = (bool, int, float, str, type(None), dict, list)
 
 
 class Tuner:
@@ -38,9 +38,10 @@ class Tuner:
         self.method: Method = settings.method
         self.adapter = adapter
         self.names: dict[str, Any] = {
-            field: value for field, value in settings.values.items() if isinstance(value, (*SCALARS, dict))
+            field: value for field, value in settings.values.items() if isinstance(value, VALUES)
         }
         wide = [feature_sizes(m) for m in targets if m.kind in self.method.layers and m.kind not in CONVOLUTIONS]
+        self.names["targets"] = sum(m.kind in self.method.layers for m in targets)
         self.names["max_in"] = max((sizes["in"] for sizes in wide), default=0)
         self.names["max_out"] = max((sizes["out"] for sizes in wide), default=0)
         if self.method.no_match and not wide:
@@ -61,6 +62,9 @@ class Tuner:
         if module.kind not in method.layers:
             if method.skips_other_layers:
                 return None
+            if not method.refusal:
+                at, facts = self.settings.where("target_modules"), {"kind": module.cls}
+                raise NotModelled("layer-not-modelled", at=at, module=module.path, facts=facts)
             raise self._refuse(method.refusal["type"], method.refusal["match"], module, "layer-not-supported")
         names = {**self.names, **layer_names(module), **self._by_module(module)}
         for name, formula in method.sizes.items():
@@ -79,6 +83,8 @@ class Tuner:
 
     def shared(self) -> list[tuple[str, str, Shape]]:
         """The tensors that the method keeps once, at the root of the model."""
+        for name, formula in self.method.root_sizes.items():
+            self.names[name] = self._ask(formula, self.names, "")
         specs = [spec for spec in self.method.shared if not spec.when or self._ask(spec.when, self.names, "")]
         return [row for spec in specs for row in self._rows(spec, self.names)]
 

@@ -33,10 +33,11 @@ class Origin(NamedTuple):
 class Site:
     """A method on one module (or one parameter of it): per adapter the parameters as (key, saved name, shape)."""
 
-    __slots__ = ("adapters", "kind", "parameter", "path")
+    __slots__ = ("adapters", "infix", "kind", "parameter", "path")
 
-    def __init__(self, path: str, kind: str, parameter: str = "") -> None:
+    def __init__(self, path: str, kind: str, parameter: str = "", infix: str = "base_layer") -> None:
         self.path = path
+        self.infix = infix
         self.kind = kind
         self.parameter = parameter
         self.adapters: dict[str, Applied] = {}
@@ -97,7 +98,7 @@ class Wrapped:
         """What stands between a module's key and its own parameters."""
         infix = ".base_layer" * len(self.parameters.get(path, ()))
         if path in self.sites and self.release.has_base_layer:
-            infix += ".base_layer"
+            infix += f".{self.sites[path].infix}"
         if path in self.tokens:
             infix += TOKENS
         return infix + (".original_module" if path in self.saved else "")
