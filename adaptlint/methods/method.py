@@ -36,7 +36,8 @@ class Check(NamedTuple):
 class Method(NamedTuple):
     """What one PEFT method adds to the modules it adapts; the fields are those of methods/<name>.toml.
 
-    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them, `root_sizes` once. `patterns` names the
+    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them, `root_sizes` once.
+    `patterns` names the
     fields whose keys give a size another value for some modules, `matches` those that tell whether a module is meant.
     `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the shared tensors that
     it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file by itself.

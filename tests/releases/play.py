@@ -1,7 +1,7 @@
 """Play cases with whichever PEFT is installed: `python -m tests.releases.play cases.json records.json`.
 
-A case is {key, base, auto, weights, adapters: [[name, folder]], plan: [[verb, name]] or null}. It runs in environments
-that hold PEFT and transformers only, so nothing of adaptlint is imported.
+A case is {key, base, auto, weights, adapters: [[name, folder]], plan: [[verb, name, options]] or null}. It runs where
+there is nothing but PEFT and transformers, so nothing of adaptlint is imported.
 """
 
 from __future__ import annotations
@@ -57,7 +57,28 @@ class Play:
         """True if the model answers as the active adapter alone does."""
         return bool(torch.allclose(answer(self.model), answer(self.alone(self.active)), atol=NEAR))
 
-    def step(self, verb: str, name: str) -> bool:
+    def combine(self, name: str, options: list[list[str]]) -> bool:
+        """`add_weighted_adapter`; "cat" is exact, so that its update can be held against the sum of the parts'."""
+        kind = next((option for option, value in options if not value), "svd")
+        parts = {option: float(value) for option, value in options if value and option != "density"}
+        taken = name in self.model.peft_config
+        extra = {option: float(value) for option, value in options if option == "density"}
+        self.model.add_weighted_adapter(list(parts), list(parts.values()), name, combination_type=kind, **extra)
+        if taken or kind != "cat":
+            return not taken
+        layers = [
+            m for m in self.model.modules() if hasattr(m, "get_delta_weight") and name in getattr(m, "lora_A", ())
+        ]
+        return all(
+            torch.allclose(
+                layer.get_delta_weight(name),
+                sum(weight * layer.get_delta_weight(part) for part, weight in parts.items()),
+                atol=NEAR,
+            )
+            for layer in layers
+        )
+
+    def step(self, verb: str, name: str, options: list[list[str]]) -> bool:
         """Do one step; True if what is then seen is right."""
         if verb == "load" and self.model is None:
             self.model, self.active = load(fresh(self.case), name, self.folders[name]), name
@@ -70,6 +91,13 @@ class Play:
             with self.model.disable_adapter():
                 off = answer(self.model)
             return bool(torch.allclose(off, answer(fresh(self.case)), atol=NEAR)) and self.as_alone()
+        elif verb == "combine":
+            return self.combine(name, options)
+        elif verb == "hotswap":
+            from peft.utils.hotswap import hotswap_adapter
+
+            hotswap_adapter(self.model, self.folders[options[0][0]], adapter_name=name)
+            self.folders[name] = self.folders[options[0][0]]
         elif verb == "save":
             return all(saved(self.model, name) == saved(self.alone(name), name) for name in self.folders)
         else:
@@ -80,9 +108,9 @@ class Play:
     def record(self) -> Record:
         """Every step's outcome, up to the first that raises."""
         steps: list[Record] = []
-        for verb, name in self.case["plan"]:
+        for verb, name, options in self.case["plan"]:
             try:
-                right = self.step(verb, name)
+                right = self.step(verb, name, options)
             except Exception as problem:
                 error = {"type": type(problem).__name__, "message": str(problem)}
                 steps.append({"op": verb, "adapter": name, "outcome": "fails", "error": error})

@@ -92,7 +92,7 @@ def as_played(case: Case, folder: Path) -> dict[str, Any]:
         "auto": auto,
         "weights": str(weights),
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
-        "plan": [[step.op, step.name] for step in parse_plan(plan)] if plan else None,
+        "plan": [[step.op, step.name, step.options] for step in parse_plan(plan)] if plan else None,
     }
 
 

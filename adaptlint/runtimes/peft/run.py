@@ -10,6 +10,7 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.activation import activate, foreign_faults, lost_faults, mixed_faults, undisabled_faults
+from adaptlint.runtimes.peft.combining import combine
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.doubts import doubts_of
 from adaptlint.runtimes.peft.effect import effect_of
@@ -23,6 +24,7 @@ from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import PEFT, Release
 from adaptlint.runtimes.peft.settings import Settings, parse_settings
 from adaptlint.runtimes.peft.slow import slow_patterns
+from adaptlint.runtimes.peft.swapping import check_configs, swap
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
@@ -84,6 +86,10 @@ class Run:
             activate(self.wrapped, step)
         elif step.op == "delete":
             self._delete(step)
+        elif step.op == "combine":
+            fine = self._note(combine(self.wrapped, self.loaded, step))
+        elif step.op == "hotswap":
+            self._swap(step)
         elif step.op == "save":
             return self._note(foreign_faults(self.wrapped, self.loaded))
         else:
@@ -114,11 +120,26 @@ class Run:
             self.wrapped.active = next(iter(self.loaded), "")
         self.wrapped.copies.delete(step.name, self.wrapped.active)
 
+    def _swap(self, step: Step) -> None:
+        if step.name not in self.loaded:
+            raise NotModelled("plan-names-unknown-adapter", facts={"step": f"{step.op} {step.name}", "name": step.name})
+        other = self._given(step, step.options[0][0] if step.options else "")
+        settings = parse_settings(open_config(other), self.wrapped.release)
+        check_configs(self.loaded[self.wrapped.active], settings, step)
+        file, notes = open_weights(other.folder)
+        self.say(notes, other.name)
+        swap(self.wrapped, settings, file, step)
+        self.loaded[step.name] = settings
+
+    def _given(self, step: Step, name: str) -> Adapter:
+        """The adapter of that name among those that were given."""
+        found = next((a for a in self.scene.adapters if a.name == name), None)
+        if found is None:
+            raise NotModelled("plan-names-unknown-adapter", facts={"step": f"{step.op} {name}", "name": name})
+        return found
+
     def _load(self, step: Step) -> bool:
-        adapter = next((a for a in self.scene.adapters if a.name == step.name), None)
-        if adapter is None:
-            facts = {"step": f"{step.op} {step.name}", "name": step.name}
-            raise NotModelled("plan-names-unknown-adapter", facts=facts)
+        adapter = self._given(step, step.name)
         if not self.first:
             self.first = self.wrapped.active = step.name
         settings = self.loaded.get(step.name)

@@ -1,0 +1,118 @@
+"""`add_weighted_adapter`: a new LoRA adapter made of loaded ones (PEFT 0.21.2, tuners/lora/model.py)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from adaptlint.findings import Fact, Fault
+from adaptlint.runtimes.peft.injection import inject
+from adaptlint.runtimes.peft.plan import Step
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.settings import Settings
+from adaptlint.runtimes.peft.wrapped import Wrapped
+
+EQUAL_RANKS = ("linear", "ties", "dare_ties", "dare_linear", "magnitude_prune")
+SETTINGS = ("density",)
+
+
+def combine(wrapped: Wrapped, loaded: dict[str, Settings], step: Step) -> list[Fault]:
+    """Make the new adapter and return what is silently wrong with it; Refusal where PEFT raises."""
+    kind, parts = _asked(step)
+    if step.name in loaded:
+        facts: dict[str, Fact] = {"name": step.name}
+        return [Fault("combination-name-taken", facts=facts, decides=True)]
+    for name in parts:
+        if name not in loaded:
+            raise _refuse(step, f"Adapter {name} does not exist", "plan-names-unknown-adapter", {"name": name})
+    chosen = {name: loaded[name] for name in parts}
+    if not all(settings.is_lora for settings in chosen.values()) or not wrapped.release.maps_keys_from_model:
+        raise NotModelled("step-not-modelled", facts={"step": f"{step.op} of such adapters, or by this release,"})
+    _check_parts(wrapped, chosen, step)
+    kind = "linear" if len(chosen) == 1 else kind
+    rank = _rank(kind, chosen, step)
+    settings = _settings(chosen, step, rank)
+    inject(wrapped, step.name, settings, [s for s in loaded.values() if s["bias"] == "none"], False)
+    loaded[step.name] = settings
+    if settings["use_rslora"]:
+        facts = {"name": step.name, "factor": round(math.sqrt(rank), 3), "rank": rank}
+        at = settings.where("use_rslora")
+        return [Fault("combination-scaled", adapter=step.name, at=at, facts=facts, decides=True)]
+    return []
+
+
+def _asked(step: Step) -> tuple[str, dict[str, str]]:
+    """The combination type and the weights by adapter."""
+    kinds = [name for name, value in step.options if not value]
+    parts = {name: value for name, value in step.options if value and name not in SETTINGS}
+    return (kinds[0] if kinds else "svd"), parts
+
+
+def _check_parts(wrapped: Wrapped, chosen: Mapping[str, Settings], step: Step) -> None:
+    """`_check_add_weighted_adapter` up to the ranks."""
+    for name, settings in chosen.items():
+        if settings["target_parameters"]:
+            match = f"add_weighted_adapter does not support targeting nn.Parameter (problematic adapter '{name}')"
+            raise _refuse(step, match, "combination-impossible", {"name": name})
+    several = [path for path, owners in wrapped.saved.items() if sum(name in owners for name in chosen) > 1]
+    if several:
+        match = "Cannot add weighted adapters if they target the same module with modules_to_save, but found "
+        raise _refuse(step, f"{match}{len(several)} such instance(s).", "combination-impossible", {"name": several[0]})
+
+
+def _rank(kind: str, chosen: Mapping[str, Settings], step: Step) -> int:
+    """The new adapter's rank by combination type."""
+    ranks = [
+        as_python_does(partial(_largest, settings), "rank-impossible", settings.where("rank_pattern"), "rank_pattern")
+        for settings in chosen.values()
+    ]
+    if kind in EQUAL_RANKS:
+        if len(set(ranks)) != 1:
+            match = "All adapters must have the same r value when using combination_type linear, ties, dare_ties or"
+            facts: dict[str, Fact] = {"ranks": [str(rank) for rank in ranks], "name": kind}
+            raise _refuse(step, match, "combination-impossible", facts)
+        if any(settings["rank_pattern"] for settings in chosen.values()):
+            raise NotModelled("step-not-modelled", facts={"step": f"{step.op} of adapters with rank_pattern"})
+        return int(ranks[0])
+    if kind == "cat":
+        return int(sum(ranks))
+    if kind.endswith("svd"):
+        return int(max(ranks))
+    raise _refuse(step, f"Invalid combination_type: {kind}", "combination-impossible", {"name": kind})
+
+
+def _largest(settings: Settings) -> Any:
+    patterns = settings["rank_pattern"]
+    return max(settings["r"], *patterns.values()) if patterns else settings["r"]
+
+
+def _settings(chosen: Mapping[str, Settings], step: Step, rank: int) -> Settings:
+    """The first adapter's config with the new rank, all targets, and no patterns."""
+    first = next(iter(chosen.values()))
+    targets = [settings["target_modules"] for settings in chosen.values()]
+    if len({isinstance(target, str) for target in targets}) > 1:
+        match = "all adapter configs should follow the same target modules type."
+        raise _refuse(step, match, "combination-impossible", {"name": "target_modules"})
+    merged: Any
+    if isinstance(targets[0], str):
+        merged = "|".join(f"({target})" for target in targets)
+    else:
+        merged = {name: None for target in targets for name in target}
+    settings = copy.copy(first)
+    settings.indexed = {}
+    settings.values = {
+        **first.values,
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": merged,
+        "alpha_pattern": {},
+        "rank_pattern": {},
+    }
+    return settings
+
+
+def _refuse(step: Step, match: str, reason: str, facts: Mapping[str, Fact]) -> Refusal:
+    return Refusal("ValueError", match, reason, facts={"step": f"{step.op} {step.name}", **facts}, stage=step.op)
