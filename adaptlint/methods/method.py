@@ -73,6 +73,7 @@ class Method(NamedTuple):
     shared: tuple[TensorSpec, ...] = ()
     needs: Mapping[str, str] = {}
     consumes: tuple[str, ...] = ()
+    must_agree: Mapping[str, Mapping[str, str]] = {}
 
     def tensors_for(self, kind: str, switched_on: frozenset[str]) -> tuple[TensorSpec, ...]:
         """The tensors that a layer of this kind gets, given the config fields that are switched on."""

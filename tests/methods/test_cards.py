@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.test_rules import TARGET, TRANSFORMERS
 
 CARDS = sorted(
-    tables.load()[key]["peft_type"] for key in tables.load() if key.startswith("methods/") and "lora.toml" != key[8:]
+    tables.load()[key]["peft_type"] for key in tables.load() if key.startswith("methods/") and key[8:] != "lora.toml"
 )
 BASE = ROOT / "fixtures" / "bases" / "tiny-llama"
 TASK = {"task_type": "CAUSAL_LM"}

@@ -11,12 +11,8 @@ from adaptlint.runtimes.peft.wrapped import Applied, Site, Wrapped
 ATTENTION = {"llama": ("self_attn", "q_proj"), "mistral": ("self_attn", "q_proj"), "gpt2": ("attn", "c_proj")}
 
 
-def adapt_attention(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings]) -> None:
+def adapt_attention(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     """`AdaptionPromptModel.add_adapter`: Refusal where it raises."""
-    if others:
-        raise NotModelled(
-            "method-not-modelled", at=settings.where("peft_type"), facts={"value": "several such adapters"}
-        )
     base = wrapped.base
     model_type = base.model_type or ""
     if model_type not in ATTENTION:
@@ -43,6 +39,7 @@ def adapt_attention(wrapped: Wrapped, adapter: str, settings: Settings, others: 
             raise Refusal("TypeError", match, "config-value-impossible", at=at, facts={"field": "adapter_len"})
         if not isinstance(width, int) or size < 0:
             raise NotModelled("method-not-modelled", at=at, facts={"value": "adaption prompts of such a size"})
-        site = wrapped.sites[module.path] = Site(module.path, module.kind, infix=settings.method.infix)
+        known = wrapped.sites.get(module.path)
+        site = wrapped.sites[module.path] = known or Site(module.path, module.kind, infix=settings.method.infix)
         shapes = {"adaption_prompt": (1, size, width), "adaption_gate": (1,)}
         site.adapters[adapter] = Applied(0, 1.0, tuple((name, name, shape) for name, shape in shapes.items()))

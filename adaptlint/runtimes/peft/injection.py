@@ -6,7 +6,7 @@ from functools import partial
 
 from adaptlint import tables
 from adaptlint.bases import Base, Module
-from adaptlint.findings import Fault
+from adaptlint.findings import Fact, Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.adaption import adapt_attention
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
@@ -33,11 +33,12 @@ from adaptlint.runtimes.peft.wrapped import Site, Wrapped
 def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
     """Put one adapter into the model; returns what PEFT only warns about or passes over in silence."""
     base = wrapped.base
+    _check_types(settings, others)
     if settings.method.is_prompt:
-        attach(wrapped, adapter, settings, others)
+        attach(wrapped, adapter, settings)
         return []
     if settings.method.adapts_attention:
-        adapt_attention(wrapped, adapter, settings, others)
+        adapt_attention(wrapped, adapter, settings)
         return []
     if settings.is_lora:
         experts.convert_targets(settings, base)
@@ -76,19 +77,26 @@ def _bias_refusal(settings: Settings) -> Refusal | None:
     return Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": "bias"})
 
 
-def _check_against_others(settings: Settings, others: list[Settings]) -> None:
-    """`_check_new_adapter_config`: what two adapters of one model may not both have."""
-    types = {s.method.peft_type for s in (settings, *others)}
-    if len(types) > 1:
+def _check_types(settings: Settings, others: list[Settings]) -> None:
+    """`PeftModel.add_adapter`: all adapters of a model are of one method."""
+    if any(other.method.peft_type != settings.method.peft_type for other in others):
         match, at = "Cannot combine adapters with different peft types.", settings.where("peft_type")
         raise Refusal("ValueError", match, "adapters-conflict", at=at, facts={"field": "peft_type"})
-    if others and settings.method.shared:
-        raise NotModelled(
-            "method-not-modelled", at=settings.where("peft_type"), facts={"value": "several such adapters"}
-        )
+
+
+def _check_against_others(settings: Settings, others: list[Settings]) -> None:
+    """`_check_new_adapter_config`: what two adapters of one model may not both have."""
+    for field, refusal in settings.method.must_agree.items():
+        if any(other[field] != settings[field] for other in others):
+            facts: dict[str, Fact] = {"field": field}
+            at = settings.where(field)
+            raise Refusal(refusal["type"], refusal["match"], "adapters-conflict", at=at, facts=facts)
+    if len({other["kasa_config"] is None for other in (settings, *others)}) > 1:
+        match, at = "KaSA cannot be combined with adapters that don't use KaSA", settings.where("kasa_config")
+        raise Refusal("ValueError", match, "adapters-conflict", at=at, facts={"field": "kasa_config"})
     biased = sum(s["bias"] != "none" for s in (settings, *others))
     if others and (biased > 1 or (settings["bias"] != "none" and not settings.release.counts_all_biases)):
-        match = "LoraModel supports only 1 adapter with bias."
+        match = "Model supports only 1 adapter with bias."
         raise Refusal("ValueError", match, "adapters-conflict", at=settings.where("bias"), facts={"field": "bias"})
     wanted = settings["target_parameters"] if settings.release.checks_parameters_of_others else None
     if wanted:
@@ -128,11 +136,21 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
     for module in tied:
         _put(wrapped, layers, module)
     if isinstance(layers, Tuner) and matched:
-        wrapped.shared[adapter] = layers.shared()
+        _share(wrapped, adapter, layers)
     if settings.method.peft_type == "TRAINABLE_TOKENS":
         _tie_tokens(wrapped, adapter)
     left = [answer for path, answer in answers.items() if not ties or path not in {m.path for m in tied}]
     return Answers([m.path for m in (*matched, *tied)], left.count(EXCLUDED), left.count(UNMATCHED))
+
+
+def _share(wrapped: Wrapped, adapter: str, layers: Tuner) -> None:
+    """The tensors at the model's root; a further adapter takes over the first one's, which have to fit it."""
+    rows = layers.shared()
+    sizes = [shape for _, _, shape in rows]
+    if any([shape for _, _, shape in others] != sizes for others in wrapped.shared.values()):
+        at = layers.settings.where("peft_type")
+        raise NotModelled("method-not-modelled", at=at, facts={"value": "a second adapter of other sizes"})
+    wrapped.shared[adapter] = rows
 
 
 def _tie_tokens(wrapped: Wrapped, adapter: str) -> None:

@@ -30,12 +30,8 @@ def text_config(base: Base) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else config
 
 
-def attach(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings]) -> None:
+def attach(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     """Make the prompt encoder of one adapter, and the copies of modules that it saves."""
-    if others:
-        raise NotModelled(
-            "method-not-modelled", at=settings.where("peft_type"), facts={"value": "several such adapters"}
-        )
     wrapped.prefix = ROOT
     config = text_config(wrapped.base)
     if settings.method.peft_type == "CPT":
