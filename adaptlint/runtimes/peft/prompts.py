@@ -187,9 +187,8 @@ def forward_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterat
         yield _sizes(settings, "token_dim", 2, settings["token_dim"] // ours, size)
     layers = next((config[name] for name in SIZES["num_layers"] if name in config), settings["num_layers"])
     if settings["num_layers"] < layers:
-        at, facts = settings.where("num_layers"), {"field": "num_layers"}
-        yield Refusal(
-            "IndexError", "list index out of range", "config-value-impossible", at=at, facts=facts, stage="forward"
+        yield _of_another_base(
+            settings, "num_layers", settings["num_layers"], layers, "IndexError", "list index out of range"
         )
 
 
@@ -206,6 +205,10 @@ def cache_heads(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 def _sizes(settings: Settings, field: str, axis: int, ours: int, theirs: int) -> Refusal:
     match = f"Sizes of tensors must match except in dimension {axis}. Expected size {ours} but got size {theirs}"
-    facts: dict[str, Fact] = {"field": field}
+    return _of_another_base(settings, field, ours, theirs, "RuntimeError", match)
+
+
+def _of_another_base(settings: Settings, field: str, ours: int, theirs: int, type_name: str, match: str) -> Refusal:
+    facts: dict[str, Fact] = {"field": field, "ours": ours, "theirs": theirs}
     at = settings.where(field)
-    return Refusal("RuntimeError", match, "config-value-impossible", at=at, facts=facts, stage="forward")
+    return Refusal(type_name, match, "prompt-of-another-base", at=at, facts=facts, stage="forward")
