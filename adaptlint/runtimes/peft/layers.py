@@ -16,8 +16,9 @@ CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 SUPPORTED = ("Linear", "Conv1D", "Embedding", *CONVOLUTIONS)
 SCALED_EMBEDDING = "ScaledWordEmbedding"  # subclasses that take token ids; position tables take masks or lengths
 SWITCHES = ("lora_bias", "use_dora")
-VARIANT_TENSORS = ("kasa_config", "velora_config")
+VARIANT_TENSORS = ("kasa_config", "velora_config", "monteclora_config")
 MAGNITUDE = "lora_magnitude_vector"
+SAMPLER = "lora_monteclora_sampler"
 
 
 def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any:
@@ -89,6 +90,8 @@ def apply_to_module(
     scale = check_rank_and_scale(settings, adapter, path, rank, alpha)
     _check_initialisation(settings, module, rank, low_memory)
     applied = made(settings, adapter, kind, *decomposed(settings, kind, rank, sizes), scale)
+    if low_memory and settings["monteclora_config"] is not None:  # its sampler is not made on the meta device
+        applied = applied._replace(tensors=tuple(row for row in applied.tensors if SAMPLER not in row[0]))
     return blocked(settings, path, applied._replace(rank=rank))
 
 

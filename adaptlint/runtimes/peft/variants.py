@@ -39,8 +39,6 @@ def check_variant(settings: Settings, module: Module) -> None:
         # task_adapter_names has init=False: it is never read from a file, and ArrowLoraLinearLayer copies it.
         match = "'NoneType' object has no attribute 'copy'"
         raise Refusal("AttributeError", match, "config-value-impossible", at=at, module=module.path, facts=facts)
-    if on in (("alora_invocation_tokens",), ("monteclora_config",)):
-        raise NotModelled("variant-not-modelled", at=at, facts=facts)
 
 
 def blocks_of(settings: Settings, path: str) -> tuple[bool, bool, int]:
@@ -84,7 +82,9 @@ def blocked(settings: Settings, path: str, applied: Applied) -> Applied:
 
 
 def extra_sizes(settings: Settings, sizes: dict[str, Any]) -> dict[str, Any]:
-    """VeLoRA's projection: a group of the input features, the last one padded (_get_group_dim)."""
+    """VeLoRA's group of the input features, the last one padded (_get_group_dim); MonteCLoRA's number of samples."""
+    if settings["monteclora_config"] is not None:
+        return {"samples": _samples(settings)}
     config: Any = settings["velora_config"]
     if config is None:
         return {}
@@ -92,3 +92,12 @@ def extra_sizes(settings: Settings, sizes: dict[str, Any]) -> dict[str, Any]:
     if type(groups) is not int or groups <= 0:
         raise NotModelled("variant-not-modelled", at=settings.where("velora_config"), facts={"field": "velora_config"})
     return {"group": (sizes["in"] + groups - 1) // groups}
+
+
+def _samples(settings: Settings) -> int:
+    config: Any = settings["monteclora_config"]
+    samples = config.get("num_samples", 8) if isinstance(config, dict) else None
+    if type(samples) is not int or samples < 0:
+        at = settings.where("monteclora_config")
+        raise NotModelled("variant-not-modelled", at=at, facts={"field": "monteclora_config"})
+    return samples
