@@ -11,6 +11,7 @@ from adaptlint.methods import Method, load_method
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAMES = ("adapter_model.safetensors", "adapter_model.bin")  # in the order in which PEFT looks for them
+_ROOT = "base_model."
 _PREFIX = "base_model.model."  # PEFT's, before every key of a checkpoint
 
 
@@ -133,12 +134,25 @@ def _ranks(file: TensorFile, method: Method) -> tuple[dict[str, int], list[str]]
     for key, row in file.tensors.items():
         saved = next((saved for saved in axes if key.endswith("." + saved)), None)
         if saved is None:
-            others.append(key)
+            if not _is_own(key, method):
+                others.append(key)
             continue
         axis = axes[saved]
         if axis is not None and axis < len(row.shape):
             ranks.setdefault(key[: -len(saved) - 1].removeprefix(_PREFIX), row.shape[axis])
     return ranks, others
+
+
+def _is_own(key: str, method: Method) -> bool:
+    """True for the tensors that a method numbers, and for those that it keeps once beside the base."""
+    numbered = (f".{spec.saved.partition('{i}')[0]}" for spec in method.tensors if spec.repeat)
+    stem = key.rpartition(".")[0] if key.rpartition(".")[2].isdecimal() else key
+    once = {spec.saved.partition(".{i}")[0] for spec in method.shared}
+    return (
+        any(part in key for part in numbered)
+        or stem.removeprefix(_ROOT) in once
+        or bool(method.copies and f".{method.copies}." in key)
+    )
 
 
 def _dtypes(file: TensorFile) -> dict[str, int]:
