@@ -64,7 +64,8 @@ class Signature(NamedTuple):
 
 def _evaluate(dim: str, sizes: Sizes) -> int:
     if not _SIMPLE.match(dim):
-        return int(evaluate(dim, sizes))
+        size: int = evaluate(dim, sizes)
+        return size
     numerator, _, denominator = dim.partition("/")
     product = 1
     for factor in numerator.split("*"):

@@ -35,9 +35,13 @@ BOUNDED = settings(
     database=None,
 )
 BASE = ROOT / "fixtures" / "bases" / "tiny-llama.lock.json"
-FIELDS = sorted(
-    {*load()["runtimes/peft/lora_config.toml"]["none"], *load()["runtimes/peft/lora_config.toml"]["defaults"]}
-)
+METHODS = {
+    card["peft_type"]: sorted({*card["config"]["none"], *card["config"]["defaults"]})
+    for key, card in load().items()
+    if key.startswith("methods/") and "config" in card
+}
+LORA = load()["runtimes/peft/lora_config.toml"]
+METHODS["LORA"] = sorted({*LORA["none"], *LORA["defaults"]})
 CLAIMED = {reason for rule in load_catalogue() for reason in rule.claim}
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -104,11 +108,18 @@ def test_bytes_of_any_kind(tmp_path: Path, shard: int, content: bytes) -> None:
     assert not isinstance(found, Malformed) or found.reason in CLAIMED
 
 
+@st.composite
+def configs(draw: st.DrawFn) -> dict[str, Any]:
+    """An adapter's config: LoRA half of the time, else any method, with up to three fields of any value."""
+    peft_type = draw(st.just("LORA") | st.sampled_from(sorted(METHODS)))
+    changes = draw(st.dictionaries(st.sampled_from(METHODS[peft_type]), values, max_size=3))
+    return {"peft_type": peft_type, "r": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"} | changes
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
 @BOUNDED
-@given(changes=st.dictionaries(st.sampled_from(FIELDS), values, max_size=3))
-def test_configs(tmp_path: Path, shard: int, changes: dict[str, Any]) -> None:
-    config = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"} | changes
+@given(config=configs())
+def test_configs(tmp_path: Path, shard: int, config: dict[str, Any]) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     report = adaptlint.check(BASE, tmp_path, targets=["peft==0.21.2"])
     verdict = report.verdicts[0]

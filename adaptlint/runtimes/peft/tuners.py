@@ -98,7 +98,7 @@ class Tuner:
             shape = spec.signature.shape(names)
         except (TypeError, ValueError, ZeroDivisionError, Unevaluable) as problem:
             raise self._unclear(spec.saved) from problem
-        if any(size < 0 for size in shape):
+        if any(type(size) is not int or size < 0 for size in shape):
             raise self._unclear(spec.saved)
         count = names[spec.repeat] if spec.repeat else 1
         if not isinstance(count, int) or count > MAX_REPEAT:
