@@ -11,6 +11,7 @@ from adaptlint.runtimes.peft import experts, extra_modules, parameters, replicat
 from adaptlint.runtimes.peft.adaption import adapt_attention
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
 from adaptlint.runtimes.peft.layers import Layers, unsupported
+from adaptlint.runtimes.peft.method_config import check_types
 from adaptlint.runtimes.peft.prompts import attach
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
@@ -36,6 +37,7 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
     _check_types(settings, others)
     if settings.method.is_prompt:
         attach(wrapped, adapter, settings)
+        check_types(settings)
         return []
     if settings.method.adapts_attention:
         adapt_attention(wrapped, adapter, settings)
@@ -137,6 +139,7 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
         _put(wrapped, layers, module)
     if isinstance(layers, Tuner) and matched:
         _share(wrapped, adapter, layers)
+        check_types(settings)
     if settings.method.peft_type == "TRAINABLE_TOKENS":
         _tie_tokens(wrapped, adapter)
     left = [answer for path, answer in answers.items() if not ties or path not in {m.path for m in tied}]

@@ -68,6 +68,26 @@ def check_config(settings: Settings) -> None:
             raise _refusal(settings, check.type, check.match.format_map(settings.values), check.field)
 
 
+def check_types(settings: Settings) -> None:
+    """NotModelled for a value of another type than its field's default: some layer meets it with an exception.
+
+    Asked after everything that the cards say of layers, so that what they refuse is told first.
+    """
+    for field, default in settings.method.config["defaults"].items():
+        value = settings[field]
+        if not _fits(field, value, default):
+            facts: dict[str, Fact] = {"value": f"{settings.method.peft_type} with {field} = {str(value)[:80]}"}
+            raise NotModelled("method-not-modelled", at=settings.where(field), facts=facts)
+
+
+def _fits(field: str, value: object, default: object) -> bool:
+    if isinstance(default, bool):
+        return isinstance(value, bool) or (isinstance(value, str) and field.startswith("init"))
+    if isinstance(default, (int, float)):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, type(default))
+
+
 def _refusal(settings: Settings, type_name: str, match: str, field: str) -> Refusal:
     at = settings.where(field)
     return Refusal(type_name, match, "config-value-impossible", at=at, facts={"field": field})
