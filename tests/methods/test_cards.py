@@ -61,7 +61,9 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "TINYLORA": [{"r": 2, "u": 3, "weight_tying": tying, **QV} for tying in (0.0, 0.5)],
     "TRAINABLE_TOKENS": [{"token_indices": [1, 5, 7], **TASK}],
     "UNILORA": [{"r": 4, "theta_d_length": 16, **QV}],
-    "VBLORA": [{"r": 4, "num_vectors": 8, "vector_length": 4, "save_only_topk_weights": top, **QV} for top in (0, 1)],
+    "VBLORA": [
+        {"r": 4, "num_vectors": 8, "vector_length": 4, "save_only_topk_weights": top, **QV} for top in (False, True)
+    ],
     "VERA": [{"r": 4, **QV}, {"r": 4, "save_projection": False, **QV}],
     "PVERA": [{"r": 4, **QV}],
     "WAVEFT": [{"n_frequency": 20, **QV}],
