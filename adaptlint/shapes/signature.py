@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from adaptlint.shapes.expression import evaluate
-
 _SIMPLE = re.compile(r"[\w*]+(/\w+)?\Z")
 Sizes = Mapping[str, int | tuple[int, ...]]
 
@@ -64,6 +62,8 @@ class Signature(NamedTuple):
 
 def _evaluate(dim: str, sizes: Sizes) -> int:
     if not _SIMPLE.match(dim):
+        from adaptlint.shapes.expression import evaluate
+
         size: int = evaluate(dim, sizes)
         return size
     numerator, _, denominator = dim.partition("/")

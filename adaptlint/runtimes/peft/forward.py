@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from adaptlint import tables
 from adaptlint.findings import Fact, Where
-from adaptlint.runtimes.peft.prompts import forward_faults
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -86,6 +85,14 @@ def _negative_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> Iter
         yield _refuse("IndexError", "index_copy_()", "token-index-out-of-range", at, facts)
 
 
+def _prompts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Sizes of virtual tokens, which only the forward compares with the base."""
+    if settings.method.is_prompt:
+        from adaptlint.runtimes.peft.prompts import forward_faults
+
+        yield from forward_faults(wrapped, settings)
+
+
 def _refuse(type_name: str, match: str, reason: str, at: Where, facts: dict[str, Fact], module: str = "") -> Refusal:
     return Refusal(type_name, match, reason, at=at, module=module, facts=facts, stage="forward")
 
@@ -96,5 +103,5 @@ QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
     _replicated_types,
     _tokens_of_saved_modules,
     _negative_tokens,
-    forward_faults,
+    _prompts,
 )

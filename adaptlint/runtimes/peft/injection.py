@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from adaptlint import tables
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Fault
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
-from adaptlint.runtimes.peft.adaption import adapt_attention
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
 from adaptlint.runtimes.peft.layers import Layers, unsupported
-from adaptlint.runtimes.peft.method_config import check_types
-from adaptlint.runtimes.peft.prompts import attach
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -27,8 +25,10 @@ from adaptlint.runtimes.peft.targets import (
     tie_embeddings,
 )
 from adaptlint.runtimes.peft.tied import tied_modules
-from adaptlint.runtimes.peft.tuners import Tuner
 from adaptlint.runtimes.peft.wrapped import Site, Wrapped
+
+if TYPE_CHECKING:
+    from adaptlint.runtimes.peft.tuners import Tuner
 
 
 def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Settings], low_memory: bool) -> list[Fault]:
@@ -36,10 +36,15 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
     base = wrapped.base
     _check_types(settings, others)
     if settings.method.is_prompt:
+        from adaptlint.runtimes.peft.method_config import check_types
+        from adaptlint.runtimes.peft.prompts import attach
+
         attach(wrapped, adapter, settings)
         check_types(settings)
         return []
     if settings.method.adapts_attention:
+        from adaptlint.runtimes.peft.adaption import adapt_attention
+
         adapt_attention(wrapped, adapter, settings)
         return []
     if settings.is_lora:
@@ -129,6 +134,8 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
     if settings.is_lora:
         layers = Layers(settings, adapter, low_memory)
     else:
+        from adaptlint.runtimes.peft.tuners import Tuner
+
         layers = Tuner(settings, adapter, matched, partial(no_match_facts, settings, wrapped.base))
     refused = _mamba_names(wrapped.base, settings)
     for module in matched:
@@ -137,23 +144,25 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
         _put(wrapped, layers, module)
     for module in tied:
         _put(wrapped, layers, module)
-    if isinstance(layers, Tuner) and matched:
+    if not settings.is_lora and matched:
         _share(wrapped, adapter, layers)
-        check_types(settings)
     if settings.method.peft_type == "TRAINABLE_TOKENS":
         _tie_tokens(wrapped, adapter)
     left = [answer for path, answer in answers.items() if not ties or path not in {m.path for m in tied}]
     return Answers([m.path for m in (*matched, *tied)], left.count(EXCLUDED), left.count(UNMATCHED))
 
 
-def _share(wrapped: Wrapped, adapter: str, layers: Tuner) -> None:
+def _share(wrapped: Wrapped, adapter: str, layers: Layers | Tuner) -> None:
     """The tensors at the model's root; a further adapter takes over the first one's, which have to fit it."""
+    from adaptlint.runtimes.peft.method_config import check_types
+
     rows = layers.shared()
     sizes = [shape for _, _, shape in rows]
     if any([shape for _, _, shape in others] != sizes for others in wrapped.shared.values()):
         at = layers.settings.where("peft_type")
         raise NotModelled("method-not-modelled", at=at, facts={"value": "a second adapter of other sizes"})
     wrapped.shared[adapter] = rows
+    check_types(layers.settings)
 
 
 def _tie_tokens(wrapped: Wrapped, adapter: str) -> None:

@@ -10,7 +10,7 @@ from adaptlint.methods import Method, load_method
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.variants import BLOCKED, blocked, blocks_of, check_variant, extra_sizes
-from adaptlint.runtimes.peft.wrapped import Applied
+from adaptlint.runtimes.peft.wrapped import Applied, Shape
 
 CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d")
 SUPPORTED = ("Linear", "Conv1D", "Embedding", *CONVOLUTIONS)
@@ -46,6 +46,10 @@ class Layers:
         self.low_memory = low_memory
         self.known: dict[tuple[object, ...], Applied] = {}
         self.uniform = settings["rank_pattern"] == {} and settings["alpha_pattern"] == {}
+
+    def shared(self) -> list[tuple[str, str, Shape]]:
+        """LoRA keeps nothing at the model's root."""
+        return []
 
     def apply(self, module: Module) -> Applied:
         """The parameters that LoRA adds to a module; Refusal or NotModelled where PEFT's layer refuses."""

@@ -8,8 +8,6 @@ from adaptlint.artefacts import TensorFile
 from adaptlint.findings import Mismatch, Where
 from adaptlint.runtimes.peft.conversion import Entry, convert_keys
 from adaptlint.runtimes.peft.key_text import rename_saved, with_adapter
-from adaptlint.runtimes.peft.method_files import rewrite
-from adaptlint.runtimes.peft.prompts import spelling
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import PREFIX, Origin, Wrapped
@@ -45,6 +43,8 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
     if release.maps_keys_from_model:
         state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
         if not settings.is_lora:
+            from adaptlint.runtimes.peft.method_files import rewrite
+
             rewrite(wrapped, adapter, settings, state, file)
             keys = wrapped.keys(base=False)
         to_model = checkpoint_keys(keys, adapter, settings)
@@ -52,6 +52,8 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
     else:
         state = {with_adapter(key, adapter, release): entry for key, entry in state.items()}
     for name in wrapped.prompts.get(adapter, ()):
+        from adaptlint.runtimes.peft.prompts import spelling
+
         state.pop(spelling(wrapped, file, name), None)  # the prompt encoder takes them by itself
     if file.others or settings["bias"] != "none" or not state.keys() <= keys.keys():
         keys = wrapped.keys()  # something may reach the base's own parameters

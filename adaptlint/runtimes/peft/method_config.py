@@ -7,7 +7,7 @@ from collections.abc import Callable
 from adaptlint.findings import Fact
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings, check_task, make_set
-from adaptlint.shapes import Unevaluable, evaluate
+from adaptlint.shapes.expression import Unevaluable, evaluate
 
 SETS = ("target_modules", "exclude_modules", "feedforward_modules")
 

@@ -165,9 +165,9 @@ def _compare(settings: Settings, file: TensorFile, key: str, name: str, theirs: 
     raise PromptMismatch("RuntimeError", match, mismatch, at)
 
 
-def forward_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
     """What the first forward of a prompt raises: its sizes are compared with the base's only there."""
-    if not settings.method.is_prompt or settings["task_type"] is None:
+    if settings["task_type"] is None:
         return
     config = text_config(wrapped.base)
     if not settings.method.fills_cache:

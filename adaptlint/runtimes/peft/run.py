@@ -10,7 +10,6 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.activation import activate, foreign_faults, lost_faults, mixed_faults, undisabled_faults
-from adaptlint.runtimes.peft.combining import combine
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.doubts import doubts_of
 from adaptlint.runtimes.peft.effect import effect_of
@@ -19,12 +18,10 @@ from adaptlint.runtimes.peft.faults import faults_of_load, faults_of_mismatch
 from adaptlint.runtimes.peft.injection import inject
 from adaptlint.runtimes.peft.loading import Loaded, load_tensors, warned_keys
 from adaptlint.runtimes.peft.plan import MODELLED, Step
-from adaptlint.runtimes.peft.prompts import PromptMismatch, restore
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import PEFT, Release
 from adaptlint.runtimes.peft.settings import Settings, parse_settings
 from adaptlint.runtimes.peft.slow import slow_patterns
-from adaptlint.runtimes.peft.swapping import check_configs, swap
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
@@ -87,6 +84,8 @@ class Run:
         elif step.op == "delete":
             self._delete(step)
         elif step.op == "combine":
+            from adaptlint.runtimes.peft.combining import combine
+
             fine = self._note(combine(self.wrapped, self.loaded, step))
         elif step.op == "hotswap":
             self._swap(step)
@@ -121,6 +120,8 @@ class Run:
         self.wrapped.copies.delete(step.name, self.wrapped.active)
 
     def _swap(self, step: Step) -> None:
+        from adaptlint.runtimes.peft.swapping import check_configs, swap
+
         if step.name not in self.loaded:
             raise NotModelled("plan-names-unknown-adapter", facts={"step": f"{step.op} {step.name}", "name": step.name})
         other = self._given(step, step.options[0][0] if step.options else "")
@@ -156,6 +157,8 @@ class Run:
         return self._account(adapter, settings, file, result) and restored
 
     def _restore_prompt(self, adapter: Adapter, settings: Settings, file: TensorFile) -> bool:
+        from adaptlint.runtimes.peft.prompts import PromptMismatch, restore
+
         try:
             values = adapter.values(file, self.scene.values)
             faults, left = restore(self.wrapped, adapter.name, settings, file, values)

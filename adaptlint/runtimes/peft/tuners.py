@@ -15,7 +15,7 @@ from adaptlint.runtimes.peft.patterns import full_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Applied, Shape
-from adaptlint.shapes import Unevaluable, evaluate
+from adaptlint.shapes.expression import Unevaluable, evaluate
 
 MAX_REPEAT = 10_000
 FORMS = {"suffix": SUFFIX, "dotted": DOTTED}
