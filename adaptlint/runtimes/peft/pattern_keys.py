@@ -90,6 +90,8 @@ class PatternKeys:
 
     def _named(self, path: str) -> Iterator[int]:
         """Places of the patterns that are paths and match."""
+        if not self.paths:
+            return
         for piece in pieces(path, self.form):
             for dots, shaped in self.paths.get(len(piece), {}).items():
                 rest = piece if not dots else "".join(letter for i, letter in enumerate(piece) if i not in dots)
