@@ -72,6 +72,7 @@ def high(size: int, factor: int = -1) -> int:
     return _factors(size, factor)[1]
 
 
+@lru_cache(maxsize=1024)
 def _factors(size: int, factor: int) -> tuple[int, int]:
     """The factor itself if it divides, else the most even split whose smaller part is not above the factor."""
     if factor > 0 and size % factor == 0:
@@ -86,6 +87,7 @@ def _factors(size: int, factor: int) -> tuple[int, int]:
     return min(smaller, larger), max(smaller, larger)
 
 
+@lru_cache(maxsize=1024)
 def divisor_near(size: int, wanted: int) -> int:
     """The divisor of `size` nearest to `wanted`, the smaller of two (PEFT 0.21.2, adjust_oft_parameters)."""
     if wanted >= size:
