@@ -19,7 +19,6 @@ class TensorSpec(NamedTuple):
     layers: frozenset[str]
     when: str = ""  # LoRA: the config field that switches it on; other methods: a formula; empty: always there
     repeat: str = ""  # the name of a count: {i} in the names goes from 0 up to it
-    buffer: bool = False  # torch counts it among the buffers
     alias: bool = False  # a layer's view of a shared tensor: in the state dict, but nothing of its own
 
 
@@ -37,10 +36,13 @@ class Method(NamedTuple):
     """What one PEFT method adds to the modules it adapts; the fields are those of methods/<name>.toml.
 
     `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them, `root_sizes` once.
-    `patterns` names the
-    fields whose keys give a size another value for some modules, `matches` those that tell whether a module is meant.
-    `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the shared tensors that
-    it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file by itself.
+    `patterns` names the fields whose keys give a size another value for some modules, `matches` those that tell whether
+    a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the
+    shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file
+    by itself. `neutral` are factors of the update, each of which makes it nothing by being zero, and `scale` is the
+    field of another. `no_match` is what the method says by itself where no layer is found, `unknown` a formula for
+    settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
+    raises otherwise.
     """
 
     peft_type: str
@@ -108,7 +110,7 @@ def _tensor(row: Mapping[str, Any], layers: Any) -> TensorSpec:
     first, dot, rest = saved.partition(".")
     key = row.get("key", f"{first}.{{adapter}}{dot}{rest}")
     signature = Signature.parse(row["shape"])
-    options = {name: row[name] for name in ("when", "repeat", "buffer", "alias") if name in row}
+    options = {name: row[name] for name in ("when", "repeat", "alias") if name in row}
     return TensorSpec(saved, key, signature, frozenset(layers), **options)
 
 

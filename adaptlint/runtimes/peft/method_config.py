@@ -6,23 +6,15 @@ from collections.abc import Callable
 
 from adaptlint.findings import Fact
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
-from adaptlint.runtimes.peft.settings import Settings, check_task, make_set
+from adaptlint.runtimes.peft.settings import LAYERS_NEED_LIST, PATTERN_NEEDS_LIST, Settings, check_task, make_set
 from adaptlint.shapes.expression import Unevaluable, evaluate
 
 SETS = ("target_modules", "exclude_modules", "feedforward_modules")
 
 # name in a card: (field, what PEFT says, when)
 RULES: dict[str, tuple[str, str, Callable[[Settings], bool]]] = {
-    "layers_need_list": (
-        "layers_to_transform",
-        "`layers_to_transform` cannot be used when `target_modules` is a str.",
-        lambda s: isinstance(s["target_modules"], str) and s["layers_to_transform"] is not None,
-    ),
-    "pattern_needs_list": (
-        "layers_pattern",
-        "`layers_pattern` cannot be used when `target_modules` is a str.",
-        lambda s: isinstance(s["target_modules"], str) and s["layers_pattern"] is not None,
-    ),
+    "layers_need_list": LAYERS_NEED_LIST,
+    "pattern_needs_list": PATTERN_NEEDS_LIST,
     "pattern_needs_layers": (
         "layers_pattern",
         "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",

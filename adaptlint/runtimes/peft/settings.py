@@ -97,6 +97,18 @@ def _lacks_loftq(settings: Settings) -> bool:
     return not config if settings.release.layers_pattern_needs_layers else config is None
 
 
+# (field, text, what PEFT asks), as the configs of many methods have it.
+LAYERS_NEED_LIST: tuple[str, str, Callable[[Settings], bool]] = (
+    "layers_to_transform",
+    "`layers_to_transform` cannot be used when `target_modules` is a str.",
+    lambda s: isinstance(s["target_modules"], str) and s["layers_to_transform"] is not None,
+)
+PATTERN_NEEDS_LIST: tuple[str, str, Callable[[Settings], bool]] = (
+    "layers_pattern",
+    "`layers_pattern` cannot be used when `target_modules` is a str.",
+    lambda s: isinstance(s["target_modules"], str) and s["layers_pattern"] is not None,
+)
+
 # (exception, field, text, what PEFT asks), in the order of LoraConfig.__post_init__. What asks about a field that a
 # release lacks never holds there, since the field has its default.
 CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
@@ -106,18 +118,8 @@ CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
         "`target_parameters` must be a list of strings or None.",
         lambda s: isinstance(s["target_parameters"], str),
     ),
-    (
-        "ValueError",
-        "layers_to_transform",
-        "`layers_to_transform` cannot be used when `target_modules` is a str.",
-        lambda s: isinstance(s["target_modules"], str) and s["layers_to_transform"] is not None,
-    ),
-    (
-        "ValueError",
-        "layers_pattern",
-        "`layers_pattern` cannot be used when `target_modules` is a str.",
-        lambda s: isinstance(s["target_modules"], str) and s["layers_pattern"] is not None,
-    ),
+    ("ValueError", *LAYERS_NEED_LIST),
+    ("ValueError", *PATTERN_NEEDS_LIST),
     (
         "ValueError",
         "layers_pattern",
