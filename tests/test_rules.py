@@ -106,7 +106,9 @@ def provable(page: Path, text: str) -> bool:
 
 
 @pytest.mark.parametrize(("page", "text"), [row for row in EXAMPLES if provable(*row.values)])
-def test_real_peft_does_what_the_example_says(page: Path, text: str, tmp_path: Path, request: Any) -> None:
+def test_real_peft_does_what_the_example_says(
+    page: Path, text: str, tmp_path: Path, request: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("peft")
     from tests.differential.folders import recorded
     from tests.oracle.wanted import wanted
@@ -122,7 +124,9 @@ def test_real_peft_does_what_the_example_says(page: Path, text: str, tmp_path: P
     auto = recipe.check.get("model_class") or model_class(
         recipe.check.get("task") or recipe.config.get("task_type", "")
     )
-    record = recorded(Path(built.model), auto, Path(built.adapter))
+    model = Path(built.model).resolve()
+    monkeypatch.chdir(built.adapter)  # paths in a config are relative to where the program runs
+    record = recorded(model, auto, Path(built.adapter))
     assert outcome in wanted(record, fresh=False).accepted, record
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import adaptlint
 from adaptlint.testing import Built, build, page_examples, read_recipe
 from tests.conftest import ROOT
+from tests.differential.folders import model_of
 from tests.test_rules import BASES, TARGET, TRANSFORMERS
 
 
@@ -69,3 +71,24 @@ def test_tokens_without_rows(tmp_path: Path, name: str, text: str) -> None:
     (Path(built.adapter) / name).write_text(text.replace("96", "94").replace("97", "95"))
     again = adaptlint.check(built.model, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)
     assert [finding.code for finding in again.findings] == []
+
+
+def test_expert_without_a_factor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = healthy("AL216", tmp_path)
+    file = tmp_path / "x1" / "adapter_model.safetensors"
+    torch, tensors = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
+    peft = pytest.importorskip("peft")
+    saved = tensors.load_file(file)
+    lost = saved.pop("base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight")
+    tensors.save_file(saved, file)
+    report = adaptlint.check(built.model, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)
+    assert [finding.code for finding in report.findings] == ["AL216"]
+    assert report.verdicts[0].outcome == "wrong"
+    base = model_of(Path(built.model).resolve(), "AutoModelForCausalLM")
+    monkeypatch.chdir(built.adapter)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = peft.PeftModel.from_pretrained(base, built.adapter)
+    left = model.get_submodule("base_model.lora_model.model.model.layers.1.self_attn.q_proj.lora_B.1").weight
+    assert not torch.any(left)
+    assert torch.any(lost)

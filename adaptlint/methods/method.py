@@ -39,10 +39,10 @@ class Method(NamedTuple):
     `patterns` names the fields whose keys give a size another value for some modules, `matches` those that tell whether
     a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the
     shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file
-    by itself. `neutral` are factors of the update, each of which makes it nothing by being zero, and `scale` is the
-    field of another. `no_match` is what the method says by itself where no layer is found, `unknown` a formula for
-    settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
-    raises otherwise.
+    by itself, `integers` parts of the keys of tensors that hold whole numbers. `neutral` are factors of the update,
+    each of which makes it nothing by being zero, and `scale` is the field of another. `no_match` is what the method
+    says by itself where no layer is found, `unknown` a formula for settings that are not followed, and `must_agree`
+    names fields that all adapters of a model share, with what PEFT raises otherwise.
     """
 
     peft_type: str
@@ -60,6 +60,9 @@ class Method(NamedTuple):
     copies: str = ""
     infix: str = "base_layer"  # what stands between an adapted module's key and its own parameters
     adapts_attention: bool = False  # takes the top attention modules, whatever lies in them
+    adapts_blocks: bool = False  # wraps whole decoder blocks, whatever their class
+    mixes_experts: bool = False  # loads LoRA adapters of its own, and learns how to mix them
+    takes_any_shape: bool = False  # the loader replaces a parameter by one of the file's shape
     is_prompt: bool = False  # learns virtual tokens and adapts no module
     fills_cache: bool = False  # a prompt that goes into the key-value cache
     no_match: str = ""
@@ -75,6 +78,7 @@ class Method(NamedTuple):
     shared: tuple[TensorSpec, ...] = ()
     needs: Mapping[str, str] = {}
     consumes: tuple[str, ...] = ()
+    integers: tuple[str, ...] = ()
     must_agree: Mapping[str, Mapping[str, str]] = {}
 
     def tensors_for(self, kind: str, switched_on: frozenset[str]) -> tuple[TensorSpec, ...]:
@@ -100,7 +104,7 @@ def load_method(name: str) -> Method:
     shared = tuple(_tensor(row, ()) for row in card.pop("shared", ()))
     checks = tuple(_check(row) for row in card.pop("check", ()))
     config_checks = tuple(_check(row) for row in card.pop("config_check", ()))
-    for field in ("config_rules", "consumes", "neutral"):
+    for field in ("config_rules", "consumes", "integers", "neutral"):
         card[field] = tuple(card.get(field, ()))
     return Method(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, **card)
 

@@ -92,6 +92,7 @@ class Recipe(NamedTuple):
     adapter: str = ""  # the file or folder in the adapter's folder that is given as ADAPTER; default: the folder
     name: str = ""  # the adapter's name, where others are loaded beside it
     others: Mapping[str, Mapping[str, Any]] = {}  # further adapters by name, each with config, tensors, mutate
+    beside: Mapping[str, Mapping[str, Any]] = {}  # folders beside the adapter's that nobody gives; tables as in others
 
 
 class Built(NamedTuple):
@@ -264,9 +265,9 @@ def build(recipe: Recipe, folder: str, bases: str) -> Built:
         model = write_base(recipe.base, bases, os.path.join(folder, "base"))
     written = write_adapter(recipe, os.path.join(folder, "adapter"))
     given = os.path.join(written, recipe.adapter) if recipe.adapter else written
-    others = []
-    for name, table in recipe.others.items():
+    written_too = {}
+    for name, table in {**recipe.others, **recipe.beside}.items():
         place = os.path.join(folder, name)
         shutil.rmtree(place, ignore_errors=True)
-        others.append((name, write_adapter(read_recipe({"saved_by": recipe.saved_by, **table}), place)))
-    return Built(model, given, recipe.name or "default", tuple(others))
+        written_too[name] = write_adapter(read_recipe({"saved_by": recipe.saved_by, **table}), place)
+    return Built(model, given, recipe.name or "default", tuple((name, written_too[name]) for name in recipe.others))

@@ -44,7 +44,8 @@ class Watch:
         for parameter in adapter.values():
             parameter.data.fill_(MARK)
         result = self.copy(model, *args, **options)
-        left = [name for name, parameter in adapter.items() if bool((parameter.data == MARK).all())]
+        now = dict(model.named_parameters())  # a loader may put another parameter in the place of one
+        left = [name for name in adapter if name in now and bool((now[name].data == MARK).all())]
         for name in left:
             adapter[name].data.copy_(before[name])
         self.result = result  # PEFT takes the base's own keys out of its lists after this call

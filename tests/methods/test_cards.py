@@ -24,6 +24,7 @@ QV = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
 # What each method is given, beside its defaults, so that it fits a base of width 32.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "ADALORA": [{"total_step": 10, **QV}, {"total_step": 10, "init_r": 3, **QV}],
+    "ADAMSS": [{"r": 4, "num_subspaces": 3, "target_modules": ["q_proj"], **TASK}, {"r": 64, "subspace_rank": 2, **QV}],
     "ADAPTION_PROMPT": [{"adapter_len": 4, "adapter_layers": 2, **TASK}],
     "BOFT": [{"boft_block_size": 4, **QV}, {"boft_block_num": 2, "boft_block_size": 0, **QV}],
     "C3A": [{"block_size": 8, **QV}, {"block_size": 8, "block_size_pattern": {"v_proj": 4}, **QV}],
@@ -31,6 +32,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "CPT": [{"cpt_token_ids": [1, 2, 3], **TASK}],
     "DEFT": [{"r": 4, **QV}, {"r": 4, "para": True, **QV}],
     "FOURIERFT": [{"n_frequency": 20, "n_frequency_pattern": {"v_proj": 10}, **QV}],
+    "FROD": [{"sparse_rate": rate, "progressbar": False, **QV} for rate in (0.0, 0.01, 1.0)],
     "GLORA": [
         {"r": 4, "config_A_B": ab, "config_C": c, "config_D_E": de, **QV}
         for ab, c, de in (("lora", "lora", "vector"), ("vector", "vector", "constant"), ("none", "none", "none"))
@@ -56,6 +58,11 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "PSOFT": [{"r": 4, **QV}, {"r": 4, "psoft_orth": False, "psoft_mag_a": False, **QV}],
     "RANDLORA": [{"r": 4, **QV}],
     "ROAD": [{"variant": variant, "group_size": 8, **QV} for variant in ("road_1", "road_2", "road_4")],
+    "SHADOW": [
+        {"r": 4, **TASK},
+        {"r": 4, "target_modules": ["model.layers.1", "model.layers.2"], "shadow_num_hidden_layers": 2, **TASK},
+        {"r": 4, "update_hidden_size": 6, "share_embeddings": False, **TASK},
+    ],
     "SHIRA": [{"r": 4, **QV}],
     "SUPERTUNING": [{"sparsity": 0.9, "r": 2, "lora_alpha": 4, **QV}],
     "TINYLORA": [{"r": 2, "u": 3, "weight_tying": tying, **QV} for tying in (0.0, 0.5)],
@@ -71,6 +78,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 CASES = [
     pytest.param(name, settings, id=f"{name}-{number}")
     for name in CARDS
+    if not load_method(name).mixes_experts  # its examples are those of the rules about experts
     for number, settings in enumerate(SETTINGS.get(name, [{"r": 4, **QV}] if name != "BEFT" else [QV]))
 ]
 

@@ -91,7 +91,8 @@ def _integers(file: TensorFile, settings: Settings) -> Iterator[Fault]:
     if NOT_FLOATING.isdisjoint([row.dtype for row in file.tensors.values()]):
         return
     for key, row in file.tensors.items():
-        if row.dtype in NOT_FLOATING and f".{settings.method.prefix}" in key:
+        meant = any(name in key for name in settings.method.integers)
+        if row.dtype in NOT_FLOATING and f".{settings.method.prefix}" in key and not meant:
             module = base_name(key.partition(f".{settings.method.prefix}")[0])
             facts: dict[str, Fact] = {"key": key, "dtype": row.dtype}
             yield Fault("dtype-not-floating", module=module, at=Where(file.path, (key,)), facts=facts)

@@ -93,6 +93,25 @@ def _prompts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Ref
         yield from forward_faults(wrapped, settings)
 
 
+def _resized(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Tensors that were taken in whatever shape they had."""
+    if settings.method.takes_any_shape:
+        from adaptlint.runtimes.peft.resized import forward_faults
+
+        yield from forward_faults(wrapped, adapter, settings)
+
+
+def _experts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """X-LoRA activates its experts by the names of the config, and has loaded them under their numbers."""
+    if settings.method.mixes_experts:
+        names = list(settings["adapters"])
+        known = {adapter, *map(str, range(len(names)))}
+        other = next((name for name in names if name not in known), None)
+        if other is not None:
+            facts: dict[str, Fact] = {"field": "adapters"}
+            yield _refuse("KeyError", f"'{other}'", "config-value-impossible", settings.where("adapters"), facts)
+
+
 def _refuse(type_name: str, match: str, reason: str, at: Where, facts: dict[str, Fact], module: str = "") -> Refusal:
     return Refusal(type_name, match, reason, at=at, module=module, facts=facts, stage="forward")
 
@@ -104,4 +123,6 @@ QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
     _tokens_of_saved_modules,
     _negative_tokens,
     _prompts,
+    _resized,
+    _experts,
 )

@@ -47,6 +47,10 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
 
         adapt_attention(wrapped, adapter, settings)
         return []
+    if settings.method.mixes_experts:
+        from adaptlint.runtimes.peft.xlora import load_experts
+
+        return load_experts(wrapped, adapter, settings)
     if settings.is_lora:
         experts.convert_targets(settings, base)
     _check_against_others(settings, others)
@@ -136,7 +140,7 @@ def _match_modules(wrapped: Wrapped, adapter: str, settings: Settings, low_memor
     else:
         from adaptlint.runtimes.peft.tuners import Tuner
 
-        layers = Tuner(settings, adapter, matched, partial(no_match_facts, settings, wrapped.base))
+        layers = Tuner(settings, adapter, matched, wrapped.base, partial(no_match_facts, settings, wrapped.base))
     refused = _mamba_names(wrapped.base, settings)
     for module in matched:
         if refused:

@@ -57,7 +57,7 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
         state.pop(spelling(wrapped, file, name), None)  # the prompt encoder takes them by itself
     if file.others or settings["bias"] != "none" or not state.keys() <= keys.keys():
         keys = wrapped.keys()  # something may reach the base's own parameters
-    return _copy(keys, state, file)
+    return _copy(keys, state, file, settings.method.takes_any_shape)
 
 
 def _translate_wrappers(
@@ -129,7 +129,7 @@ def without_adapter(key: str, adapter: str) -> str:
     return f"{stem.removesuffix(f'.{adapter}')}.{leaf}"
 
 
-def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile) -> Loaded:
+def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile, any_shape: bool) -> Loaded:
     arrived: dict[str, tuple[str, ...]] = {}
     mismatched: list[Mismatch] = []
     missing: list[str] = []
@@ -137,7 +137,7 @@ def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile) ->
         entry = state.get(key)
         if entry is None:
             missing.append(key)
-        elif entry.shape != origin.shape and not (origin.shape == () and len(entry.shape) == 1):
+        elif not _takes(origin, entry.shape, any_shape):
             mismatched.append(Mismatch(key, entry.shape, origin.shape))
             arrived[key] = entry.sources
         else:
@@ -145,6 +145,11 @@ def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile) ->
     unexpected = {key: entry.sources for key, entry in state.items() if key not in keys}
     unexpected.update({key: (key,) for key in file.others if key not in keys})
     return Loaded(arrived, missing, unexpected, mismatched, keys)
+
+
+def _takes(origin: Origin, shape: Shape, any_shape: bool) -> bool:
+    """True where a parameter is filled without a complaint; torch takes one element for a scalar."""
+    return shape == origin.shape or (origin.shape == () and len(shape) == 1) or (any_shape and origin.kind == "site")
 
 
 def warned_keys(missing: list[str], prefix: str, adapter: str) -> list[str]:

@@ -26,6 +26,10 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
     for ending in method.consumes:
         for path in wrapped.sites:
             state.pop(f"{PREFIX}{path}.{ending}", None)
+    if method.peft_type == "FROD":
+        from adaptlint.runtimes.peft.frod import rename_projections
+
+        rename_projections(settings, adapter, state, file)
     if method.peft_type == "VBLORA" and settings["save_only_topk_weights"]:
         _logits(settings, state, file)
     if method.peft_type == "TINYLORA":

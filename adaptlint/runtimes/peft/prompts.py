@@ -50,7 +50,7 @@ def attach(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     as_python_does(
         lambda: settings[field] * settings["num_transformer_submodules"], "config-value-impossible", at, field
     )
-    tuner = Tuner(settings, adapter, [], no_targets)
+    tuner = Tuner(settings, adapter, [], wrapped.base, no_targets)
     wrapped.prompts[adapter] = {saved: shape for _, saved, shape in tuner.shared()}
     if settings["modules_to_save"] is not None:
         save_modules(wrapped, adapter, settings, settings["modules_to_save"])

@@ -152,6 +152,10 @@ class Run:
         self.say(notes, adapter.name)
         result = load_tensors(self.wrapped, adapter.name, settings, file)
         self.reached.add("loaded")
+        if settings.method.takes_any_shape:
+            from adaptlint.runtimes.peft.resized import take_shapes
+
+            take_shapes(self.wrapped, adapter.name, result, file)
         result = self._mismatches(adapter, settings, file, result, step)
         restored = self._restore_prompt(adapter, settings, file) if settings.method.is_prompt else True
         return self._account(adapter, settings, file, result) and restored
@@ -185,6 +189,7 @@ class Run:
         self.say(list(slow_patterns(settings, self.wrapped.base)), adapter.name)
         notes = inject(self.wrapped, adapter.name, settings, list(self.loaded.values()), low_memory)
         self.say(notes, adapter.name)
+        settings.notes.extend(note for note in notes if note.decides)
         if not self.loaded:
             self._wrap_for_task(adapter.name, settings, early)
         self.loaded[adapter.name] = settings

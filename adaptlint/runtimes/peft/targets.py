@@ -140,6 +140,11 @@ def prepare_targets(settings: Settings, base: Base) -> None:
     if settings.method.peft_type == "TRAINABLE_TOKENS":
         settings["target_modules"] = {base.input_embedding or "embed_tokens": None}
         return
+    if settings.method.adapts_blocks:
+        from adaptlint.runtimes.peft import shadow
+
+        settings["target_modules"] = shadow.default_targets(base, settings)
+        return
     model_type = base.model_type or ""
     default = default_targets(settings.method.peft_type).get(model_type)
     if settings.is_lora and not settings.release.has("default_targets", model_type):

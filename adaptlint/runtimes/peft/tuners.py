@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from adaptlint.bases import Module
+from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Where
 from adaptlint.methods import Check, Method, TensorSpec
 from adaptlint.runtimes.peft.layers import CONVOLUTIONS, check_name, feature_sizes
@@ -25,16 +25,19 @@ VALUES = (bool, int, float, str, type(None), dict, list)
 class Tuner:
     """Makes the layers of one adapter whose method has a card."""
 
-    __slots__ = ("adapter", "method", "names", "settings")
+    __slots__ = ("adapter", "base", "method", "names", "settings", "targets")
 
     def __init__(
         self,
         settings: Settings,
         adapter: str,
         targets: list[Module],
+        base: Base,
         explain: Callable[[], tuple[str, dict[str, Fact], Where]],
     ) -> None:
         self.settings = settings
+        self.base = base
+        self.targets = targets
         self.method: Method = settings.method
         self.adapter = adapter
         self.names: dict[str, Any] = {
@@ -48,18 +51,26 @@ class Tuner:
             reason, facts, at = explain()
             raise Refusal("ValueError", self.method.no_match, reason, at=at, facts=facts)
         check_name(adapter)
+        self._look_at_base()
         if self.method.unknown and self._ask(self.method.unknown, self.names, ""):
             at = settings.where("peft_type")
             raise NotModelled(
                 "method-not-modelled", at=at, facts={"value": f"{self.method.peft_type} as it is set here"}
             )
 
+    def _look_at_base(self) -> None:
+        if self.method.adapts_blocks:
+            from adaptlint.runtimes.peft import shadow
+
+            self.names["hidden"] = shadow.hidden_size(self.base, self.settings)
+            shadow.check_blocks(self.targets, self.base, self.settings)
+
     def apply(self, module: Module) -> Applied | None:
         """The parameters that the method adds to a module, None where it passes it over; Refusal where it refuses."""
         method = self.method
         if method.copies:
             return self._copied(module)
-        if module.kind not in method.layers:
+        if not _fits(module, method.layers):
             if method.skips_other_layers:
                 return None
             if not method.refusal:
@@ -85,12 +96,25 @@ class Tuner:
         """The tensors that the method keeps once, at the root of the model."""
         for name, formula in self.method.root_sizes.items():
             self.names[name] = self._ask(formula, self.names, "")
+        if self.method.adapts_blocks:
+            from adaptlint.runtimes.peft.shadow import root_tensors
+
+            return root_tensors(self.base, self.settings, self.adapter)
         specs = [spec for spec in self.method.shared if not spec.when or self._ask(spec.when, self.names, "")]
-        return [row for spec in specs for row in self._rows(spec, self.names)]
+        return [row for spec in specs for names in self._each(spec) for row in self._rows(spec, names)]
+
+    def _each(self, spec: TensorSpec) -> list[dict[str, Any]]:
+        """The sizes of a shared tensor, once for the model or once for each category of its targets."""
+        if "{category}" not in spec.saved:
+            return [self.names]
+        from adaptlint.runtimes.peft.frod import widths
+
+        found = widths(self.targets, self.settings)
+        return [{**self.names, "category": name, "in": width} for name, width in found.items()]
 
     def _tensors(self, module: Module, names: Mapping[str, Any]) -> Iterator[tuple[str, str, Shape]]:
         for spec in self.method.tensors:
-            if module.kind in spec.layers and (not spec.when or self._ask(spec.when, names, "")):
+            if _fits(module, spec.layers) and (not spec.when or self._ask(spec.when, names, "")):
                 yield from self._rows(spec, names)
 
     def _rows(self, spec: TensorSpec, names: Mapping[str, Any]) -> Iterator[tuple[str, str, Shape]]:
@@ -104,8 +128,8 @@ class Tuner:
         if not isinstance(count, int) or count > MAX_REPEAT:
             raise self._unclear(spec.repeat)
         for index in range(count):
-            key = spec.key.replace("{adapter}", self.adapter).replace("{i}", str(index))
-            yield key, spec.saved.replace("{i}", str(index)), shape
+            holes = {"adapter": self.adapter, "i": index, "category": names.get("category")}
+            yield spec.key.format_map(holes), spec.saved.format_map(holes), shape
 
     def _copied(self, module: Module) -> Applied:
         """A copy of the whole module is trained, with all its parameters and buffers."""
@@ -161,6 +185,10 @@ class Tuner:
         shown = match.replace("{cls}", module.cls)
         facts: dict[str, Fact] = {"field": field, "class": module.cls}
         return Refusal(type_name, shown, reason, at=self.settings.where(field), module=module.path, facts=facts)
+
+
+def _fits(module: Module, layers: frozenset[str]) -> bool:
+    return module.kind in layers or "any" in layers
 
 
 def layer_names(module: Module) -> dict[str, Any]:
