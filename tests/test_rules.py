@@ -18,7 +18,7 @@ from adaptlint.findings import SEVERITIES
 from adaptlint.reporters import Style, render
 from adaptlint.testing import Recipe, build, page_examples, read_recipe
 from tests.conftest import ROOT
-from tests.releases.prove import RECORDS, by_record, mark
+from tests.releases.prove import RECORDS, by_record, mark, target_of
 
 PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "README.md")
 BASES = ROOT / "fixtures" / "bases"
@@ -110,7 +110,7 @@ def test_real_peft_does_what_the_example_says(
     page: Path, text: str, tmp_path: Path, request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("peft")
-    from tests.differential.folders import recorded
+    from tests.differential.folders import integrated, recorded
     from tests.oracle.wanted import wanted
 
     recipe = read_recipe(text)
@@ -125,8 +125,10 @@ def test_real_peft_does_what_the_example_says(
         recipe.check.get("task") or recipe.config.get("task_type", "")
     )
     model = Path(built.model).resolve()
-    monkeypatch.chdir(built.adapter)  # paths in a config are relative to where the program runs
-    record = recorded(model, auto, Path(built.adapter))
+    if recipe.beside:
+        monkeypatch.chdir(built.adapter)  # paths in a config are relative to where the program runs
+    by = integrated if target_of(recipe).startswith("transformers") else recorded
+    record = by(model, auto, Path(built.adapter))
     assert outcome in wanted(record, fresh=False).accepted, record
 
 

@@ -73,6 +73,22 @@ def test_tokens_without_rows(tmp_path: Path, name: str, text: str) -> None:
     assert [finding.code for finding in again.findings] == []
 
 
+def test_name_that_is_taken(tmp_path: Path) -> None:
+    built = healthy("AL132", tmp_path)
+    report = adaptlint.check(
+        built.model, [("one", built.adapter), ("one", built.adapter)], targets=(f"transformers=={TRANSFORMERS}",)
+    )
+    assert [finding.code for finding in report.findings] == ["AL132"]
+    (verdict,) = report.verdicts
+    assert verdict.error is not None
+    assert (verdict.outcome, [step.outcome for step in verdict.steps]) == ("fails", ["works", "fails"])
+    pytest.importorskip("peft")
+    model = model_of(Path(built.model), "AutoModelForCausalLM")
+    model.load_adapter(built.adapter, adapter_name="one")
+    with pytest.raises(ValueError, match=verdict.error.match):
+        model.load_adapter(built.adapter, adapter_name="one")
+
+
 def test_expert_without_a_factor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = healthy("AL216", tmp_path)
     file = tmp_path / "x1" / "adapter_model.safetensors"

@@ -60,6 +60,7 @@ class Method(NamedTuple):
     copies: str = ""
     infix: str = "base_layer"  # what stands between an adapted module's key and its own parameters
     adapts_attention: bool = False  # takes the top attention modules, whatever lies in them
+    shared_state: bool = False  # needs PEFT's own model around the base, which transformers' load_adapter does not make
     adapts_blocks: bool = False  # wraps whole decoder blocks, whatever their class
     mixes_experts: bool = False  # loads LoRA adapters of its own, and learns how to mix them
     takes_any_shape: bool = False  # the loader replaces a parameter by one of the file's shape

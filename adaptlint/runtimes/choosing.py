@@ -6,7 +6,7 @@ from adaptlint.findings import Fault, Verdict
 from adaptlint.graph import Scene
 from adaptlint.runtimes.prediction import Prediction, Request
 
-MODELLED = ("peft",)
+MODELLED = ("peft", "transformers")
 COMPOSED = "compositions, attention backends and concrete inputs are not modelled"
 
 
@@ -20,9 +20,13 @@ def predict(scene: Scene, request: Request) -> Prediction:
         from adaptlint.runtimes.peft.predict import predict_peft
 
         return predict_peft(scene, version or None, request)
+    if name == "transformers":
+        from adaptlint.runtimes.peft.predict import predict_integration
+
+        return predict_integration(scene, version or None, request)
     fault = Fault(
         "target-not-modelled",
-        facts={"problem": f"{name} is not modelled, {', '.join(MODELLED)} is"},
+        facts={"problem": f"{name} is not modelled, {' and '.join(MODELLED)} are"},
         target=name,
         decides=True,
     )

@@ -28,6 +28,17 @@ def ordinary_inputs(model: Any) -> Inputs:
     return {"input_ids": ids, "decoder_input_ids": ids} if model.config.is_encoder_decoder else {"input_ids": ids}
 
 
+def integrated(base: Path, auto: str, adapter: Path) -> Record:
+    """What the model's own `load_adapter` does with the folder; what its report calls missing was left as it was."""
+    try:
+        told = model_of(base, auto).load_adapter(str(adapter.resolve()))
+    except Exception as problem:
+        error = {"type": type(problem).__name__, "mro": [], "message": str(problem)}
+        return {"outcome": "raises", "steps": [{"op": "load_adapter", "outcome": "raises", "error": error}]}
+    keys = {"missing_keys": sorted(told.missing_keys), "unexpected_keys": sorted(told.unexpected_keys)}
+    return {"outcome": "ok", "steps": [{"op": "load_adapter", "outcome": "ok", "load_result": keys}]}
+
+
 def recorded(base: Path, auto: str, adapter: Path) -> Record:
     """What `PeftModel.from_pretrained` does with the folder."""
     model = model_of(base, auto)

@@ -7,6 +7,7 @@ rename_source_key). The transforms themselves come with the base, as data.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from adaptlint.bases import Base, Transform, rename_key
@@ -30,18 +31,20 @@ def renaming(source: str, target: str) -> Transform:
     return Transform({"op": "rename", "class": "WeightRenaming", "sources": [source], "targets": [target]})
 
 
-def transforms_of(base: Base, adapter: str) -> tuple[list[Transform], list[Transform]]:
-    """The renames and the fusions that PEFT makes of the base's transforms for one adapter.
+def transforms_of(
+    transforms: list[dict[str, Any]], adapter: str, prefix: str = "lora_"
+) -> tuple[list[Transform], list[Transform]]:
+    """The renames and the fusions that PEFT makes of the base's transforms for one adapter; `prefix` is its method's.
 
     A fusion's data has the key "fuses": "up-A", "up-B", "down-A" or "down-B" (see fused.py).
     """
     renames = [
         renaming("base_model.model.model.", "model."),
         renaming("base_model.model.", ""),
-        renaming(r"(lora_[^\.]*)", rf"\1.{adapter}"),
+        renaming(rf"({re.escape(prefix)}[^\.]*)", rf"\1.{adapter}"),
     ]
     fusions: list[Transform] = []
-    for item in base.conversion or ():
+    for item in transforms:
         if item["op"] == "rename":
             renames.append(Transform(item))
         elif len(item["targets"]) == 1:
@@ -76,7 +79,7 @@ def convert_keys(checkpoint: dict[str, Shape], base: Base, adapter: str, convert
     loras = [key for key in checkpoint if ".lora_" in key]
     if base.conversion is None or not loras or not converts:
         return plain
-    renames, fusions = transforms_of(base, adapter)
+    renames, fusions = transforms_of(base.conversion, adapter)
     prefix = str(base.features.get("base_model_prefix") or "")
     groups: dict[str, tuple[Transform | None, dict[str, list[str]]]] = {}
     for key in sorted(loras, key=natural_order):

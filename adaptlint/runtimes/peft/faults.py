@@ -82,6 +82,7 @@ def _missing(
     starts_at_zero = settings.is_lora and bool(settings["init_lora_weights"])
     magnitudes = sum(MAGNITUDE in key for key in expected)
     without = magnitudes == len(lost) and all(MAGNITUDE in key for key, _ in lost)
+    without = without and not any(MAGNITUDE in key for key in file.tensors)
     silent = {o.module for _, o in lost if starts_at_zero and _tensor(o, prefix) in ZERO_AT_FIRST}
     faults = []
     for key, origin in lost:

@@ -17,27 +17,45 @@ from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.prediction import Prediction, Request
 
 
-def _unread(scene: Scene) -> Iterator[Fault]:
+def _unread(scene: Scene, target: str) -> Iterator[Fault]:
     """Files that cannot be opened: told also where there is no verdict to rest on them."""
     for adapter in scene.adapters:
         try:
             open_config(adapter)
             open_weights(adapter.folder)
         except (Refusal, NotModelled) as refusal:
-            yield refusal.fault._replace(adapter=adapter.name, target="peft")
+            yield refusal.fault._replace(adapter=adapter.name, target=target)
 
 
 def predict_peft(scene: Scene, version: str | None, request: Request) -> Prediction:
     """What `PeftModel.from_pretrained` and the plan's further steps do with the scene's adapters."""
     release = release_of(version)
-    base = scene.known_base
-    transformers = transformers_of(release, request, base)
+    transformers = transformers_of(release, request, scene.known_base)
     blank = Verdict("peft", release, transformers, "unknown")
-    doubts = doubts_about(scene, release, transformers)
+    return _predict(
+        scene, request, Run, blank, Release(release, transformers), doubts_about(scene, release, transformers)
+    )
+
+
+def predict_integration(scene: Scene, version: str | None, request: Request) -> Prediction:
+    """What `PreTrainedModel.load_adapter` does with them, in a release of transformers and with the PEFT beside it."""
+    from adaptlint.runtimes.peft.integration import IntegratedRun, doubts_about_release
+
+    release = release_of(None)
+    transformers = version or transformers_of(release, request, scene.known_base)
+    blank = Verdict("transformers", transformers, transformers, "unknown")
+    doubts = doubts_about_release(transformers) or doubts_about(scene, release, transformers)
+    return _predict(scene, request, IntegratedRun, blank, Release(release, transformers), doubts)
+
+
+def _predict(
+    scene: Scene, request: Request, door: type[Run], blank: Verdict, release: Release, doubts: list[Fault]
+) -> Prediction:
+    base, target = scene.known_base, door.target
     if base is None or doubts:
-        told = [doubt._replace(target="peft", decides=True) for doubt in doubts]
-        return Prediction(blank, (*told, *_unread(scene)))
-    run = Run(scene, base, Release(release, transformers))
+        told = [doubt._replace(target=target, decides=True) for doubt in doubts]
+        return Prediction(blank, (*told, *_unread(scene, target)))
+    run = door(scene, base, release)
     plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
     steps, outcome, stage, error = _walk(run, plan)
     faults = list(run.faults)
@@ -45,15 +63,15 @@ def predict_peft(scene: Scene, version: str | None, request: Request) -> Predict
         active = run.wrapped.active
         idle = run.effects.get(active)
         if idle is not None:
-            faults.append(idle._replace(adapter=active, target="peft", decides=True))
+            faults.append(idle._replace(adapter=active, target=target, decides=True))
             outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
         refusal = forward_refusal(run.wrapped, active, run.loaded)
         if refusal is not None:
-            faults.append(refusal.fault._replace(adapter=active, target="peft", decides=True))
+            faults.append(refusal.fault._replace(adapter=active, target=target, decides=True))
             outcome, stage, error = "fails", "forward", refusal.error
     gap = unsure_of_base(base, outcome, error, run.wrapped.release)
     if gap is not None:
-        faults.append(gap._replace(target="peft", decides=True))
+        faults.append(gap._replace(target=target, decides=True))
         outcome, stage, error = "unknown", None, None
     verdict = blank._replace(
         outcome=outcome,

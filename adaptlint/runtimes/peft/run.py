@@ -23,13 +23,20 @@ from adaptlint.runtimes.peft.release import PEFT, Release
 from adaptlint.runtimes.peft.settings import Settings, parse_settings
 from adaptlint.runtimes.peft.slow import slow_patterns
 from adaptlint.runtimes.peft.weights import open_weights
-from adaptlint.runtimes.peft.wrapped import Wrapped
+from adaptlint.runtimes.peft.wrapped import PREFIX, Wrapped
 
 WHOLE_BASE = "base_model.model"  # these classes look for modules_to_save from the wrapper's own root
 
 
 class Run:
-    """PEFT's model as it stands after the steps so far, and what there is to say about them."""
+    """PEFT's model as it stands after the steps so far, and what there is to say about them.
+
+    The first adapter comes by `PeftModel.from_pretrained`; integration.py has the other way in.
+    """
+
+    target = "peft"
+    ops: tuple[str, ...] = MODELLED
+    prefix = PREFIX
 
     __slots__ = (
         "effects",
@@ -51,7 +58,7 @@ class Run:
 
     def __init__(self, scene: Scene, base: Base, release: Release) -> None:
         self.scene = scene
-        self.wrapped = Wrapped(base, release)
+        self.wrapped = Wrapped(base, release, self.prefix)
         self.loaded: dict[str, Settings] = {}
         self.effects: dict[str, Fault | None] = {}
         self.first = ""
@@ -68,11 +75,11 @@ class Run:
 
     def say(self, faults: list[Fault], adapter: str) -> None:
         """Note faults of one adapter."""
-        self.faults.extend(fault._replace(adapter=adapter, target="peft") for fault in faults)
+        self.faults.extend(fault._replace(adapter=adapter, target=self.target) for fault in faults)
 
     def do(self, step: Step) -> bool:
         """Run one step; False if it leaves something silently wrong. Raises Refusal or NotModelled."""
-        if step.op not in MODELLED:
+        if step.op not in self.ops:
             raise NotModelled("step-not-modelled", facts={"step": step.op})
         fine = True
         if step.op == "load":
@@ -143,6 +150,7 @@ class Run:
         adapter = self._given(step, step.name)
         if not self.first:
             self.first = self.wrapped.active = step.name
+        self._check_new(adapter)
         settings = self.loaded.get(step.name)
         if settings is None:
             settings = self._configure(adapter, step)
@@ -150,7 +158,7 @@ class Run:
         file, notes = open_weights(adapter.folder)
         self.reached.add("weights")
         self.say(notes, adapter.name)
-        result = load_tensors(self.wrapped, adapter.name, settings, file)
+        result = self._copy(adapter.name, settings, file)
         self.reached.add("loaded")
         if settings.method.takes_any_shape:
             from adaptlint.runtimes.peft.resized import take_shapes
@@ -159,6 +167,12 @@ class Run:
         result = self._mismatches(adapter, settings, file, result, step)
         restored = self._restore_prompt(adapter, settings, file) if settings.method.is_prompt else True
         return self._account(adapter, settings, file, result) and restored
+
+    def _check_new(self, adapter: Adapter) -> None:
+        """What is asked before the config is read: nothing, here."""
+
+    def _copy(self, name: str, settings: Settings, file: TensorFile) -> Loaded:
+        return load_tensors(self.wrapped, name, settings, file)
 
     def _restore_prompt(self, adapter: Adapter, settings: Settings, file: TensorFile) -> bool:
         from adaptlint.runtimes.peft.prompts import PromptMismatch, restore
@@ -178,10 +192,7 @@ class Run:
         release = self.wrapped.release
         settings = parse_settings(open_config(adapter), release)
         self.say(settings.notes, adapter.name)
-        if not self.loaded:
-            self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
-            if "modules_to_save" not in settings.values:
-                self.task = {name: value for name, value in self.task.items() if name != "saves"}
+        self._prepare(settings)
         early = self.task.get("when") == "before" and release.head_before_injection
         if "saves" in self.task and (release.head_for_each_adapter if self.loaded else early):
             extend_saved(settings, self.task["saves"])
@@ -194,6 +205,13 @@ class Run:
             self._wrap_for_task(adapter.name, settings, early)
         self.loaded[adapter.name] = settings
         return settings
+
+    def _prepare(self, settings: Settings) -> None:
+        """The task of the first adapter chooses the model's class."""
+        if not self.loaded:
+            self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
+            if "modules_to_save" not in settings.values:
+                self.task = {name: value for name, value in self.task.items() if name != "saves"}
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
@@ -220,15 +238,16 @@ class Run:
         faults = [self._with_hint(fault, adapter) for fault in faults_of_mismatch(self.wrapped, settings, file, result)]
         self.say(faults, adapter.name)
         if not (step.option("ignore_mismatched_sizes") and self.wrapped.release.can_ignore_sizes):
-            first = result.mismatched[0]
-            match = (
-                f"size mismatch for {first.key}: copying a param with shape torch.Size({list(first.checkpoint_shape)}) "
-                f"from checkpoint, the shape in current model is torch.Size({list(first.model_shape)})."
-            )
-            raise MismatchRefusal("RuntimeError", match, faults[0].reason)
+            raise MismatchRefusal("RuntimeError", self._mismatch_text(result.mismatched[0]), faults[0].reason)
         dropped = {mismatch.key for mismatch in result.mismatched}
         arrived = {key: sources for key, sources in result.arrived.items() if key not in dropped}
         return result._replace(arrived=arrived, missing=[k for k in result.keys if k in dropped or k in result.missing])
+
+    def _mismatch_text(self, first: Mismatch) -> str:
+        return (
+            f"size mismatch for {first.key}: copying a param with shape torch.Size({list(first.checkpoint_shape)}) "
+            f"from checkpoint, the shape in current model is torch.Size({list(first.model_shape)})."
+        )
 
     def _with_hint(self, fault: Fault, adapter: Adapter) -> Fault:
         if "hint" not in fault.facts:
@@ -238,11 +257,10 @@ class Run:
         return fault._replace(facts={**fault.facts, "hint": size_hint(self.wrapped.base, adapter.folder, fault)})
 
     def _account(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded) -> bool:
-        reported = warned_keys(result.missing, settings.method.prefix, adapter.name)
+        reported = self._reported(result, settings, adapter.name)
         self.missing.extend(reported)
         self.unexpected.extend(result.unexpected)
-        told = [key for key in reported if result.keys[key].kind != "alias"]
-        self.warned |= bool(told) and adapter.name == self.first and self.wrapped.release.warns_missing
+        self.warned |= self._warns(adapter.name, reported, result)
         values = adapter.values(file, self.scene.values)
         report = faults_of_load(self.wrapped, adapter.name, settings, file, result, values)
         lost, left = lost_faults(self.wrapped, adapter.name, settings, file.path, result)
@@ -253,6 +271,13 @@ class Run:
         self.say(list(doubts_of(self.wrapped, adapter, settings, file, result, values)), adapter.name)
         self.effects[adapter.name] = effect_of(self.wrapped, adapter.name, settings, file, result, values)
         return not any(fault.decides for fault in (*settings.notes, *lost, *report.faults))
+
+    def _reported(self, result: Loaded, settings: Settings, name: str) -> list[str]:
+        return warned_keys(result.missing, settings.method.prefix, name)
+
+    def _warns(self, name: str, reported: list[str], result: Loaded) -> bool:
+        told = [key for key in reported if result.keys[key].kind != "alias"]
+        return bool(told) and name == self.first and self.wrapped.release.warns_missing
 
 
 class MismatchRefusal(Refusal):

@@ -74,7 +74,7 @@ class Wrapped:
         "tokens",
     )
 
-    def __init__(self, base: Base, release: Release) -> None:
+    def __init__(self, base: Base, release: Release, prefix: str = PREFIX) -> None:
         self.base = base
         self.release = release
         self.active = ""  # the model's active adapter; "" before the first is loaded
@@ -84,7 +84,7 @@ class Wrapped:
         self.parameters: dict[str, list[Site]] = {}  # module -> wrappers, innermost first
         self.saved: dict[str, dict[str, dict[str, Shape]]] = {}  # module -> adapter -> {relative key: shape}
         self.shared: dict[str, list[tuple[str, str, Shape]]] = {}  # adapter -> parameters at the model's root
-        self.prefix = PREFIX  # of the base's keys; prompt learning puts no tuner around the base
+        self.prefix = prefix  # of the base's keys; prompt learning puts no tuner around the base
         self.prompts: dict[str, dict[str, Shape]] = {}  # adapter -> its virtual tokens by their names in a file
         self.copies = SavedCopies(release)
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
@@ -116,7 +116,7 @@ class Wrapped:
         for module in self.modules:
             path = module.path
             parent, _, leaf = path.rpartition(".")
-            outer = f"{inner.get(parent) or self.prefix + parent}.{leaf}"
+            outer = f"{inner.get(parent) or self.prefix + parent}.{leaf}".removeprefix(".")
             own = outer + self.infix(path) if path in wrapped else outer
             inner[path] = own
             for name, shape in (*module.params.items(), *module.buffers.items()) if base else ():
