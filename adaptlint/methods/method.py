@@ -54,6 +54,7 @@ class Method(NamedTuple):
     config_checks: tuple[Check, ...] = ()
     required: Mapping[str, str] = {}
     refusal: Mapping[str, str] = {}
+    merging: Mapping[str, str] = {}  # the exception of merge_and_unload, for methods that cannot be merged
     skips_other_layers: bool = False
     checks_mamba: bool = False
     keeps_list: bool = False

@@ -98,6 +98,9 @@ class Play:
 
             hotswap_adapter(self.model, self.folders[options[0][0]], adapter_name=name)
             self.folders[name] = self.folders[options[0][0]]
+        elif verb == "merge":
+            adapted = answer(self.model)
+            return bool(torch.allclose(answer(self.model.merge_and_unload()), adapted, atol=NEAR))
         elif verb == "save":
             return all(saved(self.model, name) == saved(self.alone(name), name) for name in self.folders)
         else:

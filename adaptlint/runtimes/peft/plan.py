@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 OPTIONS = ("low_cpu_mem_usage", "ignore_mismatched_sizes", "autocast_adapter_dtype", "is_trainable")
 OPERATIONS = ("load", "set", "combine", "delete", "hotswap", "disable", "merge", "save")
-MODELLED = ("load", "set", "combine", "delete", "hotswap", "disable", "save")
+MODELLED = OPERATIONS
 
 
 class PlanError(ValueError):

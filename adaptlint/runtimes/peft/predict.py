@@ -8,10 +8,11 @@ from adaptlint.findings import Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Scene
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.forward import forward_refusal
+from adaptlint.runtimes.peft.loads import MismatchRefusal
 from adaptlint.runtimes.peft.plan import Step, default_plan, parse_plan
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import Release
-from adaptlint.runtimes.peft.run import MismatchRefusal, Run
+from adaptlint.runtimes.peft.run import Run
 from adaptlint.runtimes.peft.trust import doubts_about, release_of, transformers_of, unsure_of_base
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.prediction import Prediction, Request

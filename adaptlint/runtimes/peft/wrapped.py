@@ -63,6 +63,7 @@ class Wrapped:
         "base",
         "by_path",
         "copies",
+        "merged",
         "modules",
         "parameters",
         "prefix",
@@ -77,6 +78,7 @@ class Wrapped:
     def __init__(self, base: Base, release: Release, prefix: str = PREFIX) -> None:
         self.base = base
         self.release = release
+        self.merged = False  # the adapter is part of the base's weights, and PEFT's layers are gone
         self.active = ""  # the model's active adapter; "" before the first is loaded
         self.modules: list[Module] = base.modules
         self.by_path: dict[str, Module] = base.by_path
