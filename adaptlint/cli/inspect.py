@@ -13,7 +13,8 @@ from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
     from adaptlint.artefacts import Malformed
-    from adaptlint.graph.portrait import Portrait
+    from adaptlint.graph.portrait import Portrait, Row
+    from adaptlint.runtimes.peft.sites import Sites
 
 _FIELDS = ("task_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern")
 _MORE_FIELDS = ("alpha_pattern", "target_modules", "exclude_modules", "modules_to_save", "bias", "peft_version")
@@ -21,9 +22,15 @@ _MORE_FIELDS = ("alpha_pattern", "target_modules", "exclude_modules", "modules_t
 
 @click.command("inspect")
 @click.argument("adapter")
+@click.option("--base", "model", metavar="MODEL", help="Show what it does at every module of this base.")
+@click.option("--values", type=click.Choice(["none", "sample", "full"]), default="none", help="Read values.  [none]")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="[text]")
-def command(adapter: str, form: str) -> int:
-    """Say what ADAPTER is: method, targets, ranks, effective scale, tensors, dtypes, size."""
+def command(adapter: str, model: str | None, values: str, form: str) -> int:
+    """Say what ADAPTER is: method, targets, ranks, effective scale, tensors, dtypes, size.
+
+    With --base also what PEFT makes of it there: rank and scale of every adapted module, and how many of its tensors
+    come from the file.
+    """
     from adaptlint.artefacts import Malformed, open_folder
     from adaptlint.graph.portrait import portrait
 
@@ -35,7 +42,12 @@ def command(adapter: str, form: str) -> int:
     if found is None:
         click.echo(f"{shown(adapter)}: no adapter_config.json and no adapter_model file in here", err=True)
         return NOTHING_CHECKED
-    output.say(as_json(found) if form == "json" else as_text(found))
+    sites = None
+    if model is not None:
+        from adaptlint.engine.inspecting import inspect_on
+
+        sites = inspect_on(model, adapter, values=values)
+    output.say(as_json(found, sites) if form == "json" else as_text(found, sites))
     for problem in found.problems:
         click.echo(said(problem), err=True)
     return NOTHING_CHECKED if found.problems else 0
@@ -47,8 +59,8 @@ def said(problem: Malformed) -> str:
     return shown(f"{problem.path}{at}: it {explained(problem.reason, problem.facts)}")
 
 
-def as_json(found: Portrait) -> str:
-    """The portrait as one JSON object."""
+def as_json(found: Portrait, sites: Sites | None) -> str:
+    """The portrait as one JSON object; what the adapter does on a base stands under "sites"."""
     import json
 
     from adaptlint.reporters.json import spellable
@@ -68,15 +80,28 @@ def as_json(found: Portrait) -> str:
         "other_tensors": found.others,
         "problems": [{"path": problem.path, "reason": problem.reason} for problem in found.problems],
     }
+    if sites is not None:
+        document["sites"] = {
+            "modules": {row.module: spellable(row._asdict()) for row in sites.rows},
+            "whole": sites.whole,
+            "saved": sites.saved,
+            "overwritten": sites.overwritten,
+            "idle": sites.idle.reason if sites.idle else None,
+            "problem": sites.problem,
+        }
     return json.dumps(document, indent=2) + "\n"
 
 
-def as_text(found: Portrait) -> str:
-    """The portrait as a list of facts and a layers x modules table of ranks."""
+def as_text(found: Portrait, sites: Sites | None) -> str:
+    """The portrait as a list of facts and a layers x modules table: of ranks, or of what it does on a base."""
     lines = [shown(found.path)]
     for name, value in _facts(found):
         lines.append(f"  {name:<10} {shown(value)}")
-    if found.ranks:
+    if sites is not None:
+        from adaptlint.cli.sites import site_lines
+
+        lines += ["", *site_lines(sites)]
+    elif found.ranks:
         lines += ["", *_table(found)]
     if found.others:
         lines += ["", "other tensors", *(f"  {shown(name)}" for name in found.others)]
@@ -122,12 +147,16 @@ def _value(value: object) -> str:
 
 
 def _table(found: Portrait) -> list[str]:
-    from tabulate import tabulate
-
     from adaptlint.graph.portrait import rank_rows
 
-    rows = rank_rows(found.ranks)
-    columns = list(dict.fromkeys(module for row in rows for module in row.ranks))
-    cells = [[shown(row.layers), *(row.ranks.get(column, "") for column in columns)] for row in rows]
-    headers = ["rank of", *map(shown, columns)]
+    return tabulated("rank of", rank_rows(found.ranks))
+
+
+def tabulated(corner: str, rows: list[Row]) -> list[str]:
+    """Rows of layers under columns of modules."""
+    from tabulate import tabulate
+
+    columns = list(dict.fromkeys(module for row in rows for module in row.cells))
+    cells = [[shown(row.layers), *(row.cells.get(column, "") for column in columns)] for row in rows]
+    headers = [corner, *map(shown, columns)]
     return str(tabulate(cells, headers, disable_numparse=True)).split("\n")

@@ -61,7 +61,7 @@ def check(
     started = perf_counter()
     given = tuple(Adapter(name, path) for name, path in named_adapters(adapters))
     opened = perf_counter()
-    base = _load_base(os.fspath(model), model_class, task, given, offline, cache)
+    base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
     predictions = [predict(scene, Request(target, transformers, plan, composed)) for target in targets]
@@ -74,7 +74,7 @@ def check(
     )
 
 
-def _load_base(
+def base_for(
     model: str, model_class: str | None, task: str | None, given: Sequence[Adapter], offline: bool, cache: bool
 ) -> Base | BaseProblem:
     """The base as the class asked for, else as the adapter's task asks, else as its own config says."""

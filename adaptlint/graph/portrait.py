@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import prod, sqrt
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from adaptlint.artefacts import BITS, Folder, Malformed, TensorFile
 from adaptlint.findings import fold_paths, number_ranges, path_shape
@@ -11,6 +12,7 @@ from adaptlint.methods import Method, load_method
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAMES = ("adapter_model.safetensors", "adapter_model.bin")  # in the order in which PEFT looks for them
+T = TypeVar("T")
 _ROOT = "base_model."
 _PREFIX = "base_model.model."  # PEFT's, before every key of a checkpoint
 
@@ -34,11 +36,11 @@ class Portrait(NamedTuple):
     problems: list[Malformed]
 
 
-class RankRow(NamedTuple):
-    """Layers whose modules have the same ranks: `layers` as `model.layers.{0-31}`, `ranks` by module."""
+class Row(NamedTuple):
+    """Layers whose modules have the same cells: `layers` as `model.layers.{0-31}`, `cells` by module."""
 
     layers: str
-    ranks: dict[str, str]
+    cells: dict[str, str]
 
 
 def portrait(folder: Folder) -> Portrait | None:
@@ -87,18 +89,23 @@ def scale(config: dict[str, Any]) -> float | None:
         return None
 
 
-def rank_rows(ranks: dict[str, int]) -> list[RankRow]:
-    """The layers x modules table, layers with equal rows folded."""
-    table: dict[tuple[str, int | None], dict[str, list[int]]] = {}
-    for path, rank in ranks.items():
+def rank_rows(ranks: dict[str, int]) -> list[Row]:
+    """The layers x modules table of ranks."""
+    return rows_of(ranks, number_ranges)
+
+
+def rows_of(found: Mapping[str, T], joined: Callable[[list[T]], str]) -> list[Row]:
+    """A layers x modules table, layers with equal rows folded; `joined` says what several modules of one cell have."""
+    table: dict[tuple[str, int | None], dict[str, list[T]]] = {}
+    for path, value in found.items():
         stack, layer, module = _cell(path)
-        table.setdefault((stack, layer), {}).setdefault(module, []).append(rank)
+        table.setdefault((stack, layer), {}).setdefault(module, []).append(value)
     rows: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
     for (stack, layer), modules in table.items():
-        said = tuple((module, number_ranges(found)) for module, found in modules.items())
+        said = tuple((module, joined(values)) for module, values in modules.items())
         rows.setdefault((stack, said), []).extend([] if layer is None else [layer])
     return [
-        RankRow(fold_paths(f"{stack}.{layer}" for layer in sorted(layers))[0] if layers else stack, dict(said))
+        Row(fold_paths(f"{stack}.{layer}" for layer in sorted(layers))[0] if layers else stack, dict(said))
         for (stack, said), layers in rows.items()
     ]
 

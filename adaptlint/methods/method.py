@@ -40,9 +40,10 @@ class Method(NamedTuple):
     a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the
     shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file
     by itself, `integers` parts of the keys of tensors that hold whole numbers. `neutral` are factors of the update,
-    each of which makes it nothing by being zero, and `scale` is the field of another. `no_match` is what the method
-    says by itself where no layer is found, `unknown` a formula for settings that are not followed, and `must_agree`
-    names fields that all adapters of a model share, with what PEFT raises otherwise.
+    each of which makes it nothing by being zero; `scale` is the field of another, `scaling` its formula where it is not
+    the field as it stands. `no_match` is what the method says by itself where no layer is found, `unknown` a formula
+    for settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
+    raises otherwise.
     """
 
     peft_type: str
@@ -70,6 +71,7 @@ class Method(NamedTuple):
     no_match: str = ""
     neutral: tuple[str, ...] = ()
     scale: str = ""
+    scaling: str = ""
     unknown: str = ""
     sizes: Mapping[str, str] = {}
     late_sizes: Mapping[str, str] = {}

@@ -11,6 +11,7 @@ import pytest
 from adaptlint.bases import write_lock
 from adaptlint.testing import build, read_recipe
 from tests.cli.running import adaptlint
+from tests.conftest import ROOT
 from tests.graph.bases import decoder
 
 
@@ -84,6 +85,49 @@ def test_inspect(tmp_path: Path) -> None:
     document = json.loads(adaptlint("inspect", adapter, "--format", "json").stdout)
     assert document["tensors"] == 6
     assert document["ranks"] == {f"model.layers.{layer}.self_attn.q_proj": 4 for layer in range(3)}
+
+
+def test_inspect_on_a_base(tmp_path: Path) -> None:
+    table = {
+        "base": "tiny-llama",
+        "config": {"target_modules": ["q_proj", "v_proj"], "r": 4, "alpha_pattern": {"v_proj": 2}},
+        "tensors": [{"modules": "model.layers.{0-2}.self_attn.{q_proj,v_proj}", "rank": 4, "in": 32, "out": 32}],
+        "mutate": [{"op": "drop", "match": "layers\\.2.*lora_B"}],
+    }
+    built = build(read_recipe(table), str(tmp_path), str(ROOT / "fixtures" / "bases"))
+    done = adaptlint("inspect", built.adapter, "--base", built.model)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 of 6 adapted modules have all their tensors" in done.stdout
+    rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if "model.layers" in line}
+    assert rows["model.layers.{0-1}"].replace(" ", "") == "4x24x0.5"
+    assert "4 x2 (1 of 2)" in rows["model.layers.2"]
+    document = json.loads(adaptlint("inspect", built.adapter, "--base", built.model, "--format", "json").stdout)
+    assert document["sites"]["whole"] == 4
+    assert document["sites"]["modules"]["model.layers.2.self_attn.v_proj"] == {
+        "module": "model.layers.2.self_attn.v_proj",
+        "rank": 4,
+        "scale": 0.5,
+        "arrived": 1,
+        "own": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"lora_alpha": 0}, "it cannot change the output: its scale is zero"),
+        ({"r": 8}, "does not load: PEFT"),
+        ({"target_modules": ["nothing"]}, "NoMatchingPeftModuleError"),
+    ],
+)
+def test_inspect_says_why_nothing_comes_of_it(fields: dict[str, object], says: str, tmp_path: Path) -> None:
+    table = {
+        "base": "tiny-llama",
+        "config": {"target_modules": ["q_proj"], "r": 4, **fields},
+        "tensors": [{"modules": "model.layers.{0-2}.self_attn.q_proj", "rank": 4, "in": 32, "out": 32}],
+    }
+    built = build(read_recipe(table), str(tmp_path), str(ROOT / "fixtures" / "bases"))
+    assert says in adaptlint("inspect", built.adapter, "--base", built.model).stdout
 
 
 def test_inspect_of_what_is_no_adapter_is_3(tmp_path: Path) -> None:

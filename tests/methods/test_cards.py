@@ -98,6 +98,33 @@ def test_fields_and_defaults_are_those_of_the_config_class(name: str) -> None:
     assert card.prefix == mapping.PEFT_TYPE_TO_PREFIX_MAPPING[name]
 
 
+SCALES = ({"alpha": 6}, {"lora_alpha": 6}, {"randlora_alpha": 6}, {"scaling": 3.0})
+SCALED = [
+    pytest.param(name, {**settings, **scale}, id=f"{name}-{number}")
+    for number, (name, settings) in enumerate(case.values for case in CASES)
+    for scale in SCALES
+    if load_method(name).scale in scale
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), [*SCALED, ("LORA", {"lora_alpha": 6, "use_rslora": True, **QV})])
+@pytest.mark.filterwarnings("ignore")
+def test_scale_of_every_module_is_what_peft_computes(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from adaptlint.engine.inspecting import inspect_on
+    from tests.differential.folders import model_of
+
+    config = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[name](**settings)
+    model = peft.get_peft_model(model_of(BASE, "AutoModelForCausalLM"), config)
+    model.save_pretrained(tmp_path)
+    layers = dict(model.base_model.model.named_modules())
+    rows = inspect_on(str(BASE), str(tmp_path)).rows
+    assert rows
+    for row in rows:
+        theirs = getattr(layers[row.module], "scaling", {"default": settings.get("scaling")})
+        assert row.scale == pytest.approx(theirs["default"])
+
+
 @pytest.mark.parametrize(("name", "settings"), CASES)
 @pytest.mark.filterwarnings("ignore")
 def test_what_peft_saves_is_what_the_card_expects(name: str, settings: dict[str, Any], tmp_path: Path) -> None:

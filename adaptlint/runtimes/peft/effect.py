@@ -62,7 +62,7 @@ def _zeros_by_site(
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
             return None
         if origin.kind != "site" or origin.adapter != adapter:
-            if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
+            if key in result.arrived and origin.kind not in ("base", "alias") and origin.adapter == adapter:
                 return None
             continue
         if not origin.saved.endswith(factors):

@@ -47,6 +47,7 @@ class Loads:
         "mismatched",
         "missing",
         "reached",
+        "result",
         "scene",
         "task",
         "turns",
@@ -71,6 +72,7 @@ class Loads:
         self.warned = False
         self.turns: dict[str, int] = {}  # how often each name was loaded
         self.reached: set[str] = set()
+        self.result: Loaded | None = None  # of the last load
 
     def say(self, faults: list[Fault], adapter: str) -> None:
         """Note faults of one adapter."""
@@ -99,6 +101,7 @@ class Loads:
         self.say(notes, adapter.name)
         result = self._copy(adapter.name, settings, file)
         self.reached.add("loaded")
+        self.result = result
         if settings.method.takes_any_shape:
             from adaptlint.runtimes.peft.resized import take_shapes
 

@@ -88,7 +88,7 @@ class Tuner:
         rank = names.get("r")
         tensors = tuple(self._tensors(module, names))
         aliases = frozenset(spec.saved for spec in method.tensors if spec.alias)
-        scale = self.settings[method.scale] if method.scale else 1.0
+        scale = self._ask(method.scaling or method.scale, names, method.scale) if method.scale else 1.0
         scale = float(scale) if isinstance(scale, (int, float)) else 1.0
         return Applied(rank if isinstance(rank, int) else 0, scale, tensors, aliases)
 

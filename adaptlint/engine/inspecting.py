@@ -1,0 +1,22 @@
+"""One adapter on one base, module by module."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from adaptlint.engine.checking import base_for, named_adapters
+from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes import Request
+
+if TYPE_CHECKING:
+    from adaptlint.runtimes.peft.sites import Sites
+
+
+def inspect_on(model: str, adapter: str, *, values: str = "none", offline: bool = True, cache: bool = True) -> Sites:
+    """What PEFT makes of the adapter at each module of this base; `values` is none, sample or full."""
+    from adaptlint.runtimes.peft.sites import sites_of
+
+    given = tuple(Adapter(name, path) for name, path in named_adapters(adapter))
+    base = base_for(os.fspath(model), None, None, given, offline, cache)
+    return sites_of(Scene(model, base, given, values), None, Request("peft"))
