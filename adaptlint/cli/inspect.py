@@ -78,6 +78,7 @@ def as_json(found: Portrait, sites: Sites | None) -> str:
         "files": found.files,
         "ranks": found.ranks,
         "other_tensors": found.others,
+        "fits": found.fits,
         "problems": [{"path": problem.path, "reason": problem.reason} for problem in found.problems],
     }
     if sites is not None:
@@ -131,6 +132,7 @@ def _facts(found: Portrait) -> list[tuple[str, str]]:
         facts.append(("scale", f"{found.scale:g} = {formula}{varies}"))
     dtypes = ", ".join(f"{count} {dtype}" for dtype, count in found.dtypes.items())
     facts.append(("tensors", f"{found.tensors}" + (f" ({dtypes}), {found.bytes:,} bytes" if dtypes else "")))
+    facts += [("fits", found.fits)] if found.fits else []
     return facts + [("file", f"{name}, {size:,} bytes") for name, size in found.files.items()]
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from adaptlint.artefacts import BITS, Folder, Malformed, TensorFile
 from adaptlint.findings import fold_paths, number_ranges, path_shape
+from adaptlint.graph.widths import likely_bases
 from adaptlint.methods import Method, load_method
 
 CONFIG_NAME = "adapter_config.json"
@@ -34,6 +35,7 @@ class Portrait(NamedTuple):
     files: dict[str, int]
     others: list[str]
     problems: list[Malformed]
+    fits: str = ""  # public bases whose layers have the widths of these tensors
 
 
 class Row(NamedTuple):
@@ -75,6 +77,7 @@ def portrait(folder: Folder) -> Portrait | None:
         files={name: folder.names[name] for name in (CONFIG_NAME, weights) if name in folder.names},
         others=fold_paths(others),
         problems=problems,
+        fits=likely_bases(file) if file else "",
     )
 
 

@@ -69,6 +69,32 @@ def test_some_layers_pruned_are_named(tmp_path: Path) -> None:
     assert "in layers 1-2 of model.layers" in finding.message
 
 
+def test_as_many_key_value_heads_as_queries_is_said(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, "tiny-llama", tensors("v_proj", (32, 32)))
+    assert finding.code == "AL302"
+    assert "32 = 4 heads x 8 features in the file, as a model without grouped queries has and 16 = 2" in finding.message
+
+
+def test_one_quarter_everywhere_is_one_rank_of_four(tmp_path: Path) -> None:
+    (finding,) = findings(
+        tmp_path,
+        "tiny-llama",
+        tensors("q_proj", (32, 8)),
+        tensors("o_proj", (8, 32)),
+        tensors("gate_proj", (32, 12)),
+        tensors("down_proj", (12, 32)),
+    )
+    assert finding.code == "AL312"
+    assert "1/4 of the base's layers" in finding.message
+
+
+def test_public_bases_with_these_widths_are_named(tmp_path: Path) -> None:
+    spec = {"modules": "model.layers.{0-39}.self_attn.q_proj", "rank": 8, "in": 5120, "out": 5120}
+    values = {"modules": "model.layers.{0-39}.self_attn.v_proj", "rank": 8, "in": 5120, "out": 5120}
+    (finding,) = [f for f in findings(tmp_path, "llama-2-7b", spec, values) if f.code == "AL302"]
+    assert "have the sizes of Llama-2-13B." in finding.message
+
+
 def test_fewer_key_value_heads_are_another_model(tmp_path: Path) -> None:
     (finding,) = findings(tmp_path, "tiny-llama", tensors("q_proj"), tensors("v_proj", (32, 8)))
     assert finding.code == "AL302"

@@ -29,7 +29,7 @@ class LoadReport(NamedTuple):
 def faults_of_mismatch(wrapped: Wrapped, settings: Settings, file: TensorFile, result: Loaded) -> list[Fault]:
     """One fault per tensor of another shape, each with the axis that disagrees and who said both sizes."""
     faults = [mismatch_fault(wrapped, settings, file, result, mismatch) for mismatch in result.mismatched]
-    return explain_widths(faults, wrapped, settings)
+    return explain_widths(faults, wrapped, settings, file)
 
 
 def faults_of_load(

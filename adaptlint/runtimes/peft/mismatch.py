@@ -57,6 +57,11 @@ def _lora_mismatch(
 ) -> Fault:
     site = wrapped.sites.get(origin.module)
     if site is None:
+        counts = expert_counts(wrapped, origin, mismatch)
+        if counts is not None:
+            facts |= {"experts_found": counts[0], "experts_expected": counts[1]}
+            because = ((base_witness(wrapped.base, origin.module), f"the base has {counts[1]} experts"),)
+            return Fault("expert-count-disagrees", "", origin.module, at, facts, because, decides=True)
         return Fault("shape-disagrees", "", origin.module, at, facts, decides=True)
     applied = site.adapters[origin.adapter]
     sizes = feature_sizes(wrapped.by_path[origin.module]) | {"r": applied.rank}
@@ -81,6 +86,22 @@ def _lora_mismatch(
             because = ((settings.where(*field), f"the config gives rank {applied.rank}"),)
             return Fault("rank-disagrees-with-config", "", origin.module, at, facts, because, decides=True)
     return Fault("shape-disagrees", "", origin.module, at, facts, decides=True)
+
+
+def expert_counts(wrapped: Wrapped, origin: Origin, mismatch: Mismatch) -> tuple[int, int] | None:
+    """The experts that the file's fused factors were trained for, and the base's; None where that is not what differs.
+
+    A fused factor has experts * r on one axis and a width on the other (PEFT 0.21.2, lora/layer.py, ParamWrapper).
+    """
+    shape = next((s for s in wrapped.by_path[origin.module].params.values() if len(s) == 3), None)
+    if shape is None or len(mismatch.checkpoint_shape) != 2 or len(mismatch.model_shape) != 2:
+        return None
+    axis = 0 if "lora_A" in mismatch.key else 1
+    if mismatch.checkpoint_shape[1 - axis] != mismatch.model_shape[1 - axis]:
+        return None
+    rank = mismatch.model_shape[axis] // shape[0]
+    found, rest = divmod(mismatch.checkpoint_shape[axis], rank) if rank else (0, 1)
+    return None if rest or not found else (found, shape[0])
 
 
 def _width_note(wrapped: Wrapped, module: str, axis: str) -> str:

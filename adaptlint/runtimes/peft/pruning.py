@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where, path_shape
+from adaptlint.graph.widths import likely_bases
 from adaptlint.runtimes.peft.coverage import in_words, layers_of
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
 WIDTH = "width-disagrees-with-base"
+PARALLEL = "adapter-of-one-parallel-rank"
+GROUPS = (2.0, 4.0, 8.0, 16.0)
+ROW_PARALLEL = ("o_proj", "out_proj", "down_proj", "fc2", "fc_out", "c_proj", "dense", "dense_4h_to_h", "w2", "wo", "o")
 KEY_VALUE = ("k_proj", "v_proj", "key_proj", "value_proj", "key", "value", "k", "v")
 SIDES = {"in": "the inputs of", "out": "the outputs of"}
 
 
-def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings) -> list[Fault]:
+def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings, file: TensorFile) -> list[Fault]:
     """Width faults with all sizes that disagree in one text; those of a pruned base become "adapter-of-pruned-base"."""
     widths = [fault for fault in faults if fault.reason == WIDTH]
     if not widths:
@@ -26,8 +31,12 @@ def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings) ->
     layers = in_words(layers_of(sides))
     place = f"in {layers}" if layers else "outside the layers"
     shared: dict[str, Fact] = {"sizes": _told(widths, wrapped.base, head), "place": place}
-    pruned = inner and _is_narrower(widths)
-    reason, named = ("adapter-of-pruned-base", _named_base(settings)) if pruned else (WIDTH, ())
+    reason, named = _cause(widths, inner, settings)
+    if reason == PARALLEL:
+        shared["ranks"] = ranks_of(widths)
+    elif reason == WIDTH:
+        fit = likely_bases(file)
+        shared["fits"] = f" Its tensors have the sizes of {fit}." if fit else ""
     return [
         fault._replace(
             reason=reason,
@@ -38,6 +47,31 @@ def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings) ->
         else fault
         for fault in faults
     ]
+
+
+def _cause(widths: list[Fault], inner: bool, settings: Settings) -> tuple[str, tuple[tuple[Where, str], ...]]:
+    """Another base, one rank of a tensor-parallel group, or a pruned sibling with what the config calls it."""
+    if inner and ranks_of(widths):
+        return PARALLEL, ()
+    if inner and _is_narrower(widths):
+        return "adapter-of-pruned-base", _named_base(settings)
+    return WIDTH, ()
+
+
+def ranks_of(widths: list[Fault]) -> int:
+    """Into how many parts a tensor-parallel group had split the layers: 0 where it was none.
+
+    What a group splits by columns has its outputs cut, what it splits by rows its inputs, each to the same share
+    (Megatron's ColumnParallelLinear and RowParallelLinear). A pruned model has other shares in attention and MLP as a
+    rule, so that both have to agree.
+    """
+    parts = {_sizes(fault)[1] / _sizes(fault)[0] for fault in widths}
+    sides = {_leaf(fault.module): str(fault.facts["axis"]) for fault in widths}
+    ranks = next(iter(parts)) if len(parts) == 1 else 0.0
+    by_rows = {leaf for leaf in sides if leaf in ROW_PARALLEL}
+    split = all((axis == "in") == (leaf in by_rows) for leaf, axis in sides.items())
+    both = len({_in_attention(fault.module) for fault in widths}) > 1
+    return int(ranks) if ranks in GROUPS and split and both and by_rows else 0
 
 
 def _is_narrower(widths: list[Fault]) -> bool:
@@ -125,5 +159,8 @@ def _arithmetic(examples: list[Fault], base: Base, head: int | None) -> str:
     heads = _heads(examples[0], base, head)
     if heads["head_dim"] is None:
         return f"{_sizes(examples[0])[0]} features in the file and {expected} in the base"
+    counts = [base.resolved_config.get(name) for name in ("num_attention_heads", "num_key_value_heads")]
+    ungrouped = [heads["heads_found"], heads["heads_expected"]] == counts and counts[0] != counts[1]
+    kind = ", as a model without grouped queries has" if ungrouped else ""
     found, ours = (f"{n} head{'' if n == 1 else 's'} x {head}" for n in (heads["heads_found"], heads["heads_expected"]))
-    return f"{_sizes(examples[0])[0]} = {found} features in the file and {expected} = {ours} in the base"
+    return f"{_sizes(examples[0])[0]} = {found} features in the file{kind} and {expected} = {ours} in the base"
