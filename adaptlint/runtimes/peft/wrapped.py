@@ -16,6 +16,7 @@ from adaptlint.runtimes.peft.saved_copies import SavedCopies
 
 ROOT = "base_model."
 PREFIX = "base_model.model."
+BASE_LAYER = "base_layer"
 TOKENS = ".token_adapter.base_layer"
 Shape = tuple[int, ...]
 
@@ -35,7 +36,7 @@ class Site:
 
     __slots__ = ("adapters", "infix", "kind", "parameter", "path")
 
-    def __init__(self, path: str, kind: str, parameter: str = "", infix: str = "base_layer") -> None:
+    def __init__(self, path: str, kind: str, parameter: str = "", infix: str = BASE_LAYER) -> None:
         self.path = path
         self.infix = infix
         self.kind = kind
@@ -97,7 +98,7 @@ class Wrapped:
     def infix(self, path: str) -> str:
         """What stands between a module's key and its own parameters."""
         infix = ".base_layer" * len(self.parameters.get(path, ()))
-        if path in self.sites and self.release.has_base_layer:
+        if path in self.sites and (self.release.has_base_layer or self.sites[path].infix != BASE_LAYER):
             infix += f".{self.sites[path].infix}"
         if path in self.tokens:
             infix += TOKENS
