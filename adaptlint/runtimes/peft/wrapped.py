@@ -62,6 +62,7 @@ class Wrapped:
     __slots__ = (
         "active",
         "base",
+        "buried",
         "by_path",
         "copies",
         "modules",
@@ -88,6 +89,7 @@ class Wrapped:
         self.prefix = PREFIX  # of the base's keys; prompt learning puts no tuner around the base
         self.prompts: dict[str, dict[str, Shape]] = {}  # adapter -> its virtual tokens by their names in a file
         self.copies = SavedCopies(release)
+        self.buried = ""  # an adapter whose factors modules_to_save has wrapped by mistake
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
 
     def replace_modules(self, modules: list[Module]) -> None:
@@ -109,7 +111,7 @@ class Wrapped:
         keys: dict[str, Origin] = {}
         if not (base or self.parameters or self.saved or self.tokens):
             for path, site in self.sites.items():
-                keys.update(_site_keys(site, self.prefix + path))
+                keys.update(self._site_keys(site, self.prefix + path))
             keys.update(self._root_keys())
             return keys
         inner: dict[str, str] = {"": self.prefix[:-1]}
@@ -130,6 +132,14 @@ class Wrapped:
         keys.update(self._root_keys())
         return keys
 
+    def _site_keys(self, site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
+        for adapter, applied in site.adapters.items():
+            for key, saved, shape in applied.tensors:
+                kind = "alias" if saved in applied.aliases else "site"
+                if adapter == self.buried:
+                    key = key.replace(f".{adapter}.", f".{adapter}.modules_to_save.{adapter}.")
+                yield f"{outer}.{key}", Origin(kind, adapter, site.path, shape, f"{outer}.{saved}")
+
     def _root_keys(self) -> Iterator[tuple[str, Origin]]:
         """What methods keep at the model's root: torch lists it after the base, which is registered first."""
         for adapter, rows in self.shared.items():
@@ -148,9 +158,9 @@ class Wrapped:
     def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
         wrappers = self.parameters.get(path, [])
         for depth, site in enumerate(wrappers, start=1):
-            yield from _site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
+            yield from self._site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
         if path in self.sites:
-            yield from _site_keys(self.sites[path], outer)
+            yield from self._site_keys(self.sites[path], outer)
         for adapter, shape in self.tokens.get(path, {}).items():
             stem = f"{outer}.token_adapter.trainable_tokens_delta"
             kind = "tokens" if shape is not None else "tied-tokens"
@@ -161,13 +171,6 @@ class Wrapped:
             for name, shape in tensors.items():
                 key = f"{outer}.modules_to_save.{adapter}.{name}"
                 yield key, Origin("saved", adapter, path, shape, f"{outer}.{name}")
-
-
-def _site_keys(site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
-    for adapter, applied in site.adapters.items():
-        for key, saved, shape in applied.tensors:
-            kind = "alias" if saved in applied.aliases else "site"
-            yield f"{outer}.{key}", Origin(kind, adapter, site.path, shape, f"{outer}.{saved}")
 
 
 def subtree(modules: list[Module], path: str) -> dict[str, Shape]:
