@@ -107,7 +107,7 @@ def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settin
 
 
 def _bury(wrapped: Wrapped, adapter: str, site: str, at: Where) -> None:
-    """A name in modules_to_save that is the adapter's: each of its factors is wrapped, and no key of a file reaches it."""
+    """A name in modules_to_save that is the adapter's: each factor is wrapped, and no key of a file reaches it."""
     if any(known.kind not in ("Linear", "Conv1D") for known in wrapped.sites.values()):
         raise NotModelled("target-inside-saved-module", at=at)
     if not wrapped.release.saved_keys_by_text:

@@ -101,7 +101,11 @@ def _buried_factors(wrapped: Wrapped, adapter: str, settings: Settings) -> Itera
 
 
 def _prompts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
-    """Sizes of virtual tokens, which only the forward compares with the base."""
+    """Sizes of virtual tokens, which only the forward compares with the base, and what else depends on its inside."""
+    if settings.method.adapts_attention:
+        from adaptlint.runtimes.peft.adaption import forward_faults as adaption_faults
+
+        yield from adaption_faults(wrapped, settings)
     if settings.method.is_prompt:
         from adaptlint.runtimes.peft.prompts import forward_faults
 

@@ -17,6 +17,7 @@ from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
 TABLE = "runtimes/peft/forward_arguments.toml"
+TASKS = "MULTITASK_PROMPT_TUNING"  # makes the decoder's input by itself, out of the labels
 UNPASSED = "input_ids"  # of prompts, which are put before the embeddings of these
 
 
@@ -29,13 +30,24 @@ def refused_arguments(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]
     refused = [name for name in passed if name in row.get("refuses", ()) and not (embeds and name == UNPASSED)]
     if not refused:
         return
+    if settings.method.peft_type == TASKS and settings["task_type"] == "SEQ_2_SEQ_LM":
+        message, cause = (
+            "'NoneType' object has no attribute 'new_zeros'",
+            "the wrapper shifts labels that are not there",
+        )
+        yield _refusal(wrapped, settings, "AttributeError", message, cause)
+        return
     type_name, match = "TypeError", f"{base.model_class}.forward() got an unexpected keyword argument '{refused[0]}'"
     if row.get("collects"):
         type_name, match = "ValueError", "Got unexpected arguments: {'" + refused[0]
     cause = f"the wrapper for {settings['task_type']} passes {refused[0]}, which {base.model_class} does not take"
-    facts: dict[str, Fact] = {"class": base.model_class, "cause": cause}
+    yield _refusal(wrapped, settings, type_name, match, cause)
+
+
+def _refusal(wrapped: Wrapped, settings: Settings, type_name: str, match: str, cause: str) -> Refusal:
+    facts: dict[str, Fact] = {"class": wrapped.base.model_class, "cause": cause}
     at = settings.where("task_type")
-    yield Refusal(type_name, match, "library-forward-fault", at=at, facts=facts, stage="forward")
+    return Refusal(type_name, match, "library-forward-fault", at=at, facts=facts, stage="forward")
 
 
 def _row_of(model_class: str | None, transformers: tuple[int, ...]) -> Mapping[str, Any]:

@@ -53,10 +53,8 @@ class Release:
         gone = self.card.get(f"{table}_gone", {}).get(name)
         return self.reached(self.card[table].get(name, "0")) and (gone is None or not self.reached(gone))
 
-    def has_field(self, field: str, since: Mapping[str, str], until: Mapping[str, str]) -> bool:
+    def has_field(self, field: str, since: Mapping[str, str]) -> bool:
         """True if this release's config has the field: by the method's own table, else by the one of all configs."""
-        if field in until and self.reached(until[field]):
-            return False
         return self.reached(since[field]) if field in since else self.has("fields", field)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
-from adaptlint.findings import Fault, Mismatch
+from adaptlint.findings import Fact, Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.activation import activate, foreign_faults, lost_faults, mixed_faults, undisabled_faults
 from adaptlint.runtimes.peft.config_file import open_config
@@ -176,7 +176,8 @@ class Run:
         self.say(settings.notes, adapter.name)
         if not self.loaded:
             self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
-            if "modules_to_save" not in settings.values:
+            if "modules_to_save" not in settings.known and release.saves_by_config:
+                self._refuse_headless(settings)
                 self.task = {name: value for name, value in self.task.items() if name != "saves"}
         early = self.task.get("when") == "before" and release.head_before_injection
         if "saves" in self.task and (release.head_for_each_adapter if self.loaded else early):
@@ -189,6 +190,13 @@ class Run:
             self._wrap_for_task(adapter.name, settings, early)
         self.loaded[adapter.name] = settings
         return settings
+
+    def _refuse_headless(self, settings: Settings) -> None:
+        """PeftModelForTokenClassification and -QuestionAnswering go through the saved modules, which may be none."""
+        if self.task.get("when") == "after" and self.wrapped.release.head_before_injection:
+            facts: dict[str, Fact] = {"field": "task_type"}
+            at = settings.where("task_type")
+            raise Refusal("TypeError", "'NoneType' object is not iterable", "config-value-impossible", at=at, facts=facts)
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""

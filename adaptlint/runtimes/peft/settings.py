@@ -31,7 +31,7 @@ class Settings:
     Fields that the release does not know have their defaults, whatever the file says: what they stand for is off.
     """
 
-    __slots__ = ("file", "given", "indexed", "method", "notes", "release", "values")
+    __slots__ = ("file", "given", "indexed", "known", "method", "notes", "release", "values")
 
     def __init__(self, file: str, given: dict[str, Any], release: Release, method: Method) -> None:
         card = tables.load()[LORA_CONFIG] if method.peft_type == LORA else method.config
@@ -41,9 +41,9 @@ class Settings:
         self.release = release
         self.method = method
         self.indexed: dict[str, PatternKeys] = {}
-        known = {*fields, "runtime_config"}
-        spans = method.config.get("since", {}), method.config.get("until", {})
-        dropped = dict.fromkeys(k for k in given if k not in known or not release.has_field(k, *spans))
+        since = method.config.get("since", {})
+        self.known = {field for field in (*fields, "runtime_config") if release.has_field(field, since)}
+        dropped = dict.fromkeys(field for field in given if field not in self.known)
         self.given = {k: v for k, v in given.items() if k not in dropped}
         self.notes: list[Fault] = [self._dropped(k, given[k], fields.get(k)) for k in dropped]
         self.values: dict[str, Any] = fields | {k: v for k, v in self.given.items() if k in fields}
