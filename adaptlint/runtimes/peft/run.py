@@ -196,7 +196,9 @@ class Run:
         if self.task.get("when") == "after" and self.wrapped.release.head_before_injection:
             facts: dict[str, Fact] = {"field": "task_type"}
             at = settings.where("task_type")
-            raise Refusal("TypeError", "'NoneType' object is not iterable", "config-value-impossible", at=at, facts=facts)
+            raise Refusal(
+                "TypeError", "'NoneType' object is not iterable", "config-value-impossible", at=at, facts=facts
+            )
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
