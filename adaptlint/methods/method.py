@@ -51,7 +51,7 @@ class Method(NamedTuple):
     with `skips_task_check` its config does not ask what task_type is.
 
     A card speaks of every release: rows with `since` or `until` stand for the releases from the one on and before the
-    other, and `[[earlier]]` has what the card's head said before `until` (its `defaults` are of config fields).
+    other, and `[[earlier]]` has what the card's head said before `until` (`defaults` and `nulls` are of config fields).
     """
 
     peft_type: str
@@ -117,10 +117,8 @@ def load_method(name: str, version: Version = NEWEST) -> Method:
     card = dict(tables.load()[f"methods/{name.lower()}.toml"])
     earlier = [row for row in card.pop("earlier", ()) if _holds(row, version)]
     for row in reversed(earlier):  # the oldest that holds is written last, and wins
-        own = {field: value for field, value in row.items() if field not in ("until", "defaults")}
-        config = card.get("config", {})
-        defaults = {**config.get("defaults", {}), **row.get("defaults", {})}
-        card = {**card, **own, "config": {**config, "defaults": defaults}}
+        own = {field: value for field, value in row.items() if field not in ("until", "defaults", "nulls")}
+        card = {**card, **own, "config": _earlier_config(card.get("config", {}), row)}
     rows = {field: [row for row in card.pop(field, ()) if _holds(row, version)] for field in ROWS}
     tensors = tuple(_tensor(row, row["layers"]) for row in rows["tensor"])
     shared = tuple(_tensor(row, ()) for row in rows["shared"])
@@ -131,6 +129,14 @@ def load_method(name: str, version: Version = NEWEST) -> Method:
     for field in ("consumes", "neutral"):
         card[field] = tuple(card.get(field, ()))
     return Method(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, **card)
+
+
+def _earlier_config(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The config's fields with the defaults that they had."""
+    defaults = {**config.get("defaults", {}), **row.get("defaults", {})}
+    nulls = row.get("nulls", ())
+    known = {field: value for field, value in defaults.items() if field not in nulls}
+    return {**config, "none": [*config.get("none", ()), *nulls], "defaults": known}
 
 
 def _holds(row: Mapping[str, Any], version: Version) -> bool:

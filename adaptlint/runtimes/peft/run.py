@@ -25,6 +25,7 @@ from adaptlint.runtimes.peft.slow import slow_patterns
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
+ENCODER_KWARGS = "_prepare_encoder_decoder_kwargs_for_generation"
 WHOLE_BASE = "base_model.model"  # these classes look for modules_to_save from the wrapper's own root
 
 
@@ -217,6 +218,17 @@ class Run:
             facts = {"task": settings["task_type"], "class": base.model_class}
             at = settings.where("task_type")
             raise Refusal("AttributeError", match, "task-needs-generating-base", at=at, facts=facts)
+        if settings["task_type"] == "SEQ_2_SEQ_LM" and self.wrapped.release.asks_for_encoder_kwargs:
+            self._refuse_encoder_kwargs(settings)
+
+    def _refuse_encoder_kwargs(self, settings: Settings) -> None:
+        """What transformers 5 took away from every model; the releases between 5.0 and 5.23 were not looked at."""
+        transformers, at = self.wrapped.release.transformers, settings.where("task_type")
+        if (5,) <= transformers < (5, 23):
+            raise NotModelled("release-not-modelled", at=at)
+        if transformers >= (5, 23):
+            match = f"'{self.wrapped.base.model_class}' object has no attribute '{ENCODER_KWARGS}'"
+            raise Refusal("AttributeError", match, "config-value-impossible", at=at, facts={"field": "task_type"})
 
     def _mismatches(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded, step: Step) -> Loaded:
         if not result.mismatched:
