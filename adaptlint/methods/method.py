@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from adaptlint import tables
 from adaptlint.shapes import Signature
 
+Version = tuple[int, ...]
+NEWEST: Version = (1_000_000,)  # what is read without a release in mind is read as the newest release has it
+ROWS = ("tensor", "shared", "check", "config_check")
+
 
 class TensorSpec(NamedTuple):
     """One tensor of a method: its name in the checkpoint and in the model, its signature, and its layer kinds."""
@@ -43,7 +47,12 @@ class Method(NamedTuple):
     each of which makes it nothing by being zero; `scale` is the field of another, `scaling` its formula where it is not
     the field as it stands. `no_match` is what the method says by itself where no layer is found, `unknown` a formula
     for settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
-    raises otherwise.
+    raises otherwise. `fixed` are fields that the config's class sets whatever the file says, `one_size` is what the
+    method says to targets of several sizes, `own_bias` the value of `bias` that means the adapted modules' own, and
+    with `skips_task_check` its config does not ask what task_type is.
+
+    A card speaks of every release: rows with `since` or `until` stand for the releases from the one on and before the
+    other, and `[[earlier]]` has what the card's head said before `until` (`defaults` and `nulls` are of config fields).
     """
 
     peft_type: str
@@ -56,6 +65,7 @@ class Method(NamedTuple):
     required: Mapping[str, str] = {}
     refusal: Mapping[str, str] = {}
     merging: Mapping[str, str] = {}  # the exception of merge_and_unload, for methods that cannot be merged
+    refusal_without_bias: Mapping[str, str] = {}
     skips_other_layers: bool = False
     checks_mamba: bool = False
     keeps_list: bool = False
@@ -80,14 +90,23 @@ class Method(NamedTuple):
     patterns: Mapping[str, Mapping[str, str]] = {}
     matches: Mapping[str, str] = {}
     shared: tuple[TensorSpec, ...] = ()
-    needs: Mapping[str, str] = {}
+    needs: Mapping[str, Mapping[str, str]] = {}
     consumes: tuple[str, ...] = ()
     integers: tuple[str, ...] = ()
     must_agree: Mapping[str, Mapping[str, str]] = {}
+    fixed: Mapping[str, Any] = {}
+    one_size: str = ""
+    own_bias: str = "lora_only"
+    skips_task_check: bool = False
 
     def tensors_for(self, kind: str, switched_on: frozenset[str]) -> tuple[TensorSpec, ...]:
         """The tensors that a layer of this kind gets, given the config fields that are switched on."""
         return tuple(t for t in self.tensors if kind in t.layers and (not t.when or t.when in switched_on))
+
+    @property
+    def adapts_modules(self) -> bool:
+        """True for methods whose tensors sit at single modules, under the adapter's name."""
+        return not self.is_prompt and not self.adapts_attention
 
     @property
     def layers(self) -> frozenset[str]:
@@ -101,16 +120,41 @@ def has_method(name: str) -> bool:
 
 
 @cache
-def load_method(name: str) -> Method:
-    """The card of `methods/<name>.toml`; KeyError for a method without one."""
+def load_method(name: str, version: Version = NEWEST) -> Method:
+    """The card of `methods/<name>.toml` as it is for one release; KeyError for a method without one."""
     card = dict(tables.load()[f"methods/{name.lower()}.toml"])
-    tensors = tuple(_tensor(row, row["layers"]) for row in card.pop("tensor", ()))
-    shared = tuple(_tensor(row, ()) for row in card.pop("shared", ()))
-    checks = tuple(_check(row) for row in card.pop("check", ()))
-    config_checks = tuple(_check(row) for row in card.pop("config_check", ()))
-    for field in ("config_rules", "consumes", "integers", "neutral"):
+    earlier = [row for row in card.pop("earlier", ()) if _holds(row, version)]
+    for row in reversed(earlier):  # the oldest that holds is written last, and wins
+        own = {field: value for field, value in row.items() if field not in ("until", "defaults", "nulls")}
+        card = {**card, **own, "config": _earlier_config(card.get("config", {}), row)}
+    rows = {field: [row for row in card.pop(field, ()) if _holds(row, version)] for field in ROWS}
+    tensors = tuple(_tensor(row, row["layers"]) for row in rows["tensor"])
+    shared = tuple(_tensor(row, ()) for row in rows["shared"])
+    checks = tuple(_check(row) for row in rows["check"])
+    config_checks = tuple(_check(row) for row in rows["config_check"])
+    rules = (rule if isinstance(rule, dict) else {"name": rule} for rule in card.pop("config_rules", ()))
+    card["config_rules"] = tuple(rule["name"] for rule in rules if _holds(rule, version))
+    for field in ("consumes", "integers", "neutral"):
         card[field] = tuple(card.get(field, ()))
     return Method(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, **card)
+
+
+def _earlier_config(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The config's fields with the defaults that they had."""
+    defaults = {**config.get("defaults", {}), **row.get("defaults", {})}
+    nulls = row.get("nulls", ())
+    known = {field: value for field, value in defaults.items() if field not in nulls}
+    return {**config, "none": [*config.get("none", ()), *nulls], "defaults": known}
+
+
+def _holds(row: Mapping[str, Any], version: Version) -> bool:
+    """True for a row of the releases from its `since` on and before its `until`."""
+    started = "since" not in row or version >= _numbers(row["since"])
+    return started and not ("until" in row and version >= _numbers(row["until"]))
+
+
+def _numbers(release: str) -> Version:
+    return tuple(int(part) for part in release.split("."))
 
 
 def _tensor(row: Mapping[str, Any], layers: Any) -> TensorSpec:

@@ -177,14 +177,15 @@ def with_settings(table: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
 
 def fields_of(release: str, peft_type: str) -> dict[str, Any]:
     """The config as a release of PEFT writes it: without the fields that came later. The newest for ""."""
-    if peft_type != "LORA" and has_method(peft_type):
-        card = load_method(peft_type).config
-        return {**dict.fromkeys(card["none"]), **card["defaults"], "peft_version": LORA_CONFIG["peft_version"]}
-    if not release:
-        return LORA_CONFIG
     since: Mapping[str, str] = tables.load()[RELEASES]["fields"]
-    at = parse_version(release)
-    return {name: value for name, value in LORA_CONFIG.items() if parse_version(since.get(name, "0")) <= at}
+    at, fields = parse_version(release), LORA_CONFIG
+    if peft_type != "LORA" and has_method(peft_type):
+        card = (load_method(peft_type, at) if release else load_method(peft_type)).config
+        since = {**since, **card.get("since", {})}
+        fields = {**dict.fromkeys(card["none"]), **card["defaults"], "peft_version": LORA_CONFIG["peft_version"]}
+    if not release:
+        return fields
+    return {name: value for name, value in fields.items() if parse_version(since.get(name, "0")) <= at}
 
 
 def write_json(path: str, table: Mapping[str, Any]) -> None:

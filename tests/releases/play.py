@@ -136,7 +136,7 @@ def single(case: Record) -> Record:
     model = fresh(case)
     ((_, folder),) = case["adapters"]
     record = measure(model, ordinary_inputs(model), Path(folder))
-    if record["outcome"] == "ok":
+    if record.get("forward", {}).get("ok"):
         record["output"] = [
             round(value, 5) for value in answer(load(fresh(case), "default", folder)).flatten().tolist()
         ]

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES, STORIES, BASES = ROOT / "rules", ROOT / "fixtures" / "stories", ROOT / "fixtures" / "bases"
 PINS = Path(__file__).with_name("pins.toml")
 RECORDS = Path(__file__).with_name("records.json")
+METHODS = Path(__file__).with_name("methods.json")
 ENVIRONMENTS = ROOT / ".venv-releases"
 NEWEST = "0.21.2"
 NEAR = 1e-4
@@ -130,17 +131,49 @@ def play(python: str, played: list[dict[str, Any]], folder: Path) -> dict[str, A
     return records
 
 
+def methods(pins: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """By release and method: what changed in its config's fields since the release before, and adapters it saves."""
+    told: dict[str, Any] = {}
+    before: dict[str, Any] = {}
+    for release in sorted(pins, key=lambda text: [int(part) for part in text.split(".")]):
+        out = folder / f"{release}.json"
+        command = [environment(release, pins), "-W", "ignore", "-m", "tests.releases.methods", str(out)]
+        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        seen = json.loads(out.read_text())
+        told[release] = {
+            name: {**row, "fields": changes(before.get(name, {}), row["fields"])} for name, row in seen.items()
+        }
+        before = {name: row["fields"] for name, row in seen.items()}
+    return told
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that came or changed, with their defaults, and under "gone" those that went."""
+    found = {field: value for field, value in new.items() if field not in old or old[field] != value}
+    gone = sorted(field for field in old if field not in new)
+    return {**found, "gone": gone} if gone else found
+
+
 def outcome(record: Mapping[str, Any], meant: Mapping[str, Any]) -> str:
     """The verdict a record calls for: of one adapter, also by what the newest release computes with it."""
     from tests.oracle.wanted import wanted, without_base_keys
 
-    if "output" not in record and record["outcome"] != "raises":
+    if "forward" not in record and record["outcome"] != "raises":
         return str(record["outcome"])
     said = wanted(without_base_keys(dict(record)), fresh=False).outcome
     if said == "works" and "output" in meant:
         far = max(abs(a - b) for a, b in zip(record["output"], meant["output"], strict=True))
         return "wrong" if far > NEAR else said
     return said
+
+
+def compact(told: Mapping[str, Any]) -> str:
+    """One line for each method of each release."""
+    blocks = []
+    for release, rows in told.items():
+        lines = [f"  {json.dumps(name)}: {json.dumps(row, sort_keys=True)}" for name, row in sorted(rows.items())]
+        blocks.append(f" {json.dumps(release)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
 def main() -> None:
@@ -163,6 +196,7 @@ def main() -> None:
                     "outcome": outcome(record, meant.get(case.key, {})),
                     "steps": [step for step in steps if "op" in step],
                 }
+        METHODS.write_text(compact(methods(pins, work)))
     RECORDS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     print(f"{len(told)} cases played by {len({row['peft'] for row in told.values()})} releases of PEFT")
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 CODE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "adaptlint" / "runtimes" / "peft").glob("*.py"))
 FACTS = tables.load()[RELEASES]["fact"]
-PUBLIC = {"card", "facts", "has", "transformers", "version", "generating_is_inherited"}
+PUBLIC = {"card", "facts", "has", "has_field", "reached", "transformers", "version", "generating_is_inherited"}
 
 # What the real releases did with two adapters, A saving "head" and B saving "pooler", step by step: load A, load B,
 # set B, set A, leave disable_adapter. W: the output is that of the active adapter alone, S: it is not, E: ValueError.

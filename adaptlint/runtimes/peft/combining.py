@@ -1,4 +1,4 @@
-"""`add_weighted_adapter`: a new LoRA adapter made of loaded ones (PEFT 0.21.2, tuners/lora/model.py)."""
+"""`add_weighted_adapter`: a new LoRA adapter made of loaded ones (tuners/lora/model.py, by release)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def combine(wrapped: Wrapped, loaded: dict[str, Settings], step: Step) -> list[F
         if name not in loaded:
             raise _refuse(step, f"Adapter {name} does not exist", "plan-names-unknown-adapter", {"name": name})
     chosen = {name: loaded[name] for name in parts}
-    if not all(settings.is_lora for settings in chosen.values()) or not wrapped.release.maps_keys_from_model:
+    if not all(settings.is_lora for settings in chosen.values()) or not wrapped.release.combining_read:
         raise NotModelled("step-not-modelled", facts={"step": f"{step.op} of such adapters, or by this release,"})
     _check_parts(wrapped, chosen, step)
+    _check_known(wrapped, chosen, step)
     kind = "linear" if len(chosen) == 1 else kind
     rank = _rank(kind, chosen, step)
     settings = _settings(chosen, step, rank)
@@ -57,10 +58,21 @@ def _check_parts(wrapped: Wrapped, chosen: Mapping[str, Settings], step: Step) -
         if settings["target_parameters"]:
             match = f"add_weighted_adapter does not support targeting nn.Parameter (problematic adapter '{name}')"
             raise _refuse(step, match, "combination-impossible", {"name": name})
+    if not wrapped.release.combining_checks_saved:
+        return
     several = [path for path, owners in wrapped.saved.items() if sum(name in owners for name in chosen) > 1]
     if several:
         match = "Cannot add weighted adapters if they target the same module with modules_to_save, but found "
         raise _refuse(step, f"{match}{len(several)} such instance(s).", "combination-impossible", {"name": several[0]})
+
+
+def _check_known(wrapped: Wrapped, chosen: Mapping[str, Settings], step: Step) -> None:
+    """NotModelled for what older releases carry over from the first adapter."""
+    release = wrapped.release
+    patterns = any(settings["rank_pattern"] or settings["alpha_pattern"] for settings in chosen.values())
+    copied = release.saved_ends_anywhere and not release.combining_checks_saved and bool(wrapped.saved)
+    if copied or (patterns and not release.combining_drops_patterns):
+        raise NotModelled("step-not-modelled", facts={"step": f"{step.op} of such adapters by this release,"})
 
 
 def _rank(kind: str, chosen: Mapping[str, Settings], step: Step) -> int:
@@ -69,9 +81,11 @@ def _rank(kind: str, chosen: Mapping[str, Settings], step: Step) -> int:
         as_python_does(partial(_largest, settings), "rank-impossible", settings.where("rank_pattern"), "rank_pattern")
         for settings in chosen.values()
     ]
-    if kind in EQUAL_RANKS:
+    ties = next(iter(chosen.values())).release.combining_knows_ties
+    if kind in EQUAL_RANKS if ties else kind == "linear":
         if len(set(ranks)) != 1:
-            match = "All adapters must have the same r value when using combination_type linear, ties, dare_ties or"
+            match = "All adapters must have the same r value when using "
+            match += "combination_type linear, ties, dare_ties or" if ties else "`linear` combination_type"
             facts: dict[str, Fact] = {"ranks": [str(rank) for rank in ranks], "name": kind}
             raise _refuse(step, match, "combination-impossible", facts)
         if any(settings["rank_pattern"] for settings in chosen.values()):
@@ -79,7 +93,7 @@ def _rank(kind: str, chosen: Mapping[str, Settings], step: Step) -> int:
         return int(ranks[0])
     if kind == "cat":
         return int(sum(ranks))
-    if kind.endswith("svd"):
+    if kind == "svd" or (ties and kind.endswith("svd")):
         return int(max(ranks))
     raise _refuse(step, f"Invalid combination_type: {kind}", "combination-impossible", {"name": kind})
 
@@ -105,6 +119,7 @@ def _settings(chosen: Mapping[str, Settings], step: Step, rank: int) -> Settings
     settings.indexed = {}
     settings.values = {
         **first.values,
+        "modules_to_save": first["modules_to_save"] if first.release.combining_checks_saved else None,
         "r": rank,
         "lora_alpha": rank,
         "target_modules": merged,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from adaptlint import tables
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fault, Where
 from adaptlint.runtimes.peft.loading import Loaded
+from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
@@ -30,7 +32,7 @@ def effect_of(
     tensors in the file do not, because they are as a rule the base's own.
     """
     saved = any(adapter in copies for copies in wrapped.saved.values())
-    if settings.method.is_prompt and settings["task_type"] is None and not saved:
+    if settings.method.is_prompt and settings["task_type"] not in tables.load()[PEFT]["task"] and not saved:
         return Fault("prompt-never-applied", at=settings.where("task_type"), facts={"field": "task_type"})
     if settings["kasa_config"] is not None:
         return None  # KaSA cuts the base's weights down when it is put on, which no zero undoes
@@ -61,6 +63,8 @@ def _zeros_by_site(
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
             return None
+        if origin.kind == "alias":
+            continue
         if origin.kind != "site" or origin.adapter != adapter:
             if key in result.arrived and origin.kind not in ("base", "alias") and origin.adapter == adapter:
                 return None

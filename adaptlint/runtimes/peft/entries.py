@@ -32,6 +32,10 @@ class Answers(NamedTuple):
 
 def no_match(settings: Settings, base: Base, answers: Answers) -> Refusal:
     """PEFT's exception, and what the targets were perhaps meant to be."""
+    if settings.release.no_match_reads_layers and "layers_to_transform" not in settings.values:
+        match = f"'{settings.method.config_class}' object has no attribute 'layers_to_transform'"
+        reason, facts, at = no_match_facts(settings, base, answers.excluded)
+        return Refusal("AttributeError", match, reason, at=at, facts=facts)
     match = _no_match_text(settings, answers)
     reason, facts, at = no_match_facts(settings, base, answers.excluded)
     type_name = "NoMatchingPeftModuleError" if settings.release.no_match_has_own_type else "ValueError"
@@ -74,7 +78,7 @@ def _no_match_text(settings: Settings, answers: Answers) -> str:
         return f"Target modules {targets}{match}"
     if isinstance(settings.given.get("target_modules"), dict):
         return f"Target modules {settings.given['target_modules']}{match}"
-    if settings.method.keeps_list:
+    if settings.method.keeps_list or not release.checks_config:
         return f"Target modules {list(targets)}{match}"
     return f"Target modules {set(targets)}{match}" if len(targets) < 2 else match
 

@@ -12,7 +12,7 @@ from adaptlint.runtimes.peft.layers import check_name
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
-from adaptlint.runtimes.peft.wrapped import Wrapped, subtree
+from adaptlint.runtimes.peft.wrapped import PREFIX, Wrapped, subtree
 
 CONTAINERS = {
     "ModuleList": "torch.nn.modules.container.ModuleList",
@@ -93,7 +93,10 @@ def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settin
     for part in LORA_PARTS:
         inside = f"{site}.{part}.{adapter}".endswith(wanted)
         if not wrapped.release.refuses_saved_inside_lora and (inside or f"{site}.{part}".endswith(wanted)):
-            raise NotModelled("target-inside-saved-module", at=at)
+            if not adapter.endswith(wanted) or any(module.path.endswith(wanted) for module in wrapped.modules):
+                raise NotModelled("target-inside-saved-module", at=at)
+            _bury(wrapped, adapter, site, at)
+            return
         if f"{site}.{part}".endswith(wanted):
             match = f"modules_to_save cannot be applied to modules of type <class '{CONTAINERS['ModuleDict']}'>"
             facts: dict[str, Fact] = {"class": CONTAINERS["ModuleDict"]}
@@ -101,6 +104,17 @@ def _check_names_beside_adapter(wrapped: Wrapped, adapter: str, settings: Settin
         if inside:
             match = "You are trying to target a module with <class 'peft.utils.other.ModulesToSaveWrapper'>"
             raise Refusal("ValueError", match, "saved-name-is-adapter-name", at=at, facts={"name": adapter})
+
+
+def _bury(wrapped: Wrapped, adapter: str, site: str, at: Where) -> None:
+    """A name in modules_to_save that is the adapter's: each factor is wrapped, and no key of a file reaches it."""
+    if any(known.kind not in ("Linear", "Conv1D") for known in wrapped.sites.values()):
+        raise NotModelled("target-inside-saved-module", at=at)
+    if not wrapped.release.saved_keys_by_text:
+        key = f"{PREFIX}{site}.lora_A.{adapter}.weight"
+        facts: dict[str, Fact] = {"name": adapter}
+        raise Refusal("KeyError", key, "saved-name-is-adapter-name", at=at, module=site, facts=facts)
+    wrapped.buried = adapter
 
 
 def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str, at: Where) -> None:

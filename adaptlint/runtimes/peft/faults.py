@@ -46,7 +46,7 @@ def faults_of_load(
     lost_biases = _lost_biases(settings, result, wrapped)
     lost = [key for key in expected if key not in result.arrived]
     faults: list[Fault] = []
-    if not file.tensors:
+    if not file.tensors and expected:
         faults.append(Fault("adapter-file-empty", at=Where(file.path), facts={"expected": len(expected)}, decides=True))
     elif lost and len(lost) == len(expected):
         faults.append(_nothing_arrived(file, result, wrapped, settings, expected))

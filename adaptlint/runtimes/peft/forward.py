@@ -1,4 +1,4 @@
-"""What the first forward raises although the load did not (PEFT 0.21.2, transformers 5.23.0)."""
+"""What the first forward raises although the load did not (transformers 5.23.0 where not said otherwise)."""
 
 from __future__ import annotations
 
@@ -85,8 +85,27 @@ def _negative_tokens(wrapped: Wrapped, adapter: str, settings: Settings) -> Iter
         yield _refuse("IndexError", "index_copy_()", "token-index-out-of-range", at, facts)
 
 
+def _refused_arguments(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Forwards of transformers 4 have fixed parameters, and not all that PEFT passes is among them."""
+    if wrapped.release.transformers < (5,):
+        from adaptlint.runtimes.peft.forward_arguments import refused_arguments
+
+        yield from refused_arguments(wrapped, settings)
+
+
+def _buried_factors(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """LoRA's forward asks a factor for its weight, which the wrapper of a saved module had not before 0.8."""
+    if wrapped.buried and not wrapped.release.saved_wrapper_has_weight:
+        match, at = "'ModulesToSaveWrapper' object has no attribute 'weight'", settings.where("modules_to_save")
+        yield _refuse("AttributeError", match, "saved-name-is-adapter-name", at, {"name": wrapped.buried})
+
+
 def _prompts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
-    """Sizes of virtual tokens, which only the forward compares with the base."""
+    """Sizes of virtual tokens, which only the forward compares with the base, and what else depends on its inside."""
+    if settings.method.adapts_attention:
+        from adaptlint.runtimes.peft.adaption import forward_faults as adaption_faults
+
+        yield from adaption_faults(wrapped, settings)
     if settings.method.is_prompt:
         from adaptlint.runtimes.peft.prompts import forward_faults
 
@@ -118,6 +137,8 @@ def _refuse(type_name: str, match: str, reason: str, at: Where, facts: dict[str,
 
 QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
     _library_faults,
+    _refused_arguments,
+    _buried_factors,
     _exchanged_factors,
     _replicated_types,
     _tokens_of_saved_modules,

@@ -76,7 +76,7 @@ def inject(wrapped: Wrapped, adapter: str, settings: Settings, others: list[Sett
 def _bias_refusal(settings: Settings) -> Refusal | None:
     """What `_mark_only_adapters_as_trainable` raises for a bias that is none of its choices."""
     bias = settings["bias"]
-    if bias in ("none", "all", "lora_only"):
+    if bias in ("none", "all", settings.method.own_bias):
         return None
     type_name, match = "NotImplementedError", f"Requested bias: {bias}, is not implemented."
     if settings.release.bias_by_ending:

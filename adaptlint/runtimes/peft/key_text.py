@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from adaptlint.runtimes.peft.conversion import Entry
 from adaptlint.runtimes.peft.release import Release
 
-PREFIX = "lora_"
+VECTORS = ".tinylora_v."  # have their name already (PEFT 0.19 and 0.20, set_peft_model_state_dict)
 
 
 def rename_saved(state: dict[str, Entry], names: Iterable[str], adapter: str) -> dict[str, Entry]:
@@ -22,11 +22,11 @@ def rename_saved(state: dict[str, Entry], names: Iterable[str], adapter: str) ->
     return renamed
 
 
-def with_adapter(key: str, adapter: str, release: Release) -> str:
-    """The key with the adapter's name put in after the LoRA part, and DoRA's magnitude as the model has it."""
-    if PREFIX not in key:
+def with_adapter(key: str, adapter: str, release: Release, prefix: str) -> str:
+    """The key with the adapter's name put in after the method's part, and DoRA's magnitude as the model has it."""
+    if not prefix or prefix not in key or VECTORS in key:
         return key
-    inner = key.rpartition(PREFIX)[2] if release.inserts_name_at_end else key.split(PREFIX)[1]
+    inner = key.rpartition(prefix)[2] if release.inserts_name_at_end else key.split(prefix)[1]
     _, dot, tail = inner.partition(".")
     if not dot:
         key = f"{key}.{adapter}"

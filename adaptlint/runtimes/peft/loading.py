@@ -40,17 +40,18 @@ def load_tensors(wrapped: Wrapped, adapter: str, settings: Settings, file: Tenso
         state = rename_saved(state, wrapped.copies.names, adapter)
     else:
         _translate_wrappers(keys, adapter, shapes, state, settings, file)
+    if not settings.is_lora:
+        from adaptlint.runtimes.peft.method_files import rewrite
+
+        rewrite(wrapped, adapter, settings, state, file)
+        keys = wrapped.keys(base=False)
     if release.maps_keys_from_model:
         state = {(k + ".weight" if k.endswith(MAGNITUDE) else k): v for k, v in state.items()}
-        if not settings.is_lora:
-            from adaptlint.runtimes.peft.method_files import rewrite
-
-            rewrite(wrapped, adapter, settings, state, file)
-            keys = wrapped.keys(base=False)
         to_model = checkpoint_keys(keys, adapter, settings)
         state = {to_model.get(key, key): entry for key, entry in state.items()}
     else:
-        state = {with_adapter(key, adapter, release): entry for key, entry in state.items()}
+        prefix = settings.method.prefix if settings.method.adapts_modules else ""
+        state = {with_adapter(key, adapter, release, prefix): entry for key, entry in state.items()}
     for name in wrapped.prompts.get(adapter, ()):
         from adaptlint.runtimes.peft.prompts import spelling
 

@@ -7,7 +7,7 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
-from adaptlint.findings import Fault, Mismatch
+from adaptlint.findings import Fact, Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.activation import lost_faults
 from adaptlint.runtimes.peft.config_file import open_config
@@ -25,6 +25,7 @@ from adaptlint.runtimes.peft.slow import slow_patterns
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.peft.wrapped import PREFIX, Wrapped
 
+ENCODER_KWARGS = "_prepare_encoder_decoder_kwargs_for_generation"
 WHOLE_BASE = "base_model.model"  # these classes look for modules_to_save from the wrapper's own root
 
 
@@ -152,8 +153,18 @@ class Loads:
         """The task of the first adapter chooses the model's class."""
         if not self.loaded:
             self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
-            if "modules_to_save" not in settings.values:
+            if "modules_to_save" not in settings.known and self.wrapped.release.saves_by_config:
+                self._refuse_headless(settings)
                 self.task = {name: value for name, value in self.task.items() if name != "saves"}
+
+    def _refuse_headless(self, settings: Settings) -> None:
+        """PeftModelForTokenClassification and -QuestionAnswering go through the saved modules, which may be none."""
+        if self.task.get("when") == "after" and self.wrapped.release.head_before_injection:
+            facts: dict[str, Fact] = {"field": "task_type"}
+            at = settings.where("task_type")
+            raise Refusal(
+                "TypeError", "'NoneType' object is not iterable", "config-value-impossible", at=at, facts=facts
+            )
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
@@ -172,6 +183,17 @@ class Loads:
             facts = {"task": settings["task_type"], "class": base.model_class}
             at = settings.where("task_type")
             raise Refusal("AttributeError", match, "task-needs-generating-base", at=at, facts=facts)
+        if settings["task_type"] == "SEQ_2_SEQ_LM" and self.wrapped.release.asks_for_encoder_kwargs:
+            self._refuse_encoder_kwargs(settings)
+
+    def _refuse_encoder_kwargs(self, settings: Settings) -> None:
+        """What transformers 5 took away from every model; the releases between 5.0 and 5.23 were not looked at."""
+        transformers, at = self.wrapped.release.transformers, settings.where("task_type")
+        if (5,) <= transformers < (5, 23):
+            raise NotModelled("release-not-modelled", at=at)
+        if transformers >= (5, 23):
+            match = f"'{self.wrapped.base.model_class}' object has no attribute '{ENCODER_KWARGS}'"
+            raise Refusal("AttributeError", match, "config-value-impossible", at=at, facts={"field": "task_type"})
 
     def _mismatches(self, adapter: Adapter, settings: Settings, file: TensorFile, result: Loaded, step: Step) -> Loaded:
         if not result.mismatched:

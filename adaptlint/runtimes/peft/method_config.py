@@ -1,4 +1,4 @@
-"""What the config classes of other methods than LoRA check when they are made (`__post_init__`, PEFT 0.21.2)."""
+"""What the config classes of other methods than LoRA check when they are made (`__post_init__`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from adaptlint.findings import Fact
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
-from adaptlint.runtimes.peft.settings import LAYERS_NEED_LIST, PATTERN_NEEDS_LIST, Settings, check_task, make_set
+from adaptlint.runtimes.peft.settings import (
+    LAYERS_NEED_LIST,
+    PATTERN_NEEDS_LAYERS,
+    PATTERN_NEEDS_LIST,
+    Settings,
+    check_task,
+    make_set,
+    refuse_unknown,
+)
 from adaptlint.shapes.expression import Unevaluable, evaluate
 
 SETS = ("target_modules", "exclude_modules", "feedforward_modules")
@@ -15,11 +23,7 @@ SETS = ("target_modules", "exclude_modules", "feedforward_modules")
 RULES: dict[str, tuple[str, str, Callable[[Settings], bool]]] = {
     "layers_need_list": LAYERS_NEED_LIST,
     "pattern_needs_list": PATTERN_NEEDS_LIST,
-    "pattern_needs_layers": (
-        "layers_pattern",
-        "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
-        lambda s: bool(s["layers_pattern"]) and s["layers_to_transform"] is None,
-    ),
+    "pattern_needs_layers": PATTERN_NEEDS_LAYERS,
     "feedforward_within_targets": (
         "feedforward_modules",
         "`feedforward_modules` should be a subset of `target_modules`",
@@ -37,9 +41,14 @@ def check_config(settings: Settings) -> None:
     for field, message in settings.method.required.items():
         if field not in settings.given:
             raise _refusal(settings, "ValueError", message, field)
-    check_task(settings)
+    refuse_unknown(settings)
+    settings.values.update(settings.method.fixed)
+    if not settings.method.skips_task_check:
+        check_task(settings)
     for field in SETS:
         make_set(settings, field)
+    if not settings.release.checks_config:
+        return
     for name in settings.method.config_rules:
         field, message, broken = RULES[name]
         if broken(settings):

@@ -5,25 +5,26 @@ from __future__ import annotations
 from adaptlint.artefacts import TensorFile
 from adaptlint.findings import Fact, Where
 from adaptlint.runtimes.peft.conversion import Entry
+from adaptlint.runtimes.peft.key_text import VECTORS
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Wrapped
 
 INDICES, WEIGHTS = "_topk_indices", "_topk_weights"
 OLD_OFT = ".oft_r."
-VECTORS = ".tinylora_v."
 
 
 def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str, Entry], file: TensorFile) -> None:
     """Change `state` (and, for AdaLoRA, the model) as the method does; Refusal for what it raises."""
     method = settings.method
-    for flag in method.needs:
-        first = f"{ROOT}{method.shared[0].saved}"
-        spellings = (first, PREFIX + first, f"{first}.{adapter}")
-        if settings[flag] and state.keys().isdisjoint(spellings):
+    for flag, need in method.needs.items():
+        first = f"{ROOT}{need['tensor']}"
+        more = (PREFIX + first, f"{first}.{adapter}") if settings.release.maps_keys_from_model else ()
+        if settings[flag] and state.keys().isdisjoint((first, *more)):
             facts: dict[str, Fact] = {"field": flag, "key": first}
-            raise Refusal("ValueError", method.needs[flag], "shared-tensor-missing", at=Where(file.path), facts=facts)
+            raise Refusal("ValueError", need["match"], "shared-tensor-missing", at=Where(file.path), facts=facts)
     for ending in method.consumes:
+        state.pop(f"{ROOT}{ending}", None)
         for path in wrapped.sites:
             state.pop(f"{PREFIX}{path}.{ending}", None)
     if method.peft_type == "FROD":
@@ -37,7 +38,7 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
             state[key.replace(VECTORS, f"{VECTORS}{adapter}.")] = state.pop(key)
     if method.peft_type == "ADALORA" and settings["rank_pattern"] is not None:
         _resize(wrapped, adapter, settings)
-    if method.peft_type == "OFT" and any(OLD_OFT in key for key in state):
+    if method.peft_type == "OFT" and settings.release.refuses_old_oft and any(OLD_OFT in key for key in state):
         match = "Trying to load old OFT checkpoint, which is no longer supported."
         key = next(key for key in state if OLD_OFT in key)
         raise Refusal("ValueError", match, "method-layout-old", at=Where(file.path, (key,)), facts={"key": key})

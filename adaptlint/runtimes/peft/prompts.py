@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from adaptlint import tables
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Mismatch, Where
 from adaptlint.runtimes.peft.extra_modules import save_modules
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
+from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tuners import Tuner
 from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Shape, Wrapped
@@ -34,6 +36,9 @@ def attach(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     """Make the prompt encoder of one adapter, and the copies of modules that it saves."""
     wrapped.prefix = ROOT
     config = text_config(wrapped.base)
+    if config is not wrapped.base.resolved_config and not settings.release.prompts_know_text_config:
+        at = settings.where("peft_type")
+        raise NotModelled("method-not-modelled", at=at, facts={"value": "prompts on this base in this release"})
     if settings.method.peft_type == "CPT":
         _prepare_cpt(settings)
     _fill(settings, config)
@@ -71,12 +76,12 @@ def _fill(settings: Settings, config: Mapping[str, Any]) -> None:
                 at = settings.where(field)
                 raise Refusal("ValueError", match, "config-value-impossible", at=at, facts={"field": field})
             settings[field] = found
-    if settings.method.fills_cache and "num_key_value_heads" in config:
+    if settings.method.fills_cache and "num_key_value_heads" in config and settings.release.prefix_knows_kv_heads:
         if config.get("global_head_dim") is not None or config.get("per_layer_config") is not None:
             raise NotModelled(
                 "method-not-modelled", at=settings.where("peft_type"), facts={"value": "layers of two kinds"}
             )
-        head = config.get("head_dim")
+        head = config.get("head_dim") if settings.release.prefix_knows_head_size else None
         if head is None:
             head = as_python_does(
                 lambda: settings["token_dim"] // settings["num_attention_heads"],
@@ -100,7 +105,8 @@ def _prepare_cpt(settings: Settings) -> None:
 
 def spelling(wrapped: Wrapped, file: TensorFile, name: str) -> str:
     """The file's key for a prompt tensor: PEFT takes the tuners' prefix off where no key of the model has it."""
-    if name not in file.tensors and not any(path.partition(".")[0] == "model" for path in wrapped.by_path):
+    stripped = wrapped.release.strips_base_prefix and name not in file.tensors
+    if stripped and not any(path.partition(".")[0] == "model" for path in wrapped.by_path):
         return PREFIX + name
     return name
 
@@ -167,7 +173,7 @@ def _compare(settings: Settings, file: TensorFile, key: str, name: str, theirs: 
 
 def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
     """What the first forward of a prompt raises: its sizes are compared with the base's only there."""
-    if settings["task_type"] is None:
+    if settings["task_type"] not in tables.load()[PEFT]["task"]:
         return
     config = text_config(wrapped.base)
     if not settings.method.fills_cache:
@@ -175,6 +181,8 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
         if settings["token_dim"] != hidden:
             yield _sizes(settings, "token_dim", 1, settings["token_dim"], hidden)
         elif settings.method.peft_type == "MULTITASK_PROMPT_TUNING" and settings["task_type"] == "SEQ_2_SEQ_LM":
+            if wrapped.release.transformers < (5,):
+                return
             match = "expected Tensor as element 1 in argument 0, but got NoneType"
             at, facts = settings.where("task_type"), {"class": wrapped.base.model_class, "cause": "task_ids"}
             yield Refusal("TypeError", match, "library-forward-fault", at=at, facts=facts, stage="forward")

@@ -37,11 +37,12 @@ class Release:
             raise AttributeError(f"releases.toml has no fact {fact!r}") from None
 
     def _holds(self, row: Mapping[str, Any]) -> bool:
-        started = self._reached(row.get("since", "0"))
-        ended = "until" in row and self._reached(row["until"])
+        started = self.reached(row.get("since", "0"))
+        ended = "until" in row and self.reached(row["until"])
         return started and not ended and self.transformers[:1] >= (row.get("transformers", 0),)
 
-    def _reached(self, version: str) -> bool:
+    def reached(self, version: str) -> bool:
+        """True for this release of PEFT and all later ones."""
         return self.version >= parse_version(version)
 
     def has(self, table: str, name: str) -> bool:
@@ -50,7 +51,11 @@ class Release:
         A name that its table does not list is taken to be older than the table.
         """
         gone = self.card.get(f"{table}_gone", {}).get(name)
-        return self._reached(self.card[table].get(name, "0")) and (gone is None or not self._reached(gone))
+        return self.reached(self.card[table].get(name, "0")) and (gone is None or not self.reached(gone))
+
+    def has_field(self, field: str, since: Mapping[str, str]) -> bool:
+        """True if this release's config has the field: by the method's own table, else by the one of all configs."""
+        return self.reached(since[field]) if field in since else self.has("fields", field)
 
     @property
     def generating_is_inherited(self) -> bool:

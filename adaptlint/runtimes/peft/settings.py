@@ -31,7 +31,7 @@ class Settings:
     Fields that the release does not know have their defaults, whatever the file says: what they stand for is off.
     """
 
-    __slots__ = ("file", "given", "indexed", "method", "notes", "release", "values")
+    __slots__ = ("file", "given", "indexed", "known", "method", "notes", "release", "values")
 
     def __init__(self, file: str, given: dict[str, Any], release: Release, method: Method) -> None:
         card = tables.load()[LORA_CONFIG] if method.peft_type == LORA else method.config
@@ -41,15 +41,16 @@ class Settings:
         self.release = release
         self.method = method
         self.indexed: dict[str, PatternKeys] = {}
-        known = {*fields, "runtime_config"}
-        dropped = dict.fromkeys(k for k in given if k not in known or not release.has("fields", k))
+        since = method.config.get("since", {})
+        self.known = {field for field in (*fields, "runtime_config") if release.has_field(field, since)}
+        dropped = dict.fromkeys(field for field in given if field not in self.known)
         self.given = {k: v for k, v in given.items() if k not in dropped}
         self.notes: list[Fault] = [self._dropped(k, given[k], fields.get(k)) for k in dropped]
         self.values: dict[str, Any] = fields | {k: v for k, v in self.given.items() if k in fields}
 
     def _dropped(self, field: str, value: Any, default: Any) -> Fault:
         """What becomes of a field that the release does not have: nothing, unless the adapter depends on it."""
-        matters = field in self.release.card["fields_that_matter"]["names"] and value != default
+        matters = self.is_lora and field in self.release.card["fields_that_matter"]["names"] and value != default
         if matters and value not in (None, False, [], {}):
             since = self.release.card["fields"][field]
             facts: dict[str, Fact] = {"field": field, "value": str(value)[:80], "since": since}
@@ -108,6 +109,11 @@ PATTERN_NEEDS_LIST: tuple[str, str, Callable[[Settings], bool]] = (
     "`layers_pattern` cannot be used when `target_modules` is a str.",
     lambda s: isinstance(s["target_modules"], str) and s["layers_pattern"] is not None,
 )
+PATTERN_NEEDS_LAYERS: tuple[str, str, Callable[[Settings], bool]] = (
+    "layers_pattern",
+    "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
+    lambda s: s.release.layers_pattern_needs_layers and bool(s["layers_pattern"]) and _lacks_layers(s),
+)
 
 # (exception, field, text, what PEFT asks), in the order of LoraConfig.__post_init__. What asks about a field that a
 # release lacks never holds there, since the field has its default.
@@ -120,12 +126,7 @@ CONTRADICTIONS: tuple[tuple[str, str, str, Callable[[Settings], bool]], ...] = (
     ),
     ("ValueError", *LAYERS_NEED_LIST),
     ("ValueError", *PATTERN_NEEDS_LIST),
-    (
-        "ValueError",
-        "layers_pattern",
-        "When `layers_pattern` is specified, `layers_to_transform` must also be specified.",
-        lambda s: s.release.layers_pattern_needs_layers and bool(s["layers_pattern"]) and _lacks_layers(s),
-    ),
+    ("ValueError", *PATTERN_NEEDS_LAYERS),
     (
         "ValueError",
         "use_dora",
@@ -159,7 +160,8 @@ def parse_settings(config: Document, release: Release) -> Settings:
     root = Where(config.path)
 
     def peft_type_of() -> Any:
-        "runtime_config" in value  # noqa: B015 - PEFT asks this first, and it raises for numbers and null
+        if release.strips_runtime_config:
+            "runtime_config" in value  # noqa: B015 - PEFT asks this first, and it raises for numbers and null
         return value["peft_type"]
 
     peft_type = as_python_does(peft_type_of, "config-not-a-peft-config", root, "peft_type")
@@ -169,27 +171,27 @@ def parse_settings(config: Document, release: Release) -> Settings:
     if peft_type not in known or not release.has("types", peft_type):
         match = str(peft_type)
         raise Refusal("KeyError", match, "peft-type-unknown", at=at, facts={"value": match})
-    if not has_method(peft_type) or (peft_type != LORA and not release.methods_read):
+    if not has_method(peft_type):
         raise NotModelled("method-not-modelled", at=at, facts={"value": peft_type})
-    settings = Settings(config.path, value, release, load_method(peft_type))
+    settings = Settings(config.path, value, release, load_method(peft_type, release.version))
     if not settings.is_lora:
         from adaptlint.runtimes.peft.method_config import check_config
 
         check_config(settings)
         return settings
-    if release.refuses_unknown_fields:
-        _refuse_unknown(settings)
+    refuse_unknown(settings)
     _post_init(settings)
     return settings
 
 
-def _refuse_unknown(settings: Settings) -> None:
-    """`LoraConfig(**fields)`: Python names the first field that it does not take."""
+def refuse_unknown(settings: Settings) -> None:
+    """`LoraConfig(**fields)`, of the releases that do it: Python names the first field that it does not take."""
     first = next((note for note in settings.notes), None)
-    if first is not None:
+    if first is not None and settings.release.refuses_unknown_fields:
         field = str(first.facts["field"])
-        since = settings.release.card["fields"].get(field, "")
-        match = f"LoraConfig.__init__() got an unexpected keyword argument '{field}'"
+        own = settings.method.config.get("since", {})
+        since = own.get(field, settings.release.card["fields"].get(field, ""))
+        match = f"{settings.method.config_class}.__init__() got an unexpected keyword argument '{field}'"
         fields = [str(note.facts["field"]) for note in settings.notes]
         facts: dict[str, Fact] = {"field": field, "fields": fields, "since": since}
         raise Refusal("TypeError", match, "config-field-refused", at=settings.where(field), facts=facts)

@@ -32,7 +32,10 @@ def check_configs(old: Settings, new: Settings, step: Step) -> None:
 def swap(wrapped: Wrapped, settings: Settings, file: TensorFile, step: Step) -> None:
     """Every tensor of the file must have its place; tensors that the file lacks are set to zero."""
     keys = wrapped.keys()
-    state = {with_adapter(key, step.name, settings.release): Entry(t.shape, (key,)) for key, t in file.tensors.items()}
+    state = {
+        with_adapter(key, step.name, settings.release, settings.method.prefix): Entry(t.shape, (key,))
+        for key, t in file.tensors.items()
+    }
     inside = {origin.saved for origin in keys.values() if origin.kind == "saved"}  # wrappers pass attributes on
     unknown = [key for key in state if key not in keys and key not in inside]
     if unknown:

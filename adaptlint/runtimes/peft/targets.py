@@ -19,6 +19,7 @@ from adaptlint.runtimes.peft.tied import tied_modules
 
 DEFAULTS = "runtimes/peft/default_targets.toml"
 MATCHED, UNMATCHED, EXCLUDED = "matched", "unmatched", "excluded"
+PASSED = "passed over"  # a saved module that the release neither adapts nor counts
 
 
 class Targets:
@@ -58,12 +59,12 @@ class Targets:
             self.names.prepare(paths)
 
     def answer(self, key: str) -> str:
-        """MATCHED, UNMATCHED or EXCLUDED for a module's dotted path."""
+        """MATCHED, UNMATCHED, EXCLUDED or PASSED for a module's dotted path."""
         targets = self.targets
         if self.excluded and self._in_excluded(self.excluded, key):
             return EXCLUDED
         if self.saved and self._is_saved(key):
-            return EXCLUDED
+            return EXCLUDED if self.settings.release.saved_is_not_targeted else PASSED
         if targets is None:
             return UNMATCHED
         if isinstance(targets, str):
@@ -147,7 +148,7 @@ def prepare_targets(settings: Settings, base: Base) -> None:
         return
     model_type = base.model_type or ""
     default = default_targets(settings.method.peft_type).get(model_type)
-    if settings.is_lora and not settings.release.has("default_targets", model_type):
+    if default is not None and not _has_default(settings, model_type):
         default = None
     if isinstance(default, list):
         settings["target_modules"] = dict.fromkeys(default)
@@ -162,6 +163,24 @@ def prepare_targets(settings: Settings, base: Base) -> None:
             at=Where(settings.file),
             facts={"model_type": base.model_type},
         )
+
+
+def _has_default(settings: Settings, model_type: str) -> bool:
+    """True if this release has default targets of the method for a model type; NotModelled where it has others."""
+    release = settings.release
+    if settings.is_lora:
+        return release.has("default_targets", model_type)
+    card, name = tables.load()[DEFAULTS], settings.method.peft_type
+    changed = card["changed"].get(name, {}).get(model_type)
+    if changed is not None and not release.reached(changed):
+        at = settings.where("target_modules")
+        raise NotModelled(
+            "release-not-modelled", at=at, facts={"problem": f"default targets of {name} before {changed}"}
+        )
+    since = card["since"].get(name, {})
+    if "*" in since and not release.reached(since["*"]):
+        return False
+    return release.reached(since[model_type]) if model_type in since else release.has("default_targets", model_type)
 
 
 def _prepare_feedforward(settings: Settings, base: Base) -> None:

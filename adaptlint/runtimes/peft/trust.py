@@ -72,16 +72,24 @@ def doubts_about(scene: Scene, release: str, transformers: str) -> list[Fault]:
         problem = f"peft {release} with transformers {transformers}: releases of its time are 4.x, such as {alone}"
         return [Fault("release-not-modelled", facts={"asked": release, "problem": problem})]
     described = scene.base.made_with.get("transformers")
-    if described and not _same_table(scene.base, described, transformers):
+    if described and not _same_table(scene, scene.base, described, transformers):
         facts = {"asked": transformers, "described": described, "source": scene.base.source}
         return [Fault("base-describes-other-release", facts=facts)]
     return []
 
 
-def _same_table(base: Base, described: str, asked: str) -> bool:
-    """True within one major release, and for architectures whose modules are the same in both."""
+def _same_table(scene: Scene, base: Base, described: str, asked: str) -> bool:
+    """True within one major release, and for modules that are the same in both: all, or those that are named."""
     here, there = parse_version(described), parse_version(asked)
     if here[:1] == there[:1]:
         return True
-    steady = tables.load()[STEADY]["since"].get(base.model_type or "")
-    return steady is not None and parse_version(steady) <= min(here, there)
+    card, older = tables.load()[STEADY], min(here, there)
+    steady = card["since"].get(base.model_type or "") or card["classes"].get(base.model_class)
+    if steady is not None and parse_version(steady) <= older:
+        return True
+    for row in card["besides"]:
+        if base.model_class in row["classes"] and parse_version(row["since"]) <= older:
+            from adaptlint.runtimes.peft.named_modules import keeps_away_from
+
+            return all(keeps_away_from(a, row["names"], base.model_type or "") for a in scene.adapters)
+    return False

@@ -1,4 +1,4 @@
-"""Putting any method but LoRA on modules: the formulas of its card, worked out for each layer (PEFT 0.21.2)."""
+"""Putting any method but LoRA on modules: the formulas of its card, worked out for each layer by release."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class Tuner:
         if self.method.no_match and not wide:
             reason, facts, at = explain()
             raise Refusal("ValueError", self.method.no_match, reason, at=at, facts=facts)
+        if self.method.one_size:
+            self._check_one_size(wide)
         check_name(adapter)
         self._look_at_base()
         if self.method.unknown and self._ask(self.method.unknown, self.names, ""):
@@ -76,7 +78,9 @@ class Tuner:
             if not method.refusal:
                 at, facts = self.settings.where("target_modules"), {"kind": module.cls}
                 raise NotModelled("layer-not-modelled", at=at, module=module.path, facts=facts)
-            raise self._refuse(method.refusal["type"], method.refusal["match"], module, "layer-not-supported")
+            own = method.refusal_without_bias if "bias" not in module.params else {}
+            refusal = own or method.refusal
+            raise self._refuse(refusal["type"], refusal["match"], module, "layer-not-supported")
         names = {**self.names, **layer_names(module), **self._by_module(module)}
         for name, formula in method.sizes.items():
             names[name] = self._ask(formula, names, "")
@@ -91,6 +95,15 @@ class Tuner:
         scale = self._ask(method.scaling or method.scale, names, method.scale) if method.scale else 1.0
         scale = float(scale) if isinstance(scale, (int, float)) else 1.0
         return Applied(rank if isinstance(rank, int) else 0, scale, tensors, aliases)
+
+    def _check_one_size(self, targets: list[dict[str, Any]]) -> None:
+        """VeRA before 0.12: all targets have the size of the first one."""
+        shapes = list(dict.fromkeys((sizes["out"], sizes["in"]) for sizes in targets))
+        if len(shapes) > 1:
+            match = self.method.one_size.format(first=shapes[0], other=shapes[1])
+            facts: dict[str, Fact] = {"field": "target_modules"}
+            at = self.settings.where("target_modules")
+            raise Refusal("ValueError", match, "config-value-impossible", at=at, facts=facts)
 
     def shared(self) -> list[tuple[str, str, Shape]]:
         """The tensors that the method keeps once, at the root of the model."""

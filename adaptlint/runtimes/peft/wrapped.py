@@ -16,6 +16,7 @@ from adaptlint.runtimes.peft.saved_copies import SavedCopies
 
 ROOT = "base_model."
 PREFIX = "base_model.model."
+BASE_LAYER = "base_layer"
 TOKENS = ".token_adapter.base_layer"
 Shape = tuple[int, ...]
 
@@ -35,7 +36,7 @@ class Site:
 
     __slots__ = ("adapters", "infix", "kind", "parameter", "path")
 
-    def __init__(self, path: str, kind: str, parameter: str = "", infix: str = "base_layer") -> None:
+    def __init__(self, path: str, kind: str, parameter: str = "", infix: str = BASE_LAYER) -> None:
         self.path = path
         self.infix = infix
         self.kind = kind
@@ -61,6 +62,7 @@ class Wrapped:
     __slots__ = (
         "active",
         "base",
+        "buried",
         "by_path",
         "copies",
         "merged",
@@ -89,6 +91,7 @@ class Wrapped:
         self.prefix = prefix  # of the base's keys; prompt learning puts no tuner around the base
         self.prompts: dict[str, dict[str, Shape]] = {}  # adapter -> its virtual tokens by their names in a file
         self.copies = SavedCopies(release)
+        self.buried = ""  # an adapter whose factors modules_to_save has wrapped by mistake
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
 
     def replace_modules(self, modules: list[Module]) -> None:
@@ -99,7 +102,7 @@ class Wrapped:
     def infix(self, path: str) -> str:
         """What stands between a module's key and its own parameters."""
         infix = ".base_layer" * len(self.parameters.get(path, ()))
-        if path in self.sites and self.release.has_base_layer:
+        if path in self.sites and (self.release.has_base_layer or self.sites[path].infix != BASE_LAYER):
             infix += f".{self.sites[path].infix}"
         if path in self.tokens:
             infix += TOKENS
@@ -110,7 +113,7 @@ class Wrapped:
         keys: dict[str, Origin] = {}
         if not (base or self.parameters or self.saved or self.tokens):
             for path, site in self.sites.items():
-                keys.update(_site_keys(site, self.prefix + path))
+                keys.update(self._site_keys(site, self.prefix + path))
             keys.update(self._root_keys())
             return keys
         inner: dict[str, str] = {"": self.prefix[:-1]}
@@ -131,6 +134,14 @@ class Wrapped:
         keys.update(self._root_keys())
         return keys
 
+    def _site_keys(self, site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
+        for adapter, applied in site.adapters.items():
+            for key, saved, shape in applied.tensors:
+                kind = "alias" if saved in applied.aliases else "site"
+                if adapter == self.buried:
+                    key = key.replace(f".{adapter}.", f".{adapter}.modules_to_save.{adapter}.")
+                yield f"{outer}.{key}", Origin(kind, adapter, site.path, shape, f"{outer}.{saved}")
+
     def _root_keys(self) -> Iterator[tuple[str, Origin]]:
         """What methods keep at the model's root: torch lists it after the base, which is registered first."""
         for adapter, rows in self.shared.items():
@@ -149,9 +160,9 @@ class Wrapped:
     def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
         wrappers = self.parameters.get(path, [])
         for depth, site in enumerate(wrappers, start=1):
-            yield from _site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
+            yield from self._site_keys(site, outer + ".base_layer" * (len(wrappers) - depth))
         if path in self.sites:
-            yield from _site_keys(self.sites[path], outer)
+            yield from self._site_keys(self.sites[path], outer)
         for adapter, shape in self.tokens.get(path, {}).items():
             stem = f"{outer}.token_adapter.trainable_tokens_delta"
             kind = "tokens" if shape is not None else "tied-tokens"
@@ -162,13 +173,6 @@ class Wrapped:
             for name, shape in tensors.items():
                 key = f"{outer}.modules_to_save.{adapter}.{name}"
                 yield key, Origin("saved", adapter, path, shape, f"{outer}.{name}")
-
-
-def _site_keys(site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
-    for adapter, applied in site.adapters.items():
-        for key, saved, shape in applied.tensors:
-            kind = "alias" if saved in applied.aliases else "site"
-            yield f"{outer}.{key}", Origin(kind, adapter, site.path, shape, f"{outer}.{saved}")
 
 
 def subtree(modules: list[Module], path: str) -> dict[str, Shape]:
