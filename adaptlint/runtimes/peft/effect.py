@@ -61,6 +61,8 @@ def _zeros_by_site(
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
             return None
+        if origin.kind == "alias":  # a layer's view of what is counted where it is kept
+            continue
         if origin.kind != "site" or origin.adapter != adapter:
             if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
                 return None
