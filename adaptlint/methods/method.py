@@ -35,13 +35,14 @@ class Check(NamedTuple):
 class Method(NamedTuple):
     """What one PEFT method adds to the modules it adapts; the fields are those of methods/<name>.toml.
 
-    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them, `root_sizes` once.
-    `patterns` names the fields whose keys give a size another value for some modules, `matches` those that tell whether
-    a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the
-    shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file
-    by itself. `neutral` are factors of the update, each of which makes it nothing by being zero, and `scale` is the
-    field of another. `no_match` is what the method says by itself where no layer is found, `unknown` a formula for
-    settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
+    `root_checks` are asked once, before any layer is made. `sizes` are formulas that are worked out in order before the
+    checks, `late_sizes` after them, `root_sizes` once. `patterns` names the fields whose keys give a size another value
+    for some modules (`form`: how a key matches, `unless`: a field that switches them off), `matches` those that tell
+    whether a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says
+    when the shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of
+    the file by itself. `neutral` are factors of the update, each of which makes it nothing by being zero, and `scale`
+    is the field of another. `no_match` is what the method says by itself where no layer is found, `unknown` a formula
+    for settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
     raises otherwise.
     """
 
@@ -62,10 +63,14 @@ class Method(NamedTuple):
     adapts_attention: bool = False  # takes the top attention modules, whatever lies in them
     is_prompt: bool = False  # learns virtual tokens and adapts no module
     fills_cache: bool = False  # a prompt that goes into the key-value cache
+    default_targets: str = ""  # the targets where neither the config nor the model type has any
     no_match: str = ""
     neutral: tuple[str, ...] = ()
+    made_again: tuple[str, ...] = ()  # frozen tensors that come out the same where the file lacks them
     scale: str = ""
     unknown: str = ""
+    root_checks: tuple[Check, ...] = ()
+    forward_checks: tuple[Check, ...] = ()  # what only a forward raises, asked of the config's values
     sizes: Mapping[str, str] = {}
     late_sizes: Mapping[str, str] = {}
     root_sizes: Mapping[str, str] = {}
@@ -100,9 +105,12 @@ def load_method(name: str) -> Method:
     shared = tuple(_tensor(row, ()) for row in card.pop("shared", ()))
     checks = tuple(_check(row) for row in card.pop("check", ()))
     config_checks = tuple(_check(row) for row in card.pop("config_check", ()))
-    for field in ("config_rules", "consumes", "neutral"):
+    root_checks = tuple(_check(row) for row in card.pop("root_check", ()))
+    card["forward_checks"] = tuple(_check(row) for row in card.pop("forward_check", ()))
+    for field in ("config_rules", "consumes", "made_again", "neutral"):
         card[field] = tuple(card.get(field, ()))
-    return Method(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, **card)
+    card.update(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, root_checks=root_checks)
+    return Method(**card)
 
 
 def _tensor(row: Mapping[str, Any], layers: Any) -> TensorSpec:

@@ -93,6 +93,17 @@ def _prompts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Ref
         yield from forward_faults(wrapped, settings)
 
 
+def _settings_of_methods(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Values that the method's card says no forward can use, though config and layers take them."""
+    for check in settings.method.forward_checks:
+        from adaptlint.shapes.expression import evaluate
+
+        if evaluate(check.when, settings.values):
+            facts: dict[str, Fact] = {"field": check.field}
+            match, at = check.match.format_map(settings.values), settings.where(check.field)
+            yield _refuse(check.type, match, "config-value-impossible", at, facts)
+
+
 def _refuse(type_name: str, match: str, reason: str, at: Where, facts: dict[str, Fact], module: str = "") -> Refusal:
     return Refusal(type_name, match, reason, at=at, module=module, facts=facts, stage="forward")
 
@@ -104,4 +115,5 @@ QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
     _tokens_of_saved_modules,
     _negative_tokens,
     _prompts,
+    _settings_of_methods,
 )
