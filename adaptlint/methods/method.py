@@ -40,10 +40,10 @@ class Method(NamedTuple):
     for some modules (`form`: how a key matches, `unless`: a field that switches them off), `matches` those that tell
     whether a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says
     when the shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of
-    the file by itself. `neutral` are factors of the update, each of which makes it nothing by being zero, and `scale`
-    is the field of another. `no_match` is what the method says by itself where no layer is found, `unknown` a formula
-    for settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
-    raises otherwise.
+    the file by itself. `neutral` are the factors of each part of the update: a part is nothing if one of its factors
+    is zero. `scale` is the field of another factor of all. `no_match` is what the method says by itself where no layer
+    is found, `unknown` a formula for settings that are not followed, and `must_agree` names fields that all adapters
+    of a model share, with what PEFT raises otherwise.
     """
 
     peft_type: str
@@ -65,7 +65,7 @@ class Method(NamedTuple):
     fills_cache: bool = False  # a prompt that goes into the key-value cache
     default_targets: str = ""  # the targets where neither the config nor the model type has any
     no_match: str = ""
-    neutral: tuple[str, ...] = ()
+    neutral: tuple[tuple[str, ...], ...] = ()
     made_again: tuple[str, ...] = ()  # frozen tensors that come out the same where the file lacks them
     scale: str = ""
     unknown: str = ""
@@ -107,8 +107,12 @@ def load_method(name: str) -> Method:
     config_checks = tuple(_check(row) for row in card.pop("config_check", ()))
     root_checks = tuple(_check(row) for row in card.pop("root_check", ()))
     card["forward_checks"] = tuple(_check(row) for row in card.pop("forward_check", ()))
-    for field in ("config_rules", "consumes", "made_again", "neutral"):
+    for field in ("config_rules", "consumes", "made_again"):
         card[field] = tuple(card.get(field, ()))
+    neutral = card.get("neutral", ())
+    card["neutral"] = tuple(
+        tuple(part) for part in (neutral if neutral and isinstance(neutral[0], list) else [neutral])
+    )
     card.update(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, root_checks=root_checks)
     return Method(**card)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import adaptlint
+from adaptlint.methods import load_method
 from tests.conftest import ROOT
+from tests.methods.test_cards import CARDS, SETTINGS
 from tests.oracle.wanted import wanted
 from tests.test_rules import TARGET, TRANSFORMERS
 
@@ -60,6 +63,35 @@ def test_the_verdict_is_what_happens(
     if verdict.error is not None:
         assert verdict.error.type == want.type
         assert verdict.error.match in want.message
+
+
+# Poly's forward takes the numbers of tasks, which the ordinary inputs have not.
+@pytest.mark.parametrize("name", [name for name in CARDS if load_method(name).neutral and name != "POLY"])
+@pytest.mark.filterwarnings("ignore")
+def test_an_update_is_nothing_where_a_factor_of_each_part_is_zero(name: str, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from tests.differential.folders import model_of, recorded
+    from tests.differential.making import randomise
+
+    settings = SETTINGS.get(name, [{"r": 4, **QV} if name != "BEFT" else QV])[-1]
+    model = peft.get_peft_model(model_of(BASE, CAUSAL), peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING[name](**settings))
+    randomise(model)
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    for factors in zip_longest(*load_method(name).neutral):
+        endings = tuple(f".{factor}" for factor in factors if factor)
+        whole = load_file(path)
+        hit = [key for key in whole if key.endswith(endings)]
+        save_file({k: torch.zeros_like(v) if k in hit else v for k, v in whole.items()}, path, {"format": "pt"})
+        no_effect = wanted(recorded(BASE, CAUSAL, tmp_path), fresh=False).reasons == ("no-effect",)
+        (verdict,) = adaptlint.check(
+            BASE, tmp_path, targets=[TARGET], transformers=TRANSFORMERS, values="full"
+        ).verdicts
+        assert (verdict.outcome == "wrong") == no_effect, endings
+        save_file(whole, path, {"format": "pt"})
 
 
 def test_heads_that_take_no_cache_are_those_of_transformers() -> None:
