@@ -12,7 +12,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
 from tests.differential import configs
 from tests.differential.architectures import TABLE as BASES
-from tests.differential.architectures import Architecture, architectures
+from tests.differential.architectures import Architecture, architectures, pristine
 
 CARDS = Path(__file__).resolve().parents[2] / "adaptlint" / "methods"
 TABLE: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("methods.toml").read_text())
@@ -90,7 +90,7 @@ def random_config(method: str, base: Architecture, source: random.Random) -> tup
         config["target_modules"] = configs.random_targets(names, source)
         configs.layered(config, names, source)
     elif kind != "none":
-        found = configs.leaves(names.norm if kind == "norm" else names.embedding)
+        found = configs.leaves(names.norm if kind == "norm" else tables_of_words(base, names))
         if found and source.random() < 0.7:
             config["target_modules"] = source.sample(found, min(len(found), source.randint(1, 2)))
     if source.random() < 0.15:
@@ -102,6 +102,13 @@ def random_config(method: str, base: Architecture, source: random.Random) -> tup
     if "bias" in known and source.random() < 0.08:
         config["bias"] = source.choice(["all", f"{method.lower()}_only"])
     return method.lower(), {field: value for field, value in config.items() if field in known}
+
+
+def tables_of_words(base: Architecture, names: configs.Names) -> list[str]:
+    """Embeddings with a row for each word: any row of these acts in a forward."""
+    model = pristine(base)
+    size = model.config.get_text_config().vocab_size
+    return [path for path in names.embedding if model.get_submodule(path).num_embeddings == size]
 
 
 def drawn(entry: dict[str, Any], targets: Any, names: configs.Names, source: random.Random) -> configs.Config:

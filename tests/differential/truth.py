@@ -22,6 +22,8 @@ VERSIONS = {
 }
 MARK = 0.8125  # a value no initialisation leaves in a whole tensor; exact in every float type
 FOLDED = "delta_embedding"  # CPT saves the sum of its two embeddings: this one stays zero when it is loaded
+# Buffers made from a seed of the config, or of zeros: PEFT itself can be told not to save the first.
+MADE_AGAIN = ("vera_A", "vera_B", "randlora_A", "randlora_B", "tinylora_P", "unilora_", "zeros")
 NOISE = 1e-6  # what switching a neutral DoRA on and off may change in float32
 
 
@@ -40,8 +42,9 @@ class Watch:
 
     def __call__(self, model: Any, *args: Any, **options: Any) -> Any:
         """Mark every adapter parameter, let PEFT load, and restore the initial value of what is still marked."""
-        before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        before = {name: value.detach().clone() for name, value in (*model.named_parameters(), *model.named_buffers())}
         adapter = {name: p for name, p in model.named_parameters() if is_adapter(name) and FOLDED not in name}
+        adapter |= {name: b for name, b in model.named_buffers() if is_frozen_factor(name, b, model)}
         for parameter in adapter.values():
             parameter.data.fill_(MARK)
         result = self.copy(model, *args, **options)
@@ -56,6 +59,12 @@ class Watch:
             if not is_adapter(name) and not same(parameter.data, before[name])
         ]
         return result
+
+
+def is_frozen_factor(name: str, value: torch.Tensor, model: Any) -> bool:
+    """True for a buffer that a checkpoint has and that does not come out the same when it is made again."""
+    kept = is_adapter(name) and value.is_floating_point() and not any(word in name for word in MADE_AGAIN)
+    return kept and name in model.state_dict()
 
 
 def numbers(name: str, value: torch.Tensor) -> bool:

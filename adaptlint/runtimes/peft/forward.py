@@ -28,6 +28,10 @@ def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Itera
             "tasks", (settings["task_type"],)
         ):
             continue
+        if settings.method.peft_type not in row.get("methods", (settings.method.peft_type,)):
+            continue
+        if any(str(name) in row.get("head", "") for name in settings["modules_to_save"] or ()):
+            continue
         leaves = row.get("leaves")
         module = next((path for path in wrapped.sites if not leaves or path.rpartition(".")[2] in leaves), "")
         if module or not leaves:

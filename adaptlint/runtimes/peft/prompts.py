@@ -19,7 +19,7 @@ from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Shape, Wrapped
 EMBEDDINGS = "prompt_embeddings"
 # Names in the base's config, in the order in which _prepare_prompt_learning_config asks for them.
 SIZES = {
-    "num_layers": ("num_hidden_layers", "num_layers", "n_layer", "encoder_layers"),
+    "num_layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers"),
     "token_dim": ("hidden_size", "n_embd", "d_model"),
     "num_attention_heads": ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads"),
 }
