@@ -56,7 +56,8 @@ def of_newest(root: Path, release: str, seed: int, count: int) -> None:
         if source.random() < 0.5:
             without_younger_fields(made.folder / "adapter" / "adapter_config.json", known)
         weights = root / f"{made.base.folder}.{made.base.auto}.pt"
-        torch.save(pristine(made.base).state_dict(), weights)
+        if not weights.exists():
+            torch.save(pristine(made.base).state_dict(), weights)
         rows.append(
             {
                 "key": made.name,

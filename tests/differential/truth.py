@@ -123,9 +123,10 @@ def measure(model: Any, inputs: Inputs, adapter: Path) -> Record:
 
 
 def with_task(model: Any, inputs: Inputs) -> Inputs:
-    """The inputs with the number of a task, where the model's prompts are for several."""
+    """The inputs with the numbers of tasks, where the adapter is for several."""
     config: Any = getattr(model, "active_peft_config", None)
-    if getattr(config, "peft_type", "") != "MULTITASK_PROMPT_TUNING" or not config.task_type:
+    method = getattr(config, "peft_type", "")
+    if method != "POLY" and not (method == "MULTITASK_PROMPT_TUNING" and config.task_type):
         return inputs
     return {**inputs, "task_ids": torch.zeros(len(next(iter(inputs.values()))), dtype=torch.long)}
 

@@ -65,8 +65,7 @@ def test_the_verdict_is_what_happens(
         assert verdict.error.match in want.message
 
 
-# Poly's forward takes the numbers of tasks, which the ordinary inputs have not.
-@pytest.mark.parametrize("name", [name for name in CARDS if load_method(name).neutral and name != "POLY"])
+@pytest.mark.parametrize("name", [name for name in CARDS if load_method(name).neutral])
 @pytest.mark.filterwarnings("ignore")
 def test_an_update_is_nothing_where_a_factor_of_each_part_is_zero(name: str, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")

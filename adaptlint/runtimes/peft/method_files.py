@@ -24,8 +24,12 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
             facts: dict[str, Fact] = {"field": flag, "key": first}
             raise Refusal("ValueError", method.needs[flag], "shared-tensor-missing", at=Where(file.path), facts=facts)
     for ending in method.consumes:
-        for path in wrapped.sites:
-            state.pop(f"{PREFIX}{path}.{ending}", None)
+        for path, site in wrapped.sites.items():
+            taken = state.pop(f"{PREFIX}{path}.{ending}", None)
+            sizes = [shape for _, _, shape in site.adapters[adapter].tensors]
+            if taken is not None and sizes and taken.shape != (2, *sizes[0]):  # a row and a column for each value
+                what: dict[str, Fact] = {"value": f"{method.peft_type} with {ending} of the shape {list(taken.shape)}"}
+                raise NotModelled("method-not-modelled", at=Where(file.path), facts=what)
     if method.peft_type == "VBLORA" and settings["save_only_topk_weights"]:
         _logits(settings, state, file)
     if method.peft_type == "TINYLORA":

@@ -192,6 +192,9 @@ class Run:
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
+        if self.task.get("when") == "after" and "saves" not in self.task:  # they go through the list unasked
+            match, at = "'NoneType' object is not iterable", settings.where("task_type")
+            raise Refusal("TypeError", match, "config-value-impossible", at=at, facts={"field": "task_type"})
         saved = settings["modules_to_save"] or ()
         if "saves" in self.task and any(isinstance(n, str) and n and WHOLE_BASE.endswith(n) for n in saved):
             raise NotModelled("target-inside-saved-module", at=settings.where("modules_to_save"))
