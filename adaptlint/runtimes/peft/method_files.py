@@ -26,8 +26,13 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
     for ending in method.consumes:
         for path, site in wrapped.sites.items():
             taken = state.pop(f"{PREFIX}{path}.{ending}", None)
-            sizes = [shape for _, _, shape in site.adapters[adapter].tensors]
-            if taken is not None and sizes and taken.shape != (2, *sizes[0]):  # a row and a column for each value
+            applied = site.adapters.get(adapter)
+            if taken is None or applied is None:
+                continue
+            _, saved, shape = applied.tensors[0]
+            values = state.get(f"{PREFIX}{path}.{saved}")
+            fits = values is not None and values.shape == shape  # otherwise the values are refused for their size
+            if fits and taken.shape != (2, *shape):  # a row and a column for each value
                 what: dict[str, Fact] = {"value": f"{method.peft_type} with {ending} of the shape {list(taken.shape)}"}
                 raise NotModelled("method-not-modelled", at=Where(file.path), facts=what)
     if method.peft_type == "VBLORA" and settings["save_only_topk_weights"]:
