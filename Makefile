@@ -5,13 +5,15 @@ TEST := .venv-test/bin
 PIP_FLAGS := -qq --disable-pip-version-check --no-input -c constraints.txt
 DEPENDENCIES := pyproject.toml constraints.txt hatch_build.py
 STORY := fixtures/stories/pruned-adapter
-N ?= 500
+N ?= 1025
 INPUTS ?= 1000000
 SEED ?=
 ORACLE ?= tests/oracle/sample
 ONLY ?=
+RELEASES ?=
+METHODS ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential fuzz bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-releases fuzz bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -49,9 +51,14 @@ prove-releases: .venv-test/.installed
 fuzz: .venv-test/.installed
 	FUZZ_EXAMPLES=$$(( $(INPUTS) / 4 )) $(TEST)/python -m pytest tests/fuzz -x -n auto
 
-# N=500 SEED=n: verdicts against real PEFT on adapters made on the spot
+# N=1025 SEED=n: verdicts against real PEFT on adapters made on the spot, each method on 25 architectures
 differential: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.run --n $(N) $(if $(SEED),--seed $(SEED))
+
+# N=100 SEED=n RELEASES="0.14.0" METHODS="LORA IA3": the same for older releases, each in an environment of its own
+differential-releases: N = 100
+differential-releases: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.differential.releases $(RELEASES) --n $(N) --methods '$(METHODS)' $(if $(SEED),--seed $(SEED))
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

@@ -11,7 +11,7 @@ from adaptlint.shapes import Signature
 
 Version = tuple[int, ...]
 NEWEST: Version = (1_000_000,)  # what is read without a release in mind is read as the newest release has it
-ROWS = ("tensor", "shared", "check", "config_check")
+ROWS = ("tensor", "shared", "check", "config_check", "root_check", "forward_check")
 
 
 class TensorSpec(NamedTuple):
@@ -39,17 +39,18 @@ class Check(NamedTuple):
 class Method(NamedTuple):
     """What one PEFT method adds to the modules it adapts; the fields are those of methods/<name>.toml.
 
-    `sizes` are formulas that are worked out in order before the checks, `late_sizes` after them, `root_sizes` once.
-    `patterns` names the fields whose keys give a size another value for some modules, `matches` those that tell whether
-    a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says when the
-    shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of the file
-    by itself, `integers` parts of the keys of tensors that hold whole numbers. `neutral` are factors of the update,
-    each of which makes it nothing by being zero; `scale` is the field of another, `scaling` its formula where it is not
-    the field as it stands. `no_match` is what the method says by itself where no layer is found, `unknown` a formula
-    for settings that are not followed, and `must_agree` names fields that all adapters of a model share, with what PEFT
-    raises otherwise. `fixed` are fields that the config's class sets whatever the file says, `one_size` is what the
-    method says to targets of several sizes, `own_bias` the value of `bias` that means the adapted modules' own, and
-    with `skips_task_check` its config does not ask what task_type is.
+    `root_checks` are asked once, before any layer is made. `sizes` are formulas that are worked out in order before the
+    checks, `late_sizes` after them, `root_sizes` once. `patterns` names the fields whose keys give a size another value
+    for some modules (`form`: how a key matches, `unless`: a field that switches them off), `matches` those that tell
+    whether a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says
+    when the shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of
+    the file by itself, `integers` parts of the keys of tensors that hold whole numbers. `neutral` are the factors of
+    each part of the update: a part is nothing if one of its factors is zero. `scale` is the field of another factor of
+    all, `scaling` its formula where it is not the field as it stands. `no_match` is what the method says by itself
+    where no layer is found, `unknown` a formula for settings that are not followed, and `must_agree` names fields that
+    all adapters of a model share, with what PEFT raises otherwise. `fixed` are fields that the config's class sets
+    whatever the file says, `one_size` is what the method says to targets of several sizes, `own_bias` the value of
+    `bias` that means the adapted modules' own, and with `skips_task_check` its config does not ask what task_type is.
 
     A card speaks of every release: rows with `since` or `until` stand for the releases from the one on and before the
     other, and `[[earlier]]` has what the card's head said before `until` (`defaults` and `nulls` are of config fields).
@@ -78,11 +79,15 @@ class Method(NamedTuple):
     takes_any_shape: bool = False  # the loader replaces a parameter by one of the file's shape
     is_prompt: bool = False  # learns virtual tokens and adapts no module
     fills_cache: bool = False  # a prompt that goes into the key-value cache
+    default_targets: str = ""  # the targets where neither the config nor the model type has any
     no_match: str = ""
-    neutral: tuple[str, ...] = ()
+    neutral: tuple[tuple[str, ...], ...] = ()
+    made_again: tuple[str, ...] = ()  # frozen tensors that come out the same where the file lacks them
     scale: str = ""
     scaling: str = ""
     unknown: str = ""
+    root_checks: tuple[Check, ...] = ()
+    forward_checks: tuple[Check, ...] = ()  # what only a forward raises, asked of the config's values
     sizes: Mapping[str, str] = {}
     late_sizes: Mapping[str, str] = {}
     root_sizes: Mapping[str, str] = {}
@@ -134,9 +139,16 @@ def load_method(name: str, version: Version = NEWEST) -> Method:
     config_checks = tuple(_check(row) for row in rows["config_check"])
     rules = (rule if isinstance(rule, dict) else {"name": rule} for rule in card.pop("config_rules", ()))
     card["config_rules"] = tuple(rule["name"] for rule in rules if _holds(rule, version))
-    for field in ("consumes", "integers", "neutral"):
+    root_checks = tuple(_check(row) for row in rows["root_check"])
+    card["forward_checks"] = tuple(_check(row) for row in rows["forward_check"])
+    for field in ("consumes", "integers", "made_again"):
         card[field] = tuple(card.get(field, ()))
-    return Method(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, **card)
+    neutral = card.get("neutral", ())
+    card["neutral"] = tuple(
+        tuple(part) for part in (neutral if neutral and isinstance(neutral[0], list) else [neutral])
+    )
+    card.update(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, root_checks=root_checks)
+    return Method(**card)
 
 
 def _earlier_config(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,6 +97,24 @@ def divisor_near(size: int, wanted: int) -> int:
     return below if wanted - below <= above - wanted else above
 
 
+def part_of(size: int, wanted: Any) -> int:
+    """How many of `size` directions OSF keeps: half, a share or a number (PEFT 0.21.2, tuners/osf/model.py)."""
+    if wanted is None:
+        return size // 2
+    share = isinstance(wanted, float) and 0 < wanted <= 1
+    return max(min(size, int(size * wanted) if share else int(wanted)), 0)
+
+
+def one_of(value: Any, names: str) -> bool:
+    """True if the value is one of the names, which stand with spaces between them; TypeError for a list or table."""
+    return value in dict.fromkeys(names.split())
+
+
+def whole(value: object) -> bool:
+    """True for what torch takes as a seed: a whole number and no bool."""
+    return type(value) is int
+
+
 def most(numbers: Any) -> int:
     """The largest of some whole numbers, -1 if there is none."""
     return int(max(numbers, default=-1))
@@ -135,5 +153,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "divisor_near": divisor_near,
     "given": given,
     "most": most,
+    "part_of": part_of,
+    "whole": whole,
+    "one_of": one_of,
     "round": round,
 }

@@ -27,11 +27,12 @@ class Architecture(NamedTuple):
         return f"{self.name}-{self.sibling}" if self.sibling else self.name
 
 
-def architectures() -> list[Architecture]:
-    """Every base of the table in every class that it can be loaded as."""
+def architectures(names: list[str] | None = None) -> list[Architecture]:
+    """Every base that transformers has, of these names or all, in every class that it can be loaded as."""
     return [
         Architecture(name, f"AutoModelFor{kind}" if kind != "Model" else "AutoModel")
         for name, entry in TABLE["models"].items()
+        if entry.get("type", name) in transformers.CONFIG_MAPPING and (names is None or name in names)
         for kind in entry["as"]
     ]
 
@@ -40,7 +41,8 @@ def siblings(base: Architecture) -> list[Architecture]:
     """The wrong bases of the same architecture: those whose changed setting the architecture knows."""
     entry = TABLE["models"][base.name]
     known = {**TABLE.get(entry.get("like", ""), {}), **entry.get("settings", {}), "num_labels": 3}
-    return [base._replace(sibling=name) for name, changes in TABLE["siblings"].items() if set(changes) & set(known)]
+    possible = {name: changes for name, changes in TABLE["siblings"].items() if name not in entry.get("without", ())}
+    return [base._replace(sibling=name) for name, changes in possible.items() if set(changes) & set(known)]
 
 
 def config_of(base: Architecture) -> Any:
@@ -80,16 +82,17 @@ def write_config(base: Architecture, folder: Path) -> None:
 
 
 def inputs_of(base: Architecture) -> dict[str, torch.Tensor]:
-    """Ordinary inputs for one forward, seeded."""
+    """Ordinary inputs for one forward, seeded; texts have every token, so that each row of an embedding acts."""
     kind = TABLE["models"][base.name].get("inputs", "text")
     source = torch.Generator().manual_seed(5)
-    ids = torch.randint(3, 90, (2, 7), generator=source)
+    ids = 3 + torch.randperm(92, generator=source).reshape(2, 46)
     if kind == "text":
         return {"input_ids": ids}
     if kind == "seq2seq":
-        ids[:, -1] = 2
+        ids = torch.nn.functional.pad(ids, (0, 1), value=2)
         return {"input_ids": ids} if "Sequence" in base.auto else {"input_ids": ids, "decoder_input_ids": ids[:, :5]}
     if kind == "speech":
         return {"input_features": torch.randn(2, 16, 16, generator=source), "decoder_input_ids": ids[:, :5]}
-    pixels = {"pixel_values": torch.randn(2, 3, 16, 16, generator=source)}
-    return {"input_ids": ids, **pixels} if kind == "image_text" else pixels
+    size = TABLE["models"][base.name].get("pixels", 16)
+    pixels = {"pixel_values": torch.randn(2, 3, size, size, generator=source)}
+    return {"input_ids": ids[:, :30], **pixels} if kind == "image_text" else pixels

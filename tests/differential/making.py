@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 
 import peft
 import torch
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from safetensors.torch import load_file
 
-from tests.differential import configs, mutations
 from tests.differential.architectures import Architecture, architectures, fresh, inputs_of, siblings, write_config
+from tests.differential.folder_state import CONFIG, WEIGHTS
+from tests.differential.methods import Known, random_config, turn
+from tests.differential.mutating import mutate
 from tests.differential.truth import is_adapter, measure, write_record
 
-HEALTHY = 0.35  # share of cases left as saved
-OTHER_BASE = 0.12  # share of the rest that are loaded onto another base
-ATTEMPTS = 20
+SETS = ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules")
+ATTEMPTS, BASES = 8, 8  # configs tried on one base, and bases tried
 
 
 class Made(NamedTuple):
@@ -29,22 +32,34 @@ class Made(NamedTuple):
     folder: Path
 
 
-def save_adapter(base: Architecture, source: random.Random, folder: Path) -> str:
-    """Let PEFT save an adapter with random values; the method's name. Configs that PEFT refuses are drawn again."""
+class Unmade(RuntimeError):
+    """PEFT takes no config that was drawn for the method on any base."""
+
+
+def save_adapter(
+    method: str, bases: list[Architecture], source: random.Random, folder: Path
+) -> tuple[str, Architecture]:
+    """Let PEFT save an adapter with random values; the method's name and the base, which is the first that works out.
+
+    Configs that PEFT refuses are drawn again.
+    """
     problem: Exception | None = None
-    for _ in range(ATTEMPTS):
-        method, settings = configs.random_config(base, source)
-        torch.manual_seed(source.randrange(1 << 30))
-        try:
-            model = peft.get_peft_model(fresh(base), peft.LoraConfig(**settings))
-            randomise(model)
-            model.save_pretrained(folder)
-        except Exception as refused:
-            problem = refused
-            continue
-        name_base(folder / mutations.CONFIG, base)
-        return method
-    raise RuntimeError(f"no config for {base} in {ATTEMPTS} attempts") from problem
+    for base in bases[:BASES]:
+        for _ in range(ATTEMPTS):
+            torch.manual_seed(source.randrange(1 << 30))
+            try:
+                name, settings = random_config(method, base, source)
+                model = peft.get_peft_model(fresh(base), PEFT_TYPE_TO_CONFIG_MAPPING[method](**settings))
+                randomise(model)
+                model.save_pretrained(folder, safe_serialization=True)  # what releases before 0.7 do not by themselves
+                if not load_file(folder / WEIGHTS):
+                    raise ValueError("the config adapts nothing")
+            except Exception as refused:
+                problem = refused
+                continue
+            name_base(folder / CONFIG, base)
+            return name, base
+    raise Unmade(f"{method}: {problem}"[:200])
 
 
 def randomise(model: Any) -> None:
@@ -58,42 +73,38 @@ def randomise(model: Any) -> None:
 def name_base(path: Path, base: Architecture) -> None:
     """The config names its base, as that of a published adapter does; PEFT's sets get an order that repeats."""
     config = json.loads(path.read_text())
-    for field in ("target_modules", "exclude_modules", "modules_to_save"):
-        config[field] = sorted(config[field]) if isinstance(config[field], list) else config[field]
+    for field in SETS:
+        if isinstance(config.get(field), list):
+            config[field] = sorted(config[field])
     config["base_model_name_or_path"] = f"example/{base.folder}"
     path.write_text(json.dumps(config, indent=2))
 
 
-def choose_mutation(source: random.Random) -> str:
-    """What is done to the adapter: a mutation's name, "other_base", or "valid"."""
-    if source.random() < HEALTHY:
-        return "valid"
-    return "other_base" if source.random() < OTHER_BASE else source.choice(list(mutations.MUTATIONS))
-
-
-def make(seed: int, index: int, root: Path) -> Made:
-    """Write the case with its record; the same seed and index give the same case."""
+def make(seed: int, index: int, root: Path, known: Known | None = None) -> Made:
+    """Write the case; the same seed and index give the same case. `known` limits it to what another release knows."""
     source = random.Random(f"adaptlint {seed} {index}")
-    saved_on = source.choice(architectures())
+    peft_type, bases = turn(seed, index, known)
     folder = root / "cases" / f"{seed}-{index}"
     shutil.rmtree(folder, ignore_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        method = save_adapter(saved_on, source, folder / "adapter")
+        method, saved_on = save_adapter(peft_type, bases, source, folder / "adapter")
         (folder / "adapter" / "README.md").unlink(missing_ok=True)
-        mutation, base = choose_mutation(source), saved_on
+        mutation, base = mutate(folder / "adapter", source), saved_on
         if mutation == "other_base":
-            base = source.choice([*siblings(saved_on), source.choice(architectures())])
-        elif mutation != "valid":
-            mutations.apply(mutation, folder / "adapter", source)
+            base = source.choice([*siblings(saved_on), source.choice(architectures(known.bases if known else None))])
         write_config(base, root / "bases")
     name = f"{saved_on.name}.{method}.{seed}-{index}.{mutation}"
     final = folder.rename(folder.with_name(name)) if not (root / "cases" / name).exists() else replaced(folder, name)
     case = {"id": name, "base": base.folder, "auto": base.auto, "method": method, "family": mutation}
     (final / "case.json").write_text(json.dumps(case, indent=1) + "\n")
-    record = measure(fresh(base), inputs_of(base), (final / "adapter").resolve())
-    write_record(record, final / "truth.json")
     return Made(name, base, final)
+
+
+def record(made: Made, file: str = "truth.json") -> None:
+    """Let the installed PEFT load the case and write down what it does."""
+    seen = measure(fresh(made.base), inputs_of(made.base), (made.folder / "adapter").resolve())
+    write_record(seen, made.folder / file)
 
 
 def replaced(folder: Path, name: str) -> Path:

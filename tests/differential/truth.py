@@ -21,6 +21,9 @@ VERSIONS = {
     "torch": torch.__version__.split("+")[0],
 }
 MARK = 0.8125  # a value no initialisation leaves in a whole tensor; exact in every float type
+FOLDED = "delta_embedding"  # CPT saves the sum of its two embeddings: this one stays zero when it is loaded
+# Buffers made from a seed of the config, or of zeros: PEFT itself can be told not to save the first.
+MADE_AGAIN = ("vera_A", "vera_B", "randlora_A", "randlora_B", "tinylora_P", "unilora_", "zeros")
 NOISE = 1e-6  # what switching a neutral DoRA on and off may change in float32
 
 
@@ -39,13 +42,14 @@ class Watch:
 
     def __call__(self, model: Any, *args: Any, **options: Any) -> Any:
         """Mark every adapter parameter, let PEFT load, and restore the initial value of what is still marked."""
-        before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        adapter = {name: parameter for name, parameter in model.named_parameters() if is_adapter(name)}
+        before = {name: value.detach().clone() for name, value in (*model.named_parameters(), *model.named_buffers())}
+        adapter = {name: p for name, p in model.named_parameters() if is_adapter(name) and FOLDED not in name}
+        adapter |= {name: b for name, b in model.named_buffers() if is_frozen_factor(name, b, model)}
         for parameter in adapter.values():
             parameter.data.fill_(MARK)
         result = self.copy(model, *args, **options)
         now = dict(model.named_parameters())  # a loader may put another parameter in the place of one
-        left = [name for name in adapter if name in now and bool((now[name].data == MARK).all())]
+        left = [name for name in adapter if name in now and now[name].numel() and bool((now[name].data == MARK).all())]
         for name in left:
             adapter[name].data.copy_(before[name])
         self.result = result  # PEFT takes the base's own keys out of its lists after this call
@@ -56,6 +60,17 @@ class Watch:
             if not is_adapter(name) and not same(parameter.data, before[name])
         ]
         return result
+
+
+def is_frozen_factor(name: str, value: torch.Tensor, model: Any) -> bool:
+    """True for a buffer that a checkpoint has and that does not come out the same when it is made again."""
+    kept = is_adapter(name) and value.is_floating_point() and not any(word in name for word in MADE_AGAIN)
+    return kept and name in model.state_dict()
+
+
+def numbers(name: str, value: torch.Tensor) -> bool:
+    """True if all values are numbers; VB-LoRA itself puts minus infinity where a logit is not among the top k."""
+    return bool((torch.isfinite(value) | (("vblora_logits" in name) & torch.isneginf(value))).all())
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -89,7 +104,8 @@ def measure(model: Any, inputs: Inputs, adapter: Path) -> Record:
                 "error": error,
                 "steps": [{"op": "from_pretrained", "outcome": "raises", "error": error}],
             }
-    tensors = {name: value.data for name, value in loaded.named_parameters() if is_adapter(name)}
+    own = (*loaded.named_parameters(), *loaded.named_buffers())  # frozen factors are buffers
+    tensors = {name: value.data for name, value in own if is_adapter(name)}
     step.update(
         op="from_pretrained",
         outcome="ok",
@@ -98,13 +114,22 @@ def measure(model: Any, inputs: Inputs, adapter: Path) -> Record:
             "unexpected_keys": list(watch.result.unexpected_keys),
         },
         warnings=[{"category": w.category.__name__, "message": str(w.message)} for w in caught],
-        nonfinite=[name for name, value in tensors.items() if not bool(torch.isfinite(value).all())],
+        nonfinite=[name for name, value in tensors.items() if not numbers(name, value)],
         all_zero=[name for name, value in tensors.items() if not bool(value.any())],
     )
-    seen = forward(loaded.eval(), inputs)
+    seen = forward(loaded.eval(), with_task(loaded, inputs))
     if seen.get("effect") is False and step["base_tensors_overwritten"]:
         seen["effect"] = None  # on and off both have the overwritten base, so they cannot tell
     return {"versions": VERSIONS, "outcome": "ok", "forward": seen, "steps": [step]}
+
+
+def with_task(model: Any, inputs: Inputs) -> Inputs:
+    """The inputs with the numbers of tasks, where the adapter is for several."""
+    config: Any = getattr(model, "active_peft_config", None)
+    method = getattr(config, "peft_type", "")
+    if method != "POLY" and not (method == "MULTITASK_PROMPT_TUNING" and config.task_type):
+        return inputs
+    return {**inputs, "task_ids": torch.zeros(len(next(iter(inputs.values()))), dtype=torch.long)}
 
 
 def forward(model: Any, inputs: Inputs) -> Record:

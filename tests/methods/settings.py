@@ -34,7 +34,11 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "MISS": [{"r": 4, "init_weights": init, "mini_r": 2, **QV} for init in (True, "bat", "mini")],
     "MULTITASK_PROMPT_TUNING": [{"num_virtual_tokens": 4, "num_tasks": 3, **TASK}],
     "OFT": [{"r": 0, "oft_block_size": size, "block_share": share, **QV} for size, share in ((8, False), (7, True))],
-    "OSF": [{"effective_rank": 4, **QV}],
+    "OSF": [
+        {"effective_rank": 4, **QV},
+        QV,
+        {"effective_rank": 4, "rank_pattern": {"v_pr": 0.5}, **QV},
+    ],
     "PREFIX_TUNING": [{"num_virtual_tokens": 4, **TASK}, {"num_virtual_tokens": 4, "prefix_projection": True, **TASK}],
     "PROMPT_TUNING": [{"num_virtual_tokens": 4, **TASK}],
     "P_TUNING": [{"num_virtual_tokens": 4, "encoder_hidden_size": 16, **TASK}],
@@ -58,5 +62,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     ],
     "VERA": [{"r": 4, **QV}, {"r": 4, "save_projection": False, **QV}],
     "PVERA": [{"r": 4, **QV}],
-    "WAVEFT": [{"n_frequency": 20, **QV}],
+    "WAVEFT": [
+        {"n_frequency": 20, **QV},
+        {"n_frequency": 20, "proportional_parameters": True, "n_frequency_pattern": {"v_proj": 7}, **QV},
+    ],
 }

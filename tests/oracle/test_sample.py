@@ -1,7 +1,4 @@
-"""The committed sample of recorded truth: made and recorded with
-
-python -m tests.differential.run --n 60 --seed 2026 --keep tests/oracle/sample --record
-"""
+"""The committed sample of recorded truth: LoRA adapters that tests.differential made."""
 
 from __future__ import annotations
 

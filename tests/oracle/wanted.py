@@ -81,6 +81,7 @@ def step_reasons(step: Record) -> list[str]:
         "ignored": surplus(result),
         "base-overwritten": step.get("base_tensors_overwritten"),
         "non-finite": step.get("nonfinite"),
+        "computes-otherwise": step.get("computes_otherwise"),  # than the release that saved the adapter
     }
     return [reason for reason, seen in reasons.items() if seen]
 

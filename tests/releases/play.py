@@ -16,7 +16,7 @@ import peft
 import torch
 
 from tests.differential.folders import model_of, ordinary_inputs
-from tests.differential.truth import measure, outputs
+from tests.differential.truth import measure, outputs, with_task
 
 Record = dict[str, Any]
 NEAR = 1e-4  # two releases of transformers compute the same model; the effects of these adapters are above 1e-2
@@ -32,7 +32,7 @@ def fresh(case: Record) -> Any:
 def answer(model: Any) -> torch.Tensor:
     """What the model gives for the ordinary inputs."""
     with torch.no_grad():
-        return outputs(model(**ordinary_inputs(model)))[0]
+        return outputs(model(**with_task(model, ordinary_inputs(model))))[0]
 
 
 def load(model: Any, name: str, folder: str) -> Any:

@@ -50,31 +50,32 @@ def effect_of(
         field = settings.method.scale
         return Fault("scale-is-zero", at=settings.where(field), facts={"field": field, "sites": len(scales)})
     if sites and all(any(zero) for zero in sites.values()) and values and result.arrived:
-        return Fault("update-is-zero", at=Where(file.path), facts={"sites": len(sites)})
+        return Fault("update-is-zero", at=Where(file.path), facts={"sites": len({stem for stem, _ in sites})})
     return None
 
 
 def _zeros_by_site(
     adapter: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]
-) -> dict[str, list[bool]] | None:
-    """For each site whether its factors are zero; None where something else has an effect of its own."""
-    factors = tuple(f".{name}" for name in settings.method.neutral)
-    sites: dict[str, list[bool]] = {}
+) -> dict[tuple[str, int], list[bool]] | None:
+    """For each part of a site's update whether its factors are zero; None where something else acts by itself."""
+    parts = [tuple(f".{name}" for name in names) for names in settings.method.neutral]
+    sites: dict[tuple[str, int], list[bool]] = {}
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
             return None
-        if origin.kind == "alias":
+        if origin.kind == "alias":  # a layer's view of what is counted where it is kept
             continue
         if origin.kind != "site" or origin.adapter != adapter:
-            if key in result.arrived and origin.kind not in ("base", "alias") and origin.adapter == adapter:
+            if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
                 return None
             continue
-        if not origin.saved.endswith(factors):
+        part = next((place for place, factors in enumerate(parts) if origin.saved.endswith(factors)), None)
+        if part is None:
             if key in result.arrived and origin.saved.endswith(ACT_ALONE):
                 return None
             continue
         stem = origin.saved.rpartition(f".{settings.method.prefix}")[0]
-        sites.setdefault(stem, []).append(_is_zero(key, settings, result, values))
+        sites.setdefault((stem, part), []).append(_is_zero(key, settings, result, values))
     return sites
 
 

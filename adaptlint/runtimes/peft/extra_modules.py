@@ -127,10 +127,13 @@ def _check_wrappable(wrapped: Wrapped, settings: Settings, path: str, field: str
     if path in wrapped.sites:
         kind = wrapped.sites[path].kind
         cls = f"peft.tuners.lora.layer.{'Linear' if kind == 'Conv1D' else kind}"
+        if not settings.is_lora:  # each method has names of its own for its layers
+            cls = "peft.tuners"
     elif path in wrapped.parameters:
         cls = "peft.tuners.lora.layer.ParamWrapper"
     if cls is not None:
-        shown = f"<class '{cls}'>" if release.refuses_lora_as_saved else cls.rpartition(".")[2]
+        whole = f"<class '{cls}." if cls == "peft.tuners" else f"<class '{cls}'>"
+        shown = whole if release.refuses_lora_as_saved else cls.rpartition(".")[2]
         match = f"{field} cannot be applied to modules of type {shown}"
         raise Refusal("TypeError", match, "module-cannot-be-saved", at=at, module=path, facts={"class": cls})
 

@@ -44,7 +44,8 @@ def faults_of_load(
     keys = result.keys
     expected = [key for key, origin in keys.items() if origin.adapter == adapter and origin.kind == "site"]
     lost_biases = _lost_biases(settings, result, wrapped)
-    lost = [key for key in expected if key not in result.arrived]
+    again = settings.method.made_again
+    lost = [key for key in expected if key not in result.arrived and not keys[key].saved.endswith(again)]
     faults: list[Fault] = []
     if not file.tensors and expected:
         faults.append(Fault("adapter-file-empty", at=Where(file.path), facts={"expected": len(expected)}, decides=True))

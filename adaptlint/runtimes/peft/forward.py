@@ -28,6 +28,10 @@ def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Itera
             "tasks", (settings["task_type"],)
         ):
             continue
+        if settings.method.peft_type not in row.get("methods", (settings.method.peft_type,)):
+            continue
+        if any(str(name) in row.get("head", "") for name in settings["modules_to_save"] or ()):
+            continue
         leaves = row.get("leaves")
         module = next((path for path in wrapped.sites if not leaves or path.rpartition(".")[2] in leaves), "")
         if module or not leaves:
@@ -131,6 +135,17 @@ def _experts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Ref
             yield _refuse("KeyError", f"'{other}'", "config-value-impossible", settings.where("adapters"), facts)
 
 
+def _settings_of_methods(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:
+    """Values that the method's card says no forward can use, though config and layers take them."""
+    for check in settings.method.forward_checks:
+        from adaptlint.shapes.expression import evaluate
+
+        if evaluate(check.when, settings.values):
+            facts: dict[str, Fact] = {"field": check.field}
+            match, at = check.match.format_map(settings.values), settings.where(check.field)
+            yield _refuse(check.type, match, "config-value-impossible", at, facts)
+
+
 def _refuse(type_name: str, match: str, reason: str, at: Where, facts: dict[str, Fact], module: str = "") -> Refusal:
     return Refusal(type_name, match, reason, at=at, module=module, facts=facts, stage="forward")
 
@@ -146,4 +161,5 @@ QUESTIONS: tuple[Callable[[Wrapped, str, Settings], Iterator[Refusal]], ...] = (
     _prompts,
     _resized,
     _experts,
+    _settings_of_methods,
 )

@@ -68,6 +68,11 @@ class Layers:
         return applied
 
 
+def is_other_embedding(module: Module) -> bool:
+    """True for tables that are asked for something else than rows by token, such as positions."""
+    return module.kind == "Embedding" and module.cls != module.kind and not module.cls.endswith(SCALED_EMBEDDING)
+
+
 def apply_to_module(
     settings: Settings, adapter: str, module: Module, rank: Any, alpha: Any, low_memory: bool
 ) -> Applied:
@@ -75,7 +80,7 @@ def apply_to_module(
     kind, path = module.kind, module.path
     if kind == "MultiheadAttention":
         raise NotModelled("layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": kind})
-    if kind == "Embedding" and module.cls != kind and not module.cls.endswith(SCALED_EMBEDDING):
+    if is_other_embedding(module):
         raise NotModelled(
             "layer-not-modelled", at=settings.where("target_modules"), module=path, facts={"kind": module.cls}
         )

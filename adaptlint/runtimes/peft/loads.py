@@ -7,7 +7,7 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
-from adaptlint.findings import Fact, Fault, Mismatch
+from adaptlint.findings import Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.peft.activation import lost_faults
 from adaptlint.runtimes.peft.config_file import open_config
@@ -154,20 +154,14 @@ class Loads:
         if not self.loaded:
             self.task = tables.load()[PEFT]["task"].get(settings["task_type"], {})
             if "modules_to_save" not in settings.known and self.wrapped.release.saves_by_config:
-                self._refuse_headless(settings)
                 self.task = {name: value for name, value in self.task.items() if name != "saves"}
-
-    def _refuse_headless(self, settings: Settings) -> None:
-        """PeftModelForTokenClassification and -QuestionAnswering go through the saved modules, which may be none."""
-        if self.task.get("when") == "after" and self.wrapped.release.head_before_injection:
-            facts: dict[str, Fact] = {"field": "task_type"}
-            at = settings.where("task_type")
-            raise Refusal(
-                "TypeError", "'NoneType' object is not iterable", "config-value-impossible", at=at, facts=facts
-            )
 
     def _wrap_for_task(self, name: str, settings: Settings, early: bool) -> None:
         """What the PeftModelFor... classes do after injection."""
+        headless = self.task.get("when") == "after" and "saves" not in self.task
+        if headless and self.wrapped.release.head_before_injection:  # they go through the list unasked
+            match, at = "'NoneType' object is not iterable", settings.where("task_type")
+            raise Refusal("TypeError", match, "config-value-impossible", at=at, facts={"field": "task_type"})
         saved = settings["modules_to_save"] or ()
         if "saves" in self.task and any(isinstance(n, str) and n and WHOLE_BASE.endswith(n) for n in saved):
             raise NotModelled("target-inside-saved-module", at=settings.where("modules_to_save"))

@@ -75,6 +75,8 @@ def check_types(settings: Settings) -> None:
     Asked after everything that the cards say of layers, so that what they refuse is told first.
     """
     for field, default in settings.method.config["defaults"].items():
+        if field == "bias":  # any value is answered for where biases are marked as trainable
+            continue
         value = settings[field]
         if not _fits(field, value, default):
             facts: dict[str, Fact] = {"value": f"{settings.method.peft_type} with {field} = {str(value)[:80]}"}
@@ -82,8 +84,10 @@ def check_types(settings: Settings) -> None:
 
 
 def _fits(field: str, value: object, default: object) -> bool:
+    if field.startswith("init") and isinstance(default, (bool, str)):
+        return isinstance(value, (bool, str))
     if isinstance(default, bool):
-        return isinstance(value, bool) or (isinstance(value, str) and field.startswith("init"))
+        return isinstance(value, bool)
     if isinstance(default, (int, float)):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, type(default))

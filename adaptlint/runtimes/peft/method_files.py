@@ -25,8 +25,17 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
             raise Refusal("ValueError", need["match"], "shared-tensor-missing", at=Where(file.path), facts=facts)
     for ending in method.consumes:
         state.pop(f"{ROOT}{ending}", None)
-        for path in wrapped.sites:
-            state.pop(f"{PREFIX}{path}.{ending}", None)
+        for path, site in wrapped.sites.items():
+            taken = state.pop(f"{PREFIX}{path}.{ending}", None)
+            applied = site.adapters.get(adapter)
+            if taken is None or applied is None:
+                continue
+            _, saved, shape = applied.tensors[0]
+            values = state.get(f"{PREFIX}{path}.{saved}")
+            fits = values is not None and values.shape == shape  # otherwise the values are refused for their size
+            if fits and taken.shape != (2, *shape):  # a row and a column for each value
+                what: dict[str, Fact] = {"value": f"{method.peft_type} with {ending} of the shape {list(taken.shape)}"}
+                raise NotModelled("method-not-modelled", at=Where(file.path), facts=what)
     if method.peft_type == "FROD":
         from adaptlint.runtimes.peft.frod import rename_projections
 

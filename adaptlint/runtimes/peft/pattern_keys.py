@@ -17,6 +17,8 @@ from adaptlint.runtimes.peft.patterns import SEGMENT, SUFFIX, bounded, compiled
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 
 DOTTED = r".*\.{}$"  # get_pattern_key before 0.15: a pattern stands after a dot, up to the path's end
+ANYWHERE = r".*?(?:{})"  # re.search: no more than the pattern itself, at whatever place
+FORMS = {"suffix": SUFFIX, "dotted": DOTTED, "search": ANYWHERE}  # their names in the cards of methods
 PATTERNS = 1000  # of one field that need an engine; more are not evaluated
 _PATH = re.compile(r"[A-Za-z0-9_.]+\Z")
 
@@ -41,7 +43,7 @@ class PatternKeys:
         self.paths: dict[int, dict[tuple[int, ...], dict[str, list[int]]]] = {}  # by length, dots, other characters
         for index, key in enumerate(self.keys):
             text = str(key)
-            if _PATH.match(text):
+            if _PATH.match(text) and form != ANYWHERE:
                 dots = tuple(i for i, letter in enumerate(text) if letter == ".")
                 shaped = self.paths.setdefault(len(text), {}).setdefault(dots, {})
                 shaped.setdefault(text.replace(".", ""), []).append(index)
@@ -114,4 +116,4 @@ def pieces(path: str, form: str) -> Iterator[str]:
             yield ".".join(parts[start:end])
 
 
-__all__ = ["DOTTED", "SEGMENT", "SUFFIX", "PatternKeys"]
+__all__ = ["DOTTED", "FORMS", "SEGMENT", "SUFFIX", "PatternKeys"]

@@ -19,7 +19,7 @@ from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Shape, Wrapped
 EMBEDDINGS = "prompt_embeddings"
 # Names in the base's config, in the order in which _prepare_prompt_learning_config asks for them.
 SIZES = {
-    "num_layers": ("num_hidden_layers", "num_layers", "n_layer"),
+    "num_layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers"),
     "token_dim": ("hidden_size", "n_embd", "d_model"),
     "num_attention_heads": ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads"),
 }
@@ -30,6 +30,16 @@ def text_config(base: Base) -> Mapping[str, Any]:
     config: Mapping[str, Any] = base.resolved_config
     inner = config.get("text_config")
     return inner if isinstance(inner, dict) else config
+
+
+def embedding_width(base: Base) -> int | None:
+    """The width of the embedding that `_setup_prompt_encoder` finds: by its name, else by its length."""
+    named = base.by_path.get("embeddings.word_embeddings")
+    if named is not None and "weight" in named.params:
+        return named.params["weight"][-1]
+    vocabulary = text_config(base).get("vocab_size")
+    shapes = (shape for module in base.modules for shape in module.params.values())
+    return next((shape[-1] for shape in shapes if len(shape) == 2 and shape[0] == vocabulary), None)
 
 
 def attach(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
@@ -177,9 +187,9 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
         return
     config = text_config(wrapped.base)
     if not settings.method.fills_cache:
-        hidden = next((config[name] for name in SIZES["token_dim"] if name in config), settings["token_dim"])
-        if settings["token_dim"] != hidden:
-            yield _sizes(settings, "token_dim", 1, settings["token_dim"], hidden)
+        width = embedding_width(wrapped.base)
+        if width is not None and settings["token_dim"] != width:
+            yield _sizes(settings, "token_dim", 1, settings["token_dim"], width)
         elif settings.method.peft_type == "MULTITASK_PROMPT_TUNING" and settings["task_type"] == "SEQ_2_SEQ_LM":
             if wrapped.release.transformers < (5,):
                 return
@@ -187,6 +197,7 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
             at, facts = settings.where("task_type"), {"class": wrapped.base.model_class, "cause": "task_ids"}
             yield Refusal("TypeError", match, "library-forward-fault", at=at, facts=facts, stage="forward")
         return
+    yield from _no_cache(wrapped, settings)
     heads, size = cache_heads(config)
     ours = settings["num_attention_heads"]
     if heads is not None and ours != heads:
@@ -198,6 +209,15 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
         yield _of_another_base(
             settings, "num_layers", settings["num_layers"], layers, "IndexError", "list index out of range"
         )
+
+
+def _no_cache(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
+    """`_prefix_tuning_forward`: a head whose model takes no past_key_values cannot be given any."""
+    row = tables.load()[PEFT]["no_cache"]
+    family, _, head = (wrapped.base.model_class or "").partition("For")
+    if settings["task_type"] in row["tasks"] and head in row["heads"] and family in row["families"]:
+        at, facts = settings.where("task_type"), {"class": wrapped.base.model_class, "cause": row["cause"]}
+        yield Refusal(row["type"], row["match"], "library-forward-fault", at=at, facts=facts, stage="forward")
 
 
 def cache_heads(config: Mapping[str, Any]) -> tuple[int | None, int | None]:

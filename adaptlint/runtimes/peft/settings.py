@@ -10,7 +10,7 @@ from adaptlint import tables
 from adaptlint.artefacts import Document
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.methods import Method, has_method, load_method
-from adaptlint.runtimes.peft.pattern_keys import DOTTED, SUFFIX, PatternKeys
+from adaptlint.runtimes.peft.pattern_keys import DOTTED, FORMS, SUFFIX, PatternKeys
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT, Release
 
@@ -73,14 +73,14 @@ class Settings:
         """True for LoRA, whose loader is modelled in detail and by release."""
         return self.method.peft_type == LORA
 
-    def pattern_keys(self, field: str, form: str = "") -> PatternKeys:
+    def pattern_keys(self, field: str) -> PatternKeys:
         """The keys of rank_pattern and its like; what PEFT raises for a value that has none is raised."""
         if field not in self.indexed:
             at = self.where(field)
             keys = as_python_does(lambda: list(self[field].keys()), "config-value-impossible", at, field)
-            self.indexed[field] = PatternKeys(
-                keys, form or (DOTTED if self.release.patterns_need_a_dot else SUFFIX), at
-            )
+            forms = (FORMS[row["form"]] for row in self.method.patterns.values() if row["field"] == field)
+            form = next(forms, DOTTED if self.release.patterns_need_a_dot else SUFFIX)
+            self.indexed[field] = PatternKeys(keys, form, at)
         return self.indexed[field]
 
     def where(self, *route: str | int) -> Where:

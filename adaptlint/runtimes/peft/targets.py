@@ -154,6 +154,8 @@ def prepare_targets(settings: Settings, base: Base) -> None:
         settings["target_modules"] = dict.fromkeys(default)
     elif default is not None:
         settings["target_modules"] = default
+    elif settings.method.default_targets:
+        settings["target_modules"] = settings.method.default_targets
     elif not settings["target_parameters"]:
         parameters_too = settings.is_lora and settings.release.has("fields", "target_parameters")
         raise Refusal(

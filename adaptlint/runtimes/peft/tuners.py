@@ -9,8 +9,7 @@ from typing import Any
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Where
 from adaptlint.methods import Check, Method, TensorSpec
-from adaptlint.runtimes.peft.layers import CONVOLUTIONS, check_name, feature_sizes
-from adaptlint.runtimes.peft.pattern_keys import DOTTED, SUFFIX
+from adaptlint.runtimes.peft.layers import CONVOLUTIONS, check_name, feature_sizes, is_other_embedding
 from adaptlint.runtimes.peft.patterns import full_match
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings
@@ -18,7 +17,6 @@ from adaptlint.runtimes.peft.wrapped import Applied, Shape
 from adaptlint.shapes.expression import Unevaluable, evaluate
 
 MAX_REPEAT = 10_000
-FORMS = {"suffix": SUFFIX, "dotted": DOTTED}
 VALUES = (bool, int, float, str, type(None), dict, list)
 
 
@@ -45,6 +43,7 @@ class Tuner:
         }
         wide = [feature_sizes(m) for m in targets if m.kind in self.method.layers and m.kind not in CONVOLUTIONS]
         self.names["targets"] = sum(m.kind in self.method.layers for m in targets)
+        self.names["area"] = sum(sizes["in"] * sizes["out"] for sizes in wide)
         self.names["max_in"] = max((sizes["in"] for sizes in wide), default=0)
         self.names["max_out"] = max((sizes["out"] for sizes in wide), default=0)
         if self.method.no_match and not wide:
@@ -59,6 +58,7 @@ class Tuner:
             raise NotModelled(
                 "method-not-modelled", at=at, facts={"value": f"{self.method.peft_type} as it is set here"}
             )
+        self._check_roots()
 
     def _look_at_base(self) -> None:
         if self.method.adapts_blocks:
@@ -66,6 +66,13 @@ class Tuner:
 
             self.names["hidden"] = shadow.hidden_size(self.base, self.settings)
             shadow.check_blocks(self.targets, self.base, self.settings)
+
+    def _check_roots(self) -> None:
+        """What is refused before any layer is made."""
+        for check in self.method.root_checks:
+            if self._ask(check.when, self.names, check.field):
+                match, at = check.match.format_map(self.names), self.settings.where(check.field)
+                raise Refusal(check.type, match, "config-value-impossible", at=at, facts={"field": check.field})
 
     def apply(self, module: Module) -> Applied | None:
         """The parameters that the method adds to a module, None where it passes it over; Refusal where it refuses."""
@@ -81,6 +88,9 @@ class Tuner:
             own = method.refusal_without_bias if "bias" not in module.params else {}
             refusal = own or method.refusal
             raise self._refuse(refusal["type"], refusal["match"], module, "layer-not-supported")
+        if is_other_embedding(module):
+            at, facts = self.settings.where("target_modules"), {"kind": module.cls}
+            raise NotModelled("layer-not-modelled", at=at, module=module.path, facts=facts)
         names = {**self.names, **layer_names(module), **self._by_module(module)}
         for name, formula in method.sizes.items():
             names[name] = self._ask(formula, names, "")
@@ -156,8 +166,8 @@ class Tuner:
         found: dict[str, Any] = {}
         for name, row in self.method.patterns.items():
             patterns = self.settings[row["field"]]
-            if patterns:
-                keys = self.settings.pattern_keys(row["field"], FORMS[row["form"]])
+            if patterns and not ("unless" in row and self.settings[row["unless"]]):
+                keys = self.settings.pattern_keys(row["field"])
                 first = keys.first(module.path)
                 key = module.path if first is None else keys.keys[first]
                 found[name] = patterns.get(key, self.names[name])
