@@ -144,9 +144,8 @@ def load_method(name: str, version: Version = NEWEST) -> Method:
     for field in ("consumes", "integers", "made_again"):
         card[field] = tuple(card.get(field, ()))
     neutral = card.get("neutral", ())
-    card["neutral"] = tuple(
-        tuple(part) for part in (neutral if neutral and isinstance(neutral[0], list) else [neutral])
-    )
+    parts = neutral if neutral and isinstance(neutral[0], list) else [neutral]
+    card["neutral"] = tuple(tuple(part) for part in parts if part)
     card.update(tensors=tensors, shared=shared, checks=checks, config_checks=config_checks, root_checks=root_checks)
     return Method(**card)
 

@@ -36,7 +36,8 @@ def known() -> Known:
 def methods() -> list[str]:
     """Every peft_type with a card that the installed PEFT has."""
     known = {getattr(name, "value", name) for name in PEFT_TYPE_TO_CONFIG_MAPPING}
-    return sorted(path.stem.upper() for path in CARDS.glob("*.toml") if path.stem.upper() in known)
+    cards = {path.stem.upper() for path in CARDS.glob("*.toml")}
+    return sorted(name for name in cards & known if "skipped" not in TABLE.get(name, {}))
 
 
 def without_entry() -> list[str]:

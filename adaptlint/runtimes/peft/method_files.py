@@ -11,6 +11,7 @@ from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Wrapped
 
 INDICES, WEIGHTS = "_topk_indices", "_topk_weights"
+SPARSE = "shira_indices"
 OLD_OFT = ".oft_r."
 
 
@@ -23,19 +24,12 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
         if settings[flag] and state.keys().isdisjoint((first, *more)):
             facts: dict[str, Fact] = {"field": flag, "key": first}
             raise Refusal("ValueError", need["match"], "shared-tensor-missing", at=Where(file.path), facts=facts)
+    if method.peft_type == "SHIRA":
+        _check_indices(wrapped, adapter, state, file)
     for ending in method.consumes:
         state.pop(f"{ROOT}{ending}", None)
-        for path, site in wrapped.sites.items():
-            taken = state.pop(f"{PREFIX}{path}.{ending}", None)
-            applied = site.adapters.get(adapter)
-            if taken is None or applied is None:
-                continue
-            _, saved, shape = applied.tensors[0]
-            values = state.get(f"{PREFIX}{path}.{saved}")
-            fits = values is not None and values.shape == shape  # otherwise the values are refused for their size
-            if fits and taken.shape != (2, *shape):  # a row and a column for each value
-                what: dict[str, Fact] = {"value": f"{method.peft_type} with {ending} of the shape {list(taken.shape)}"}
-                raise NotModelled("method-not-modelled", at=Where(file.path), facts=what)
+        for path in wrapped.sites:
+            state.pop(f"{PREFIX}{path}.{ending}", None)
     if method.peft_type == "FROD":
         from adaptlint.runtimes.peft.frod import rename_projections
 
@@ -51,6 +45,20 @@ def rewrite(wrapped: Wrapped, adapter: str, settings: Settings, state: dict[str,
         match = "Trying to load old OFT checkpoint, which is no longer supported."
         key = next(key for key in state if OLD_OFT in key)
         raise Refusal("ValueError", match, "method-layout-old", at=Where(file.path, (key,)), facts={"key": key})
+
+
+def _check_indices(wrapped: Wrapped, adapter: str, state: dict[str, Entry], file: TensorFile) -> None:
+    """SHiRA writes its values to wherever the indices say: each value has a row and a column."""
+    for path, site in wrapped.sites.items():
+        indices = state.get(f"{PREFIX}{path}.{SPARSE}")
+        if indices is None or adapter not in site.adapters:
+            continue
+        _, saved, shape = site.adapters[adapter].tensors[0]
+        values = state.get(f"{PREFIX}{path}.{saved}")
+        fits = values is not None and values.shape == shape  # otherwise the values are refused for their size
+        if fits and indices.shape != (2, *shape):
+            what: dict[str, Fact] = {"value": f"SHIRA with {SPARSE} of the shape {list(indices.shape)}"}
+            raise NotModelled("method-not-modelled", at=Where(file.path), facts=what)
 
 
 def _logits(settings: Settings, state: dict[str, Entry], file: TensorFile) -> None:
