@@ -6,11 +6,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from adaptlint.catalogue import load_catalogue
+from adaptlint.testing import Recipe, page_examples, read_recipe
 from tests.conftest import ROOT
+from tests.releases.prove import NEWEST, target_of
 
+VERIFIED = "## Verified on"
+NAMES = {"peft": "PEFT", "transformers": "transformers"}
+NOBODY = "Nothing: its examples get no verdict from a runtime, or stand on headers alone"
 RUN = re.compile(r"<!-- run: (.+?) -->\n```text\n.*?```\n", re.DOTALL)
 PROGRAMS = {"make demo": ["adaptlint.testing.demo", "fixtures/stories/pruned-adapter"]}
 
@@ -46,4 +53,34 @@ def shown(command: str) -> str:
     return f"<!-- run: {command} -->\n```text\n{output}\n```\n"
 
 
-TEXTS: dict[str, Callable[[], str]] = {"rules/README.md": index, "README.md": readme}
+def verified(page: Path) -> str:
+    """A rule page with its last section: which releases of the real libraries its examples were run with."""
+    text = page.read_text(encoding="utf-8")
+    body = text.partition(VERIFIED)[0].rstrip("\n")
+    asked: dict[str, int] = {}
+    for examples in page_examples(body).values():
+        for recipe in map(read_recipe, examples):
+            if is_proved(recipe):
+                name, _, release = target_of(recipe).partition("==")
+                asked[f"{NAMES[name]} {release}"] = asked.get(f"{NAMES[name]} {release}", 0) + 1
+    by_hand = body.count("tests/test_rules_by_hand.py::")
+    if by_hand:
+        asked[f"PEFT {NEWEST}"] = asked.get(f"PEFT {NEWEST}", 0) + by_hand
+    told = [f"{name} ({count} example{'' if count == 1 else 's'})" for name, count in sorted(asked.items())]
+    return f"{body}\n\n{VERIFIED}\n\n{', '.join(told) or NOBODY}.\n"
+
+
+def is_proved(recipe: Recipe) -> bool:
+    """True if real PEFT can be asked: there is a verdict, and the base is more than headers."""
+    if recipe.expect.get("outcome", "works") == "unknown":
+        return False
+    base = {} if isinstance(recipe.base, str) else recipe.base or {}
+    return not {"tensors", "files", "mutate", "lock"} & set(base) and not str(recipe.base).endswith(".lock.json")
+
+
+PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "README.md")
+TEXTS: dict[str, Callable[[], str]] = {
+    "rules/README.md": index,
+    "README.md": readme,
+    **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
+}

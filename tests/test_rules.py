@@ -18,9 +18,9 @@ from adaptlint.findings import SEVERITIES
 from adaptlint.reporters import Style, render
 from adaptlint.testing import Recipe, build, page_examples, read_recipe
 from tests.conftest import ROOT
+from tests.generated import PAGES, is_proved
 from tests.releases.prove import RECORDS, by_record, mark, target_of
 
-PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "README.md")
 BASES = ROOT / "fixtures" / "bases"
 BY_HAND = ROOT / "tests" / "test_rules_by_hand.py"
 TARGET = "peft==0.21.2"
@@ -48,6 +48,7 @@ def examples(heading: str) -> Iterator[Any]:
 
 
 EXAMPLES = [*examples("bad"), *examples("good")]
+PROVED = [row for row in EXAMPLES if is_proved(read_recipe(row.values[1]))]
 RECORDED: dict[str, Any] = json.loads(RECORDS.read_text())
 
 
@@ -96,16 +97,7 @@ def test_good_example_does_not_fire_its_code(page: Path, text: str, told: Callab
     assert outcome == recipe.expect.get("outcome", "works")
 
 
-def provable(page: Path, text: str) -> bool:
-    """True if real PEFT can be asked: there is a verdict, and the base is more than headers."""
-    recipe = read_recipe(text)
-    if recipe.expect.get("outcome", "works") == "unknown":
-        return False
-    base = {} if isinstance(recipe.base, str) else recipe.base or {}
-    return not {"tensors", "files", "mutate", "lock"} & set(base) and not str(recipe.base).endswith(".lock.json")
-
-
-@pytest.mark.parametrize(("page", "text"), [row for row in EXAMPLES if provable(*row.values)])
+@pytest.mark.parametrize(("page", "text"), PROVED)
 def test_real_peft_does_what_the_example_says(
     page: Path, text: str, tmp_path: Path, request: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +124,7 @@ def test_real_peft_does_what_the_example_says(
     assert outcome in wanted(record, fresh=False).accepted, record
 
 
-@pytest.mark.parametrize(("page", "text"), [row for row in EXAMPLES if not provable(*row.values)])
+@pytest.mark.parametrize(("page", "text"), [row for row in EXAMPLES if row not in PROVED])
 def test_what_is_not_proved_gives_no_verdict_or_degrades(page: Path, text: str) -> None:
     rule = next(rule for rule in load_catalogue() if rule.code == code_of(page))
     unknown = read_recipe(text).expect.get("outcome") == "unknown"
