@@ -1,9 +1,8 @@
-"""Wheel build hook: compiles the TOML tables and the rule pages' cards into `adaptlint/_rules/bundle.json`."""
+"""Wheel build hook: compiles the TOML tables and the rule pages' cards into `adaptlint/_rules/bundle.jsonl`."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import tempfile
 from typing import Any
@@ -26,8 +25,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             raise FileNotFoundError("adaptlint/tables/bundle.py")
         bundle = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(bundle)
-        tables = bundle.compile_tables(bundle.find_sources(package))
+        tables = bundle.compiled(bundle.compile_tables(bundle.find_sources(package)))
         path = os.path.join(tempfile.mkdtemp(prefix="adaptlint-"), bundle.BUNDLE)
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump(tables, stream, separators=(",", ":"), sort_keys=True)
+        with open(path, "wb") as stream:
+            stream.write(tables)
         build_data["force_include"][path] = f"adaptlint/_rules/{bundle.BUNDLE}"

@@ -1,5 +1,8 @@
 """Every TOML table and rule card as one mapping, compiled to JSON once because TOML is slow to read.
 
+A compiled bundle has a line for each table: its key, a tab, its JSON. A table is parsed when it is asked for, so that a
+check pays for those that it reads, however many there are.
+
 A wheel carries the compiled bundle (written by hatch_build.py, which loads this file alone: standard library only at
 import time). A checkout compiles into the cache under a fingerprint of the files' names, sizes and times.
 """
@@ -7,21 +10,43 @@ import time). A checkout compiles into the cache under a fingerprint of the file
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUNDLE = "bundle.json"
-_CARD = re.compile(r"^```toml rule[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
-_TITLE = re.compile(r"^# +(.+?)[ \t]*$", re.MULTILINE)
-_loaded: dict[str, Any] | None = None
+BUNDLE = "bundle.jsonl"
+_CARD = r"(?ms)^```toml rule[ \t]*\n(.*?)^```[ \t]*$"
+_TITLE = r"(?m)^# +(.+?)[ \t]*$"
+_loaded: Mapping[str, Any] | None = None
 
 
 class TableError(ValueError):
     """A table or rule page of ours that cannot be read; the message names the file."""
 
 
-def load() -> dict[str, Any]:
+class Tables(Mapping[str, Any]):
+    """The tables of a compiled bundle; ValueError for one that is damaged."""
+
+    def __init__(self, compiled: bytes) -> None:
+        lines = (line.partition(b"\t") for line in compiled.split(b"\n") if line)
+        self._texts = {key.decode(): text for key, _, text in lines}
+        self._parsed: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._parsed:
+            import json
+
+            self._parsed[key] = json.loads(self._texts[key])
+        return self._parsed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+def load() -> Mapping[str, Any]:
     """All tables by path: "methods/lora.toml" -> table, "rules/shape/AL301-....md" -> {"title": ..., card's fields}.
 
     Raises TableError for a broken page or table, which only a checkout can have.
@@ -47,6 +72,14 @@ def compile_tables(sources: dict[str, str]) -> dict[str, Any]:
     return tables
 
 
+def compiled(tables: Mapping[str, Any]) -> bytes:
+    """The bundle of these tables, as `Tables` reads it."""
+    import json
+
+    rows = (f"{key}\t{json.dumps(table, separators=(',', ':'), default=str)}" for key, table in tables.items())
+    return "\n".join(rows).encode()
+
+
 def find_sources(package: str | None = None) -> dict[str, str]:
     """Bundle key -> file, for every `*.toml` in the package and every rule page beside it (or in its `_rules`)."""
     return {key: path for key, path, _ in _source_rows(package or PACKAGE)}
@@ -60,9 +93,10 @@ def _source_rows(package: str) -> list[tuple[str, str, os.stat_result]]:
 
 
 def _read_page(text: str) -> dict[str, Any]:
+    import re
     import tomllib
 
-    title, card = _TITLE.search(text), _CARD.search(text)
+    title, card = re.search(_TITLE, text), re.search(_CARD, text)
     if title is None or card is None:
         raise ValueError("a rule page needs a `# Title` and a ```toml rule card")
     return {"title": title.group(1), **tomllib.loads(card.group(1))}
@@ -85,31 +119,25 @@ def _walk(folder: str, prefix: str, ending: str) -> list[tuple[str, str, os.stat
     return rows
 
 
-def _shipped_bundle() -> dict[str, Any] | None:
-    import json
-
+def _shipped_bundle() -> Tables | None:
     try:
         with open(os.path.join(PACKAGE, "_rules", BUNDLE), "rb") as stream:
-            tables: dict[str, Any] = json.loads(stream.read())
-    except (OSError, ValueError):
+            return Tables(stream.read())
+    except OSError:
         return None
-    return tables
 
 
-def _checkout_bundle() -> dict[str, Any]:
-    import json
+def _checkout_bundle() -> Tables:
     import zlib
 
     from adaptlint.tables.files import cache_folder, read_sealed, write_sealed
 
     rows = _source_rows(PACKAGE)
     marks = "\n".join(f"{key} {stat.st_size} {stat.st_mtime_ns}" for key, _, stat in rows)
-    label = f"adaptlint-tables-1 {zlib.crc32(marks.encode()):08x}-{len(marks)}"
-    place = os.path.join(cache_folder(), f"tables-{zlib.crc32(PACKAGE.encode()):08x}.json")
+    label = f"adaptlint-tables-2 {zlib.crc32(marks.encode()):08x}-{len(marks)}"
+    place = os.path.join(cache_folder(), f"tables-{zlib.crc32(PACKAGE.encode()):08x}.jsonl")
     body = read_sealed(place, label)
     if body is None:
-        tables = compile_tables({key: path for key, path, _ in rows})
-        write_sealed(place, label, json.dumps(tables, separators=(",", ":"), default=str).encode())
-        return tables
-    cached: dict[str, Any] = json.loads(body)
-    return cached
+        body = compiled(compile_tables({key: path for key, path, _ in rows}))
+        write_sealed(place, label, body)
+    return Tables(body)

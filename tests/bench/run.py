@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import json
 import os
 import statistics
 import subprocess
@@ -22,6 +23,7 @@ from tests.bench.case import write_case
 from tests.bench.scripts import IN_PROCESS, META_BUILD, PEFT_ON_META, WATCHED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = ROOT / "fixtures" / "bases" / "tiny-llama"
 
 
 class Line(NamedTuple):
@@ -88,6 +90,18 @@ def warm(case: Built, runs: int) -> list[Line]:
     ]
 
 
+def every_method(folder: Path, runs: int) -> list[Line]:
+    """A warm check of one adapter of each method; the slowest is told."""
+    made = output([sys.executable, "-m", "tests.bench.methods", str(folder)])[0]
+    adapters: dict[str, str] = json.loads(made.splitlines()[-1])
+    check = [sys.executable, "-m", "adaptlint", "check", str(TINY)]
+    *seconds, empty = spent([*([*check, path] for path in adapters.values()), [sys.executable, "-c", "pass"]], runs)
+    slowest, name = max(zip(seconds, adapters, strict=True))
+    what = f"slowest of {len(adapters)} methods ({name})"
+    ratio = f"{slowest / empty:.1f}x pass"
+    return [Line(what, f"{1000 * slowest:.0f} ms", ratio, "at most 7x", slowest <= 7 * empty)]
+
+
 def cold(case: Built, runs: int) -> list[Line]:
     """The first check of a base, from its config alone, beside the plain meta build."""
     ours = [sys.executable, "-m", "adaptlint", "check", case.model, case.adapter]
@@ -132,7 +146,8 @@ def main() -> None:
         os.environ["ADAPTLINT_CACHE"] = str(Path(folder) / "cache")
         whole = write_case(ROOT, Path(folder) / "whole", headers=True)
         bare = write_case(ROOT, Path(folder) / "bare", headers=False)
-        lines = [*warm(whole, options.runs), *cold(bare, options.runs), *again(whole)]
+        methods = every_method(Path(folder) / "methods", options.runs)
+        lines = [*warm(whole, options.runs), *methods, *cold(bare, options.runs), *again(whole)]
     print(table(lines, options.markdown))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def fresh(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, object]:
     monkeypatch.setattr(bundle, "_loaded", None)
     return load()
 
@@ -75,8 +75,16 @@ def test_a_broken_source_is_named(checkout: Path, name: str, text: str) -> None:
 def test_a_shipped_bundle_is_believed_first(checkout: Path) -> None:
     shipped = checkout / "adaptlint" / "_rules"
     shipped.mkdir()
-    (shipped / bundle.BUNDLE).write_text(json.dumps({"methods/lora.toml": {"rank": 1}}))
-    assert load() == {"methods/lora.toml": {"rank": 1}}
+    (shipped / bundle.BUNDLE).write_bytes(bundle.compiled({"methods/lora.toml": {"rank": 1}, "other.toml": {}}))
+    assert load() == {"methods/lora.toml": {"rank": 1}, "other.toml": {}}
+
+
+def test_a_table_is_parsed_when_it_is_asked_for() -> None:
+    tables = bundle.Tables(b'one.toml\t{"a": 1}\ntwo.toml\tnot json')
+    assert set(tables) == {"one.toml", "two.toml"}
+    assert tables["one.toml"] is tables["one.toml"] == {"a": 1}
+    with pytest.raises(ValueError, match="Expecting value"):
+        tables["two.toml"]
 
 
 def test_sealed_entries(tmp_path: Path) -> None:

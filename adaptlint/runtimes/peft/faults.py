@@ -9,8 +9,6 @@ from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.runtimes.peft.coverage import coverage
 from adaptlint.runtimes.peft.loading import MAGNITUDE, Loaded, base_name
-from adaptlint.runtimes.peft.mismatch import mismatch_fault
-from adaptlint.runtimes.peft.pruning import explain_widths
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
 from adaptlint.runtimes.peft.wrappers import cause_of
@@ -28,6 +26,9 @@ class LoadReport(NamedTuple):
 
 def faults_of_mismatch(wrapped: Wrapped, settings: Settings, file: TensorFile, result: Loaded) -> list[Fault]:
     """One fault per tensor of another shape, each with the axis that disagrees and who said both sizes."""
+    from adaptlint.runtimes.peft.mismatch import mismatch_fault
+    from adaptlint.runtimes.peft.pruning import explain_widths
+
     faults = [mismatch_fault(wrapped, settings, file, result, mismatch) for mismatch in result.mismatched]
     return explain_widths(faults, wrapped, settings, file)
 
