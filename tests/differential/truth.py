@@ -48,7 +48,7 @@ class Watch:
         for parameter in adapter.values():
             parameter.data.fill_(MARK)
         result = self.copy(model, *args, **options)
-        now = dict(model.named_parameters())  # a loader may put another parameter in the place of one
+        now = dict((*model.named_parameters(), *model.named_buffers()))  # a loader may have put in others
         left = [name for name in adapter if name in now and now[name].numel() and bool((now[name].data == MARK).all())]
         for name in left:
             adapter[name].data.copy_(before[name])
