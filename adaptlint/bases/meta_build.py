@@ -31,7 +31,7 @@ def build_record(config: dict[str, Any], asked: str | None) -> dict[str, Any] | 
     if problem:
         return problem
     try:
-        with _silence():
+        with silence():
             libraries = import_libraries()
             choice = choose(libraries, buildable(config), config, asked)
             if isinstance(choice, BaseProblem):
@@ -93,7 +93,7 @@ def _limits(torch: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """No log lines, warnings or downloads while transformers works; the process's own settings are put back."""
     import logging
     import os

@@ -1,0 +1,80 @@
+"""The graph of a base's forward: from the cache, else recorded now."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from adaptlint.bases import Base, BaseProblem, installed_versions, load_base
+from adaptlint.bases.store import base_key
+from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
+from adaptlint.tables import cache_folder, read_sealed, write_sealed
+
+BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+LIBRARIES = ("torch", "transformers")
+
+
+class FlowProblem(Exception):
+    """There is no graph; the text is one sentence for a reader."""
+
+
+def load_flow(
+    model: str, model_class: str | None, attn: str, *, offline: bool = True, cache: bool = True
+) -> tuple[FlowGraph, str]:
+    """The graph of the class's forward under one attention backend, and where it came from: "cache" or "live".
+
+    `model` is what `load_base` takes, `attn` one of BACKENDS. Raises FlowProblem.
+    """
+    if attn not in BACKENDS:
+        raise FlowProblem(f"The attention backend {attn[:40]!r} is none of {', '.join(BACKENDS)}.")
+    base = load_base(model, model_class=model_class, cache=cache, offline=offline)
+    if isinstance(base, BaseProblem):
+        raise FlowProblem(f"The base cannot be read: {base.reason.replace('-', ' ')}.")
+    if not base.config:
+        raise FlowProblem("A forward is recorded from a config.json, and this base has none.")
+    found = installed_versions(LIBRARIES)
+    place = _place(base, attn, found)
+    told = _cached(place) if cache else None
+    source = "cache"
+    if told is None:
+        told, source = _recorded(base, attn), "live"
+        if cache:
+            body = json.dumps(told, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
+            write_sealed(place, _label(place), body)
+    graph = read_graph(told["graph"])
+    if graph is None or told["doubt"]:
+        raise FlowProblem(f"The recorded forward does not hold at other sizes: {told['doubt']}.")
+    return graph, source
+
+
+def _place(base: Base, attn: str, found: dict[str, str]) -> str:
+    key = base_key(base.config, base.asked)
+    name = f"{key}_{attn}_{found.get('transformers', 'any')}_{found.get('torch', 'any')}.json"
+    return os.path.join(cache_folder(), "flows", name)
+
+
+def _label(place: str) -> str:
+    return f"adaptlint-flow-{FORMAT} {os.path.basename(place)}"
+
+
+def _cached(place: str) -> dict[str, Any] | None:
+    body = read_sealed(place, _label(place))
+    if body is None:
+        return None
+    try:
+        told: object = json.loads(body)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) and "graph" in told else None
+
+
+def _recorded(base: Base, attn: str) -> dict[str, Any]:
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise FlowProblem(f"A forward is recorded with {' and '.join(missing)}, which cannot be imported here.")
+    from adaptlint.dataflow.record import record
+
+    graph, doubt = record(base.config, base.asked, attn)
+    return {"graph": graph.to_json(), "doubt": doubt}
