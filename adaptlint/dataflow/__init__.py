@@ -1,0 +1,1 @@
+"""A model's forward as a graph of operations, run again on shapes alone."""

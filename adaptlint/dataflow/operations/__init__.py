@@ -1,0 +1,72 @@
+"""What each operation of torch does to shapes, without torch: one rule for each name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from adaptlint.dataflow.operations import (
+    attention,
+    binary,
+    convolutions,
+    factories,
+    indexing,
+    joins,
+    layers,
+    matmul,
+    reductions,
+    unary,
+    views,
+)
+from adaptlint.dataflow.value import Conflict, Unknown, Value
+
+__all__ = ["RULES", "apply", "rule_of"]
+
+RULES: dict[str, Any] = {
+    **attention.RULES,
+    **binary.RULES,
+    **convolutions.RULES,
+    **factories.RULES,
+    **indexing.RULES,
+    **joins.RULES,
+    **layers.RULES,
+    **matmul.RULES,
+    **reductions.RULES,
+    **unary.RULES,
+    **views.RULES,
+}
+# Words that torch takes for the same argument.
+SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "self": "input"}
+
+
+def rule_of(op: str) -> Callable[..., Any] | None:
+    """The rule of an operation, by its name in torch; none where there is no rule."""
+    return RULES.get(op)
+
+
+def apply(op: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...]:
+    """The results of an operation: none, one or several. Raises Conflict where torch would, Unknown where unsure."""
+    rule = RULES.get(op)
+    if rule is None:
+        raise Unknown(f"there is no rule for {op}")
+    if kwargs.get("out") is not None:
+        raise Unknown(f"{op}: writes into a tensor that is given")
+    named = {SYNONYMS.get(word, word): given for word, given in kwargs.items() if word != "out"}
+    leading = [] if args or "tensor" not in named else [named.pop("tensor")]
+    try:
+        found = rule(*args, *leading, **named)
+    except (Conflict, Unknown):
+        raise
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise Unknown(f"{op}: arguments that its rule does not know ({error})") from error
+    if found is None:
+        return ()
+    results = (found,) if isinstance(found, Value) else tuple(found)
+    return tuple(finished(result) for result in results)
+
+
+def finished(result: Value) -> Value:
+    """No true is larger than one; complex numbers have no order."""
+    if result.kind == "bool":
+        return Value(result.shape, "bool", 1)
+    return result._replace(bound=None) if result.kind == "complex" else result
