@@ -38,9 +38,9 @@ def command(
     offline: bool,
     no_cache: bool,
 ) -> int:
-    """Print the module-shape graph of MODEL.
+    """Print the module-shape graph of MODEL; with --flow the shapes that its modules return.
 
-    tree, dot and mermaid fold repeated layers into one; json and graphml list every module.
+    tree, dot and mermaid fold repeated layers into one; json and graphml (not with --flow) list every module.
     """
     if flow:
         if task is not None:

@@ -17,10 +17,10 @@ Vector = tuple[tuple[str, int], ...]
 _TOKENS = ("batch", "seq", "decoder_seq")
 _FIRST_PRIME = 29  # smaller ones divide too many configs; much larger ones are more positions than some models have
 _FIRST_OTHER = 1009  # pixels and samples are divided by strides and patches, and something has to be left of them
-_STEP = 16  # least difference of the two numbers of a symbol: fewer multiples of it are met by chance
+_STEP = 10  # least difference of the two numbers of a symbol: fewer multiples of it are met by chance
 _DEGREE = 3  # of a product that is nothing but a product: batch*seq*seq
 _SUM_DEGREE = 2  # of a product with something added to it or divided
-_COEFFICIENT = 16  # largest in a sum of two terms
+_COEFFICIENT = 128  # largest in a sum of two terms
 _DIVISOR = 64  # largest of a floor division; see `_told_apart`
 _AFTER = 4  # largest number added behind a floor division
 
@@ -78,8 +78,8 @@ def probes(symbols: Iterable[str], constants: Iterable[int], fixed: Sizes | None
     """Three vectors of sizes: a symbol in `fixed` has its number in each, every other one distinct numbers.
 
     The first two are of primes, for `decode`. The third is to be held against what `decode` says: of primes times four,
-    since among odd numbers `seq // 2` and `(seq - 1) // 2` are the same, and with a batch that is not, as in the others,
-    a little smaller than the sequence.
+    since among odd numbers `seq // 2` and `(seq - 1) // 2` are the same, and with a batch that is not, as in the
+    others, a little smaller than the sequence.
     """
     fixed = fixed or {}
     taken = {abs(number) for number in chain(constants, fixed.values()) if number}
@@ -90,8 +90,7 @@ def probes(symbols: Iterable[str], constants: Iterable[int], fixed: Sizes | None
             continue
         primes = _primes(_FIRST_PRIME if symbol in _TOKENS else _FIRST_OTHER, taken)
         first = next(primes)
-        # A step that is a multiple of another symbol's would let either symbol explain the other's sizes.
-        second = next(one for one in primes if one - first >= _STEP and not _akin(one - first, steps))
+        second = next(one for one in primes if _is_good(one - first, steps))
         steps.add(second - first)
         third = next(primes)
         taken |= {first, second, third}
@@ -100,8 +99,12 @@ def probes(symbols: Iterable[str], constants: Iterable[int], fixed: Sizes | None
     return [{**vector, **fixed} for vector in vectors]
 
 
-def _akin(step: int, steps: set[int]) -> bool:
-    return any(step % other == 0 or other % step == 0 for other in steps)
+def _is_good(step: int, steps: set[int]) -> bool:
+    """Whether two primes so far apart tell expressions apart, where these steps are other symbols'."""
+    # A step that is a multiple of another symbol's would let either symbol explain the other's sizes.
+    akin = any(step % other == 0 or other % step == 0 for other in steps)
+    # Halves, thirds and quarters: the two leave different remainders, so that all ways of rounding differ.
+    return step >= _STEP and step % 4 == 2 and step % 3 > 0 and not akin
 
 
 def _primes(start: int, taken: set[int]) -> Iterator[int]:

@@ -44,6 +44,7 @@ def read(dim: Expression, vectors: list[dict[str, int]] = VECTORS) -> str | int 
         ("decoder_seq - seq", "decoder_seq - seq"),
         ("batch * (seq - 1)", "batch*seq - batch"),
         ("batch * seq + 3", "batch*seq + 3"),
+        ("32 * batch * (seq + 2)", "32*batch*seq + 64*batch"),
         ("seq // 2", "seq // 2"),
         ("(seq - 1) // 2", "(seq - 1) // 2"),
         ("(seq + 1) // 2", "(seq - 1) // 2 + 1"),
