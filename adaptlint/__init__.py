@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adaptlint.dataflow.flow import Flow, flow
     from adaptlint.engine import check
     from adaptlint.findings import Finding, Report
 
 __version__ = "0.1.0"
-__all__ = ["Finding", "Report", "__version__", "check"]
+__all__ = ["Finding", "Flow", "Report", "__version__", "check", "flow"]
 
-_HOMES = {"check": "adaptlint.engine", "Finding": "adaptlint.findings", "Report": "adaptlint.findings"}
+_HOMES = {
+    "Finding": "adaptlint.findings",
+    "Flow": "adaptlint.dataflow.flow",
+    "Report": "adaptlint.findings",
+    "check": "adaptlint.engine",
+    "flow": "adaptlint.dataflow.flow",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,1 +1,1 @@
-"""A model's forward as a graph of operations, run again on shapes alone."""
+"""The forward of a model as a graph of operations, and how sizes move through it."""

@@ -9,6 +9,7 @@ import json
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from adaptlint.graph.labels import mermaid_quoted, quoted
 from adaptlint.graph.module_graph import knots, module_graph
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def dot(base: Base) -> list[str]:
     numbers = {path: number for number, path in enumerate(graph)}
     lines = ["digraph model {", "  rankdir=LR;", '  node [shape=box, fontname="monospace"];']
     for path, node in graph.nodes(data=True):
-        lines.append(f"  n{numbers[path]} [label={_quoted(_label(path, node))}];")
+        lines.append(f"  n{numbers[path]} [label={quoted(_label(path, node))}];")
     for start, end, edge in graph.edges(data=True):
         if edge["contains"]:
             lines.append(f"  n{numbers[start]} -> n{numbers[end]};")
@@ -94,10 +95,7 @@ def mermaid(base: Base) -> list[str]:
     numbers = {path: number for number, path in enumerate(graph)}
     lines = ["flowchart LR"]
     for path, node in graph.nodes(data=True):
-        # Mermaid has no backslash escapes in labels, it has entities.
-        label = _quoted(_label(path, node))[1:-1].replace('\\"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
-        label = label.replace("\\n", "<br>")
-        lines.append(f'  n{numbers[path]}["{label}"]')
+        lines.append(f"  n{numbers[path]}[{mermaid_quoted(_label(path, node))}]")
     for start, end, edge in graph.edges(data=True):
         if edge["contains"]:
             lines.append(f"  n{numbers[start]} --> n{numbers[end]}")
@@ -130,11 +128,6 @@ def _label(path: str, node: Mapping[str, Any]) -> str:
 def _origin(base: Base) -> str:
     made = ", ".join(f"{name} {version}" for name, version in base.made_with.items())
     return ", ".join(part for part in (base.model_type, f"shapes from {base.source}", made) if part)
-
-
-def _quoted(text: str) -> str:
-    """A double-quoted ASCII string; control characters become escapes, so that a name cannot leave its line."""
-    return json.dumps(text)
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,173 @@
+"""The flow of a model: what shapes its modules return, as expressions in batch and sequence length."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from adaptlint.dataflow.symbols import decode, probes
+
+if TYPE_CHECKING:
+    from adaptlint.dataflow.flow_graph import FlowGraph
+    from adaptlint.dataflow.propagate import FlowConflict, Moved
+
+Dim = str | int
+Shape = tuple[int, ...]
+
+ROOT = ""  # the path of the model itself
+
+
+class SizeError(ValueError):
+    """A number was asked to be put in for a size that the model does not have, or it is no size."""
+
+
+class Flow(NamedTuple):
+    """Symbolic shapes through one model. A dim is an integer or an expression such as "2*batch" or "seq + 2".
+
+    `modules` has every tensor that a module returns, in order; modules about which nothing certain can be said are
+    in `unknown` instead, with the reason. "" is the model itself.
+    """
+
+    model: str
+    model_class: str
+    attn: str
+    source: str
+    inputs: dict[str, list[Dim]]
+    outputs: dict[str, list[Dim]]
+    modules: dict[str, list[list[Dim]]]
+    unknown: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The flow as the JSON document that `adaptlint graph --flow --format json` prints."""
+        return {
+            "model": self.model,
+            "attn": self.attn,
+            "source": self.source,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "modules": {path: {"out": shapes} for path, shapes in self.modules.items()},
+            "unknown": [{"module": path, "reason": reason} for path, reason in self.unknown.items()],
+        }
+
+
+def flow(
+    model: str | os.PathLike[str],
+    *,
+    model_class: str | None = None,
+    attn: str = "sdpa",
+    sizes: Mapping[str, int] | None = None,
+    offline: bool = True,
+    cache: bool = True,
+) -> Flow:
+    """Say how shapes move through the model's forward with this attention backend.
+
+    `sizes` puts numbers in for "batch", "seq" and "decoder_seq". Raises FlowProblem where no forward can be had, and
+    SizeError, a ValueError, for a size that the model does not have or that is no size.
+    """
+    from adaptlint.dataflow.load import load_flow
+
+    reference = os.fspath(model)
+    graph, source = load_flow(reference, model_class, attn, offline=offline, cache=cache)
+    return flow_through(graph, reference, source, sizes or {})
+
+
+def flow_through(graph: FlowGraph, model: str, source: str, sizes: Mapping[str, int]) -> Flow:
+    """The flow of a recorded forward, with numbers put in for the symbols in `sizes`."""
+    from adaptlint.dataflow.propagate import propagate
+
+    _check_sizes(graph, sizes)
+    vectors = probes(graph.symbols, graph.constants, sizes)
+    runs = [(propagate(graph, vector), vector) for vector in vectors]
+    if runs[-1][0].conflict is not None:  # more positions than the model has, maybe: then it is no witness
+        runs = runs[:-1]
+    unknown = _unknown([moved for moved, _ in runs])
+    modules: dict[str, list[list[Dim]]] = {}
+    for path in runs[0][0].modules:
+        if path not in unknown:
+            shapes = _decoded([(moved.modules[path], vector) for moved, vector in runs])
+            if isinstance(shapes, str):
+                unknown[path] = shapes
+            else:
+                modules[path] = shapes
+    outputs, lost = _outputs(runs)
+    if lost:
+        unknown.setdefault(ROOT, lost)
+        modules.pop(ROOT, None)
+    inputs = {name: [_put_in(dim, sizes) for dim in dims] for name, dims in graph.inputs.items()}
+    return Flow(model, graph.model_class, graph.backend, source, inputs, outputs, modules, unknown)
+
+
+def _check_sizes(graph: FlowGraph, sizes: Mapping[str, int]) -> None:
+    for name, number in sizes.items():
+        if name not in graph.symbols:
+            has = ", ".join(graph.symbols) or "none"
+            raise SizeError(f"the forward of {graph.model_class} has no size {name!r}; it has {has}")
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise SizeError(f"{name} is a number from 1 on, not {number!r}")
+
+
+def _put_in(dim: object, sizes: Mapping[str, int]) -> Dim:
+    return dim if isinstance(dim, int) else sizes.get(str(dim), str(dim))
+
+
+def _unknown(moves: list[Moved]) -> dict[str, str]:
+    """Modules that some run says nothing about, each with the first reason given."""
+    unknown: dict[str, str] = {}
+    for moved in moves:
+        for path, reason in moved.unknown.items():
+            unknown.setdefault(path, reason)
+    conflict = next((moved.conflict for moved in moves if moved.conflict is not None), None)
+    if conflict is not None:  # neither its module nor any around it has returned
+        for path in _with_ancestors(conflict.module):
+            unknown.setdefault(path, _told(conflict))
+    for path in dict.fromkeys(path for moved in moves for path in moved.modules):
+        if not all(path in moved.modules for moved in moves):
+            missing = "it is reached under some sizes only" if conflict is None else _told(conflict)
+            unknown.setdefault(path, missing)
+    return unknown
+
+
+def _told(conflict: FlowConflict) -> str:
+    return f"an operation before its end does not fit: {conflict.text}"
+
+
+def _with_ancestors(path: str) -> Iterable[str]:
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+    yield ROOT
+
+
+def _outputs(runs: list[tuple[Moved, dict[str, int]]]) -> tuple[dict[str, list[Dim]], str]:
+    """The model's outputs, and why one of them is left out ("" if none is)."""
+    outputs: dict[str, list[Dim]] = {}
+    lost = ""
+    for name in runs[0][0].outputs:
+        if not all(name in moved.outputs for moved, _ in runs):
+            lost = lost or f"its output {name} is returned under some sizes only"
+            continue
+        shapes = _decoded([([moved.outputs[name]], vector) for moved, vector in runs])
+        if isinstance(shapes, str):
+            lost = lost or f"of its output {name} {shapes}"
+        else:
+            outputs[name] = shapes[0]
+    return outputs, lost
+
+
+def _decoded(seen: list[tuple[list[Shape], dict[str, int]]]) -> list[list[Dim]] | str:
+    """Lists of shapes, each under its vector, as one list of symbolic shapes; else the reason why not."""
+    if len({tuple(len(shape) for shape in shapes) for shapes, _ in seen}) > 1:
+        return "the number of tensors or of their dimensions depends on the sizes"
+    vectors = [vector for _, vector in seen]
+    symbolic: list[list[Dim]] = []
+    for several in zip(*(shapes for shapes, _ in seen), strict=True):
+        dims: list[Dim] = []
+        for numbers in zip(*several, strict=True):
+            more = zip(numbers[2:], vectors[2:], strict=True)
+            dim = decode(numbers[0], numbers[1], vectors[0], vectors[1], *more)
+            if dim is None:
+                return "a dimension is no simple expression in the sizes"
+            dims.append(dim)
+        symbolic.append(dims)
+    return symbolic
