@@ -1,7 +1,8 @@
 """What a recorded forward leaves: operations in the order in which they ran, as plain data.
 
 Arguments are JSON: a tensor is {"n": [node, output]}, a size that came from a shape {"e": term}, a slice
-{"s": [start, stop, step]}, an ellipsis {"x": 0}, anything else that is no number or text {"o": its text}.
+{"s": [start, stop, step]}, a tuple {"t": [...]}, an ellipsis {"x": 0}, anything else that is no number or text
+{"o": its text}.
 
 A term is an integer, ["size", node, output, axis], or [operator, left, right] with + - * // and %.
 """
@@ -77,7 +78,7 @@ def read_graph(value: dict[str, Any]) -> FlowGraph | None:
     if value.get("format") != FORMAT:
         return None
     fields = {name: value[name] for name in FlowGraph._fields}
-    fields["nodes"] = [Node(*row[:5], [tuple(shape) for shape in row[5]], row[6]) for row in value["nodes"]]
+    fields["nodes"] = [Node(*row)._replace(shapes=[tuple(shape) for shape in row[5]]) for row in value["nodes"]]
     fields["guards"] = [Guard(*row) for row in value["guards"]]
     fields["modules"] = {path: [(n, o) for n, o in refs] for path, refs in value["modules"].items()}
     fields["outputs"] = {name: (ref[0], ref[1]) for name, ref in value["outputs"].items()}

@@ -13,7 +13,10 @@ from typing import Any
 from adaptlint.dataflow.trace import Recorder
 
 # backend -> (what a class says that supports it, the operation that stands for the kernel)
-KERNELS = {"flash_attention_2": ("_supports_flash_attn", "attn_flash"), "flex_attention": ("_supports_flex_attn", "attn_flex")}
+KERNELS = {
+    "flash_attention_2": ("_supports_flash_attn", "attn_flash"),
+    "flex_attention": ("_supports_flex_attn", "attn_flex"),
+}
 BUILT_AS = "eager"  # a class that is built for a kernel asks whether it is installed
 
 
@@ -34,11 +37,11 @@ def standing_in(torch: Any, recorder: Recorder, model: Any, backend: str) -> Ite
     operation = KERNELS[backend][1]
 
     def attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any = None, *_: Any, **__: Any) -> Any:
-        batch, heads, length, _ = map(int, query.shape)
-        with torch._C.DisableTorchFunction():
-            result = torch.empty((batch, length, heads, int(value.shape[-1])), dtype=query.dtype, device="meta")
         mask = attention_mask if isinstance(attention_mask, torch.Tensor) else None
-        recorder.add(operation, [query, key, value, mask], {}, result)
+        with torch._C.DisableTorchFunction():
+            batch, heads, length, width = query.shape[0], query.shape[1], query.shape[2], value.shape[-1]
+            result = torch.empty((batch, length, heads, width), dtype=query.dtype, device="meta")
+            recorder.add(operation, [query, key, value, mask], {}, result)
         return result, None
 
     attention = modeling_utils.AttentionInterface._global_mapping

@@ -51,7 +51,9 @@ def propagate(graph: FlowGraph, sizes: dict[str, int]) -> Moved:
     """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size."""
     run = _Run(graph, sizes)
     conflict = run.walk()
-    outputs = {name: run.found[n][o].shape for name, (n, o) in graph.outputs.items() if not isinstance(run.found[n], str)}
+    outputs = {
+        name: run.found[n][o].shape for name, (n, o) in graph.outputs.items() if not isinstance(run.found[n], str)
+    }
     modules: dict[str, list[Shape]] = {}
     unknown: dict[str, str] = {}
     for path, refs in graph.modules.items():
@@ -147,6 +149,8 @@ class _Run:
             return found[o]
         if "e" in argument:
             return self._term(argument["e"])
+        if "t" in argument:
+            return tuple(self._argument(part) for part in argument["t"])
         if "s" in argument:
             return slice(*[self._argument(part) for part in argument["s"]])
         return ... if "x" in argument else argument["o"]
@@ -171,6 +175,6 @@ class _Run:
 def _references(value: Any) -> list[tuple[int, int]]:
     if isinstance(value, list):
         return [ref for part in value for ref in _references(part)]
-    if isinstance(value, dict):
-        return [(value["n"][0], value["n"][1])] if "n" in value else []
-    return []
+    if isinstance(value, dict) and "n" in value:
+        return [(value["n"][0], value["n"][1])]
+    return _references(value["t"]) if isinstance(value, dict) and "t" in value else []

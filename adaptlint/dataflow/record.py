@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
-from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.wanted import buildable, refuse_absurd
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.inputs import Input, inputs_of
@@ -44,7 +44,9 @@ def record(config: dict[str, Any], asked: str | None, backend: str) -> Recorded:
         torch = libraries.torch
         try:
             with torch.device("meta"):
-                model = choice.model_class._from_config(choice.config, attn_implementation=BUILT_AS if backend in KERNELS else backend).eval()
+                model = choice.model_class._from_config(
+                    choice.config, attn_implementation=BUILT_AS if backend in KERNELS else backend
+                ).eval()
         except Exception as error:  # transformers raises whatever a config's values provoke
             text = " ".join(str(error).split())[:300]
             raise FlowProblem(f"{choice.model_class.__name__} cannot be built for {backend}: {text}.") from None

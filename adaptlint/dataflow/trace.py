@@ -68,8 +68,9 @@ class Recorder:
 
     def _leaf(self, tensor: Any, name: list[str]) -> tuple[int, int]:
         place = (len(self.nodes), 0)
-        shape = tuple(map(int, tensor.shape))
-        self.nodes.append(Node("", self.stack[-1], "", name, {}, [shape], [kind_of(tensor)]))
+        with self.torch._C.DisableTorchFunction():
+            shape, kind = tuple(map(int, tensor.shape)), kind_of(tensor)
+        self.nodes.append(Node("", self.stack[-1], "", name, {}, [shape], [kind]))
         self.tensors.append(tensor)
         self.known[id(tensor)] = place
         return place
@@ -90,7 +91,9 @@ class Recorder:
             return {"n": list(self.reference(value))}
         if isinstance(value, TaggedInt):
             return {"e": value.term}
-        if isinstance(value, list | tuple):
+        if isinstance(value, tuple):
+            return {"t": [self.as_data(part) for part in value]}
+        if isinstance(value, list):
             return [self.as_data(part) for part in value]
         if isinstance(value, slice):
             return {"s": [self.as_data(part) for part in (value.start, value.stop, value.step)]}
@@ -205,7 +208,9 @@ def _assumed(name: str, tensor: Any) -> Any:
         return False
     if name == "tolist":
         return torch_zeros(tuple(map(int, tensor.shape)))
-    return 0.0 if name == "__float__" else 0 if kind_of(tensor) == "int" else False if kind_of(tensor) == "bool" else 0.0
+    return (
+        0.0 if name == "__float__" else 0 if kind_of(tensor) == "int" else False if kind_of(tensor) == "bool" else 0.0
+    )
 
 
 def torch_zeros(shape: tuple[int, ...]) -> Any:

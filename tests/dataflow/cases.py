@@ -54,7 +54,9 @@ INTO = "__iadd__ __imul__ __isub__ __itruediv__ add_ div_ mul_ pow_ sub_ copy_".
 CASES |= {name: PAIRS + NUMBERS for name in ARITHMETIC}
 CASES |= {name: PAIRS for name in TENSORS_ONLY}
 CASES |= {name: [(i(3, 4), i(4)), (b(3), b(2, 3)), (i(3), b(3)), (i(3), i(4)), (i(3), 1)] for name in WHOLE}
-CASES |= {name: [(f(3, 4), f(4)), (f(3, 4), f(3, 1)), (f(4), f(3, 4)), (f(3, 1), f(3, 4)), (f(3), i(3))] for name in INTO}
+CASES |= {
+    name: [(f(3, 4), f(4)), (f(3, 4), f(3, 1)), (f(4), f(3, 4)), (f(3, 1), f(3, 4)), (f(3), i(3))] for name in INTO
+}
 CASES |= {
     name: [(i(3, 4), i(4)), (b(3, 4), b(4)), (b(4), b(3, 4)), (i(3), i(2))]
     for name in ("__iand__", "__ior__", "bitwise_and_", "bitwise_or_")
@@ -113,7 +115,12 @@ for name, axes in (("conv1d", 1), ("conv2d", 2), ("conv3d", 3)):
         (f(2, 4, *image), f(6, 4, *kernel), f(5)),
         (f(2, 4, *image), f(6, 4, 10, *kernel[1:])),
         (f(2, 4, *image), f(5, 2, *kernel), None, 1, 0, 1, 2),
-        (f(4,), f(6, 4, *kernel)),
+        (
+            f(
+                4,
+            ),
+            f(6, 4, *kernel),
+        ),
         (f(0, 4, *image), f(6, 4, *kernel)),
     ]
 INDEXED: list[Case] = [
@@ -162,11 +169,32 @@ ATTENTION: list[Case] = [
     (f(2, 8, 5, 4), f(2, 2, 7, 4), f(2, 2, 7, 4), f(1, 8, 1, 7), {"enable_gqa": True, "scale": 0.5}),
     (f(8, 5, 4), f(8, 7, 4), f(8, 7, 4)),
     (f(5, 4), f(7, 4), f(7, 4)),
-    (f(4,), f(7, 4), f(7, 4)),
+    (
+        f(
+            4,
+        ),
+        f(7, 4),
+        f(7, 4),
+    ),
     (f(2, 8, 5, 4), f(2, 8, 5, 4), f(2, 8, 5, 4), {"is_causal": True}),
 ]
-VIEWS: list[Case] = [(f(3, 4), 2, 6), (f(3, 4), (2, 6)), (f(3, 4), -1), (f(3, 4), 2, -1), (f(3, 4), 5, -1), (f(3, 4), 13)]
-VIEWS += [(f(3, 4), (-1, -1)), (f(0, 4), -1, 4), (f(0, 4), 0, -1), (f(), 1, 1), (f(1), ()), (f(3, 4), -2, 6), (f(0, 3), 7)]
+VIEWS: list[Case] = [
+    (f(3, 4), 2, 6),
+    (f(3, 4), (2, 6)),
+    (f(3, 4), -1),
+    (f(3, 4), 2, -1),
+    (f(3, 4), 5, -1),
+    (f(3, 4), 13),
+]
+VIEWS += [
+    (f(3, 4), (-1, -1)),
+    (f(0, 4), -1, 4),
+    (f(0, 4), 0, -1),
+    (f(), 1, 1),
+    (f(1), ()),
+    (f(3, 4), -2, 6),
+    (f(0, 3), 7),
+]
 CASES |= {name: VIEWS for name in ("view", "reshape")}
 CASES |= {name: [(f(3, 4), f(2, 6)), (f(3, 4), f(5))] for name in ("view_as", "reshape_as")}
 MATRICES: list[Case] = [(f(3, 4), f(4, 5)), (f(3, 4), f(5, 4)), (f(2, 3, 4), f(4, 5)), (f(3, 4), f(4)), (f(4), f(4))]

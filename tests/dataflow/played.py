@@ -16,7 +16,16 @@ DTYPES = {"bool": torch.bool, "int": torch.int64, "float": torch.float32, "compl
 RAISES, UNSURE, UNPLAYED = "raises", "unsure", "unplayed"
 # Their names are those of other functions in torch, with other arguments.
 FUNCTIONAL = {"embedding", "layer_norm", "batch_norm", "instance_norm", "group_norm", "grouped_mm", "pad", "rms_norm"}
-FUNCTIONAL |= {"dropout", "alpha_dropout", "feature_dropout", "cross_entropy", "interpolate", "conv1d", "conv2d", "conv3d"}
+FUNCTIONAL |= {
+    "dropout",
+    "alpha_dropout",
+    "feature_dropout",
+    "cross_entropy",
+    "interpolate",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+}
 FUNCTIONAL |= {"threshold", "celu", "selu", "elu", "normalize", "gelu", "hardtanh", "softmax", "log_softmax"}
 ELSEWHERE: dict[str, Callable[..., Any]] = {
     "alias": torch.ops.aten.alias.default,

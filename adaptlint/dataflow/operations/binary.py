@@ -8,9 +8,7 @@ from typing import Any
 from adaptlint.dataflow.operations.dims import KINDS, broadcast, fits_into, highest, promote, value_of
 from adaptlint.dataflow.value import Unknown, Value
 
-KEEPS = (
-    "__and__ __or__ __rand__ __ror__ __xor__ bitwise_and bitwise_or bitwise_xor lerp logaddexp addcmul"
-)
+KEEPS = "__and__ __or__ __rand__ __ror__ __xor__ bitwise_and bitwise_or bitwise_xor lerp logaddexp addcmul"
 COMPARES = "__eq__ __ge__ __gt__ __le__ __lt__ __ne__ eq ge gt isclose le logical_and logical_or lt ne"
 DIVIDES = "__rdiv__ __rtruediv__ __truediv__ atan2 true_divide xlogy"
 IN_PLACE = (
