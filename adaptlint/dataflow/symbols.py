@@ -182,8 +182,8 @@ def _of_two(one: int, other: int, monomials: list[tuple[tuple[str, ...], int, in
                 continue
             times, more = (one * that - other * this) // whole, (here * other - there * one) // whole
             if times and more and max(abs(times), abs(more)) <= _COEFFICIENT:
-                terms = ((times, left), (more, right))
-                yield Formula(terms if times > 0 else terms[::-1])
+                terms = sorted([(times, left), (more, right)], key=lambda term: (term[0] < 0, -len(term[1])))
+                yield Formula(tuple(terms))
 
 
 def _divided(one: int, other: int, monomials: list[tuple[tuple[str, ...], int, int]]) -> Iterator[Formula]:
