@@ -69,7 +69,11 @@ def flow(
 
     reference = os.fspath(model)
     graph, source = load_flow(reference, model_class, attn, offline=offline, cache=cache)
-    return flow_through(graph, reference, source, sizes or {})
+    found = flow_through(graph, reference, source, sizes or {})
+    if found.unknown and sizes:  # at these sizes the forward may take other branches than those that were recorded
+        graph, source = load_flow(reference, model_class, attn, sizes=sizes, offline=offline, cache=cache)
+        found = flow_through(graph, reference, source, sizes)
+    return found
 
 
 def flow_through(graph: FlowGraph, model: str, source: str, sizes: Mapping[str, int]) -> Flow:
@@ -79,8 +83,9 @@ def flow_through(graph: FlowGraph, model: str, source: str, sizes: Mapping[str, 
     _check_sizes(graph, sizes)
     vectors = probes(graph.symbols, graph.constants, sizes)
     runs = [(propagate(graph, vector), vector) for vector in vectors]
-    if runs[-1][0].conflict is not None:  # more positions than the model has, maybe: then it is no witness
-        runs = runs[:-1]
+    last, first = runs[-1][0], runs[0][0]
+    if last.conflict is not None or last.unknown.keys() - first.unknown.keys():
+        runs = runs[:-1]  # more positions than the model has, or than its window: then it is no witness
     unknown = _unknown([moved for moved, _ in runs])
     modules: dict[str, list[list[Dim]]] = {}
     for path in runs[0][0].modules:

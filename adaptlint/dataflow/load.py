@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,11 +22,18 @@ class FlowProblem(Exception):
 
 
 def load_flow(
-    model: str, model_class: str | None, attn: str, *, offline: bool = True, cache: bool = True
+    model: str,
+    model_class: str | None,
+    attn: str,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    offline: bool = True,
+    cache: bool = True,
 ) -> tuple[FlowGraph, str]:
     """The graph of the class's forward under one attention backend, and where it came from: "cache" or "live".
 
-    `model` is what `load_base` takes, `attn` one of BACKENDS. Raises FlowProblem.
+    `model` is what `load_base` takes, `attn` one of BACKENDS. With `sizes` the forward is recorded at these, so that
+    its branches are theirs. Raises FlowProblem.
     """
     if attn not in BACKENDS:
         raise FlowProblem(f"The attention backend {attn[:40]!r} is none of {', '.join(BACKENDS)}.")
@@ -35,11 +43,11 @@ def load_flow(
     if not base.config:
         raise FlowProblem("A forward is recorded from a config.json, and this base has none.")
     found = installed_versions(LIBRARIES)
-    place = _place(base, attn, found)
+    place = _place(base, attn, found, sizes or {})
     told = _cached(place) if cache else None
     source = "cache"
     if told is None:
-        told, source = _recorded(base, attn), "live"
+        told, source = _recorded(base, attn, sizes or {}), "live"
         if cache:
             body = json.dumps(told, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
             write_sealed(place, _label(place), body)
@@ -49,8 +57,8 @@ def load_flow(
     return graph, source
 
 
-def _place(base: Base, attn: str, found: dict[str, str]) -> str:
-    key = base_key(base.config, base.asked)
+def _place(base: Base, attn: str, found: dict[str, str], sizes: Mapping[str, int]) -> str:
+    key = "_".join([base_key(base.config, base.asked), *(f"{name}{size}" for name, size in sorted(sizes.items()))])
     name = f"{key}_{attn}_{found.get('transformers', 'any')}_{found.get('torch', 'any')}.json"
     return os.path.join(cache_folder(), "flows", name)
 
@@ -70,11 +78,11 @@ def _cached(place: str) -> dict[str, Any] | None:
     return told if isinstance(told, dict) and "graph" in told else None
 
 
-def _recorded(base: Base, attn: str) -> dict[str, Any]:
+def _recorded(base: Base, attn: str, sizes: Mapping[str, int]) -> dict[str, Any]:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise FlowProblem(f"A forward is recorded with {' and '.join(missing)}, which cannot be imported here.")
     from adaptlint.dataflow.record import record
 
-    graph, doubt = record(base.config, base.asked, attn)
+    graph, doubt = record(base.config, base.asked, attn, dict(sizes))
     return {"graph": graph.to_json(), "doubt": doubt}

@@ -20,6 +20,7 @@ from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
 FIRST = (31, 37, 41)
 SECOND = (43, 29, 47)
+NARROW = "BF16"  # what grouped_mm's meta kernel says to anything else
 
 
 class Recorded(NamedTuple):
@@ -29,77 +30,107 @@ class Recorded(NamedTuple):
     doubt: str
 
 
-def record(config: dict[str, Any], asked: str | None, backend: str) -> Recorded:
-    """Build, record twice, compare. Raises FlowProblem where the forward cannot be recorded at all."""
+class Built(NamedTuple):
+    """A model on the meta device, ready to be run."""
+
+    torch: Any
+    model: Any
+    inputs: dict[str, Input]
+    backend: str
+    transformers: str
+
+    @property
+    def symbols(self) -> list[str]:
+        """The sizes that are free, in the order of the inputs' axes."""
+        axes = (axis for entry in self.inputs.values() for axis in entry.axes)
+        return list(dict.fromkeys(axis for axis in axes if isinstance(axis, str)))
+
+
+def record(config: dict[str, Any], asked: str | None, backend: str, sizes: dict[str, int] | None = None) -> Recorded:
+    """Build, record twice, compare. Raises FlowProblem where the forward cannot be recorded at all.
+
+    `sizes` fixes some of the symbols: the branches of the forward are then those that are taken at these sizes.
+    """
+    with silence():
+        built = build(config, asked, backend)
+        graph = trace_at(built, dict(zip(built.symbols, FIRST, strict=False)) | (sizes or {}))
+        other = dict(zip(built.symbols, SECOND, strict=False)) | (sizes or {})
+        return Recorded(graph, _doubt(graph, trace_at(built, other), other))
+
+
+def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
+    """The class's own modules on the meta device, and inputs for them. Raises FlowProblem."""
     problem = refuse_absurd(config)
     if problem:
         raise FlowProblem(f"The config cannot be built: {problem.reason}.")
-    with silence():
-        libraries = import_libraries()
-        choice = choose(libraries, buildable(config), config, asked)
-        if isinstance(choice, BaseProblem):
-            raise FlowProblem(f"No class of transformers fits this config: {choice.reason}.")
-        if not supports(choice.model_class, backend):
-            raise FlowProblem(f"{choice.model_class.__name__} does not support {backend}, by its own word.")
-        torch = libraries.torch
-        try:
-            with torch.device("meta"):
-                model = choice.model_class._from_config(
-                    choice.config, attn_implementation=BUILT_AS if backend in KERNELS else backend
-                ).eval()
-        except Exception as error:  # transformers raises whatever a config's values provoke
-            text = " ".join(str(error).split())[:300]
-            raise FlowProblem(f"{choice.model_class.__name__} cannot be built for {backend}: {text}.") from None
-        found = inputs_of(model, model.config.to_dict())
-        if found is None:
-            raise FlowProblem(f"There is no recipe for the inputs of {choice.model_class.__name__} yet.")
-        version = str(libraries.transformers.__version__)
-        graph = _trace(torch, model, found, backend, version, FIRST)
-        other = _trace(torch, model, found, backend, version, SECOND)
-    return Recorded(graph, _doubt(graph, other))
-
-
-def _trace(
-    torch: Any, model: Any, found: dict[str, Input], backend: str, version: str, primes: tuple[int, ...]
-) -> FlowGraph:
-    names = dict.fromkeys(axis for entry in found.values() for axis in entry.axes if isinstance(axis, str))
-    sizes = dict(zip(names, primes, strict=False))
-    given = {
-        name: torch.empty(
-            [sizes[axis] if isinstance(axis, str) else axis for axis in entry.axes],
-            dtype=torch.long if entry.kind == "int" else model.dtype,
-            device="meta",
-        )
-        for name, entry in found.items()
-    }
-    recorder = Recorder(torch, model, given)
+    libraries = import_libraries()
+    choice = choose(libraries, buildable(config), config, asked)
+    if isinstance(choice, BaseProblem):
+        raise FlowProblem(f"No class of transformers fits this config: {choice.reason}.")
+    name = choice.model_class.__name__
+    if not supports(choice.model_class, backend):
+        raise FlowProblem(f"{name} does not support {backend}, by its own word.")
+    torch = libraries.torch
+    attn = BUILT_AS if backend in KERNELS else backend
     try:
-        with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, backend):
-            result = model(**given, **({} if "pixel_values" in given else {"use_cache": False}))
+        with torch.device("meta"):
+            model = choice.model_class._from_config(choice.config, attn_implementation=attn).eval()
+    except Exception as error:  # transformers raises whatever a config's values provoke
+        raise FlowProblem(f"{name} cannot be built for {backend}: {_said(error)}.") from None
+    found = inputs_of(model, model.config.to_dict())
+    if found is None:
+        raise FlowProblem(f"There is no recipe for the inputs of {name} yet.")
+    return Built(torch, model, found, backend, str(libraries.transformers.__version__))
+
+
+def trace_at(built: Built, sizes: dict[str, int]) -> FlowGraph:
+    """One recorded forward at these sizes, in bfloat16 where an operation demands it. Raises FlowProblem."""
+    try:
+        return _traced(built, sizes)
+    except FlowProblem as problem:
+        if NARROW not in str(problem) or built.model.dtype is built.torch.bfloat16:
+            raise
+        built.model.to(built.torch.bfloat16)
+        return _traced(built, sizes)
+
+
+def _traced(built: Built, sizes: dict[str, int]) -> FlowGraph:
+    torch, model = built.torch, built.model
+    given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
+    recorder = Recorder(torch, model, given)
+    kwargs = {} if "pixel_values" in given else {"use_cache": False}
+    try:
+        with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
+            result = model(**given, **kwargs)
     except TooLong:
         raise FlowProblem("The forward has more operations than are recorded.") from None
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
-        raise FlowProblem(f"The forward cannot be run on meta tensors: {type(error).__name__}: {text}.") from None
-    outputs = {
-        name: recorder.reference(value)
-        for name, value in (result.items() if isinstance(result, dict) else ())
-        if isinstance(value, torch.Tensor)
-    }
-    config = model.config.to_dict()
+        told = f"{type(error).__name__}: {_said(error)}"
+        raise FlowProblem(f"The forward cannot be run on meta tensors: {told}.") from None
+    fields = result.items() if isinstance(result, dict) else ()
     return FlowGraph(
         type(model).__name__,
-        backend,
-        version,
-        {name: list(entry.axes) for name, entry in found.items()},
-        {name: entry.bound for name, entry in found.items()},
+        built.backend,
+        built.transformers,
+        {name: list(entry.axes) for name, entry in built.inputs.items()},
+        {name: entry.bound for name, entry in built.inputs.items()},
         recorder.nodes,
         recorder.guards,
         recorder.modules,
-        outputs,
+        {name: recorder.reference(value) for name, value in fields if isinstance(value, torch.Tensor)},
         recorder.assumed,
-        frozenset(integers(config)),
+        frozenset(integers(model.config.to_dict())),
     )
+
+
+def _empty(built: Built, entry: Input, sizes: dict[str, int]) -> Any:
+    torch = built.torch
+    shape = [sizes[axis] if isinstance(axis, str) else axis for axis in entry.axes]
+    return torch.empty(shape, dtype=torch.long if entry.kind == "int" else built.model.dtype, device="meta")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def integers(config: Any) -> set[int]:
@@ -111,11 +142,10 @@ def integers(config: Any) -> set[int]:
     return {config} if isinstance(config, int) and not isinstance(config, bool) else set()
 
 
-def _doubt(graph: FlowGraph, other: FlowGraph) -> str:
+def _doubt(graph: FlowGraph, other: FlowGraph, sizes: dict[str, int]) -> str:
     """Why the graph does not give what the second recording saw; "" where it does."""
     if [node.op for node in graph.nodes] != [node.op for node in other.nodes]:
         return "its forward has other operations at other sizes, as a loop over the sequence has"
-    sizes = dict(zip(graph.symbols, SECOND, strict=False))
     moved = propagate(graph, sizes)
     if moved.conflict is not None:
         return f"{moved.conflict.op} at {moved.conflict.source} seems to fail where it does not"

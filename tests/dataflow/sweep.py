@@ -1,0 +1,163 @@
+"""`python -m tests.dataflow.sweep`: every model type of the installed transformers, its forward recorded and run again.
+
+A class counts as exact if every module's shapes at a third set of sizes are those of its own forward there. It measures
+and prints; `--write` puts the table into docs/dataflow.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+from collections import Counter, defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DOC = Path(__file__).resolve().parents[2] / "docs" / "dataflow.md"
+KINDS = {
+    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "masked": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+    "image": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
+    "image-text": "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+}
+DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers", "depth")
+LAYERS = 2
+THIRD = {"batch": 53, "seq": 31, "decoder_seq": 43}
+LIMIT = 60  # seconds that one class may take
+
+
+class Row(NamedTuple):
+    """What came of one class: exact, unknown in part, wrong, or no graph, and why."""
+
+    kind: str
+    model_type: str
+    model_class: str
+    result: str
+    modules: int = 0
+    told: int = 0
+    why: str = ""
+
+
+def classes() -> list[tuple[str, str, str]]:
+    """(kind, model type, class name) of every entry of the Auto tables."""
+    from transformers.models.auto import modeling_auto
+
+    return [
+        (kind, model_type, name if isinstance(name, str) else name[0])
+        for kind, table in KINDS.items()
+        for model_type, name in getattr(modeling_auto, table).items()
+    ]
+
+
+def shallow(config: dict[str, Any]) -> dict[str, Any]:
+    """The same config with two layers, and lists of layers cut to as many."""
+    deep = {name: config[name] for name in DEPTHS if isinstance(config.get(name), int) and config[name] > LAYERS}
+    cut = {**config, **dict.fromkeys(deep, LAYERS)}
+    for name, value in cut.items():
+        if isinstance(value, dict):
+            cut[name] = shallow(value)
+        elif isinstance(value, list) and len(value) in deep.values():
+            cut[name] = value[:LAYERS]
+    return cut
+
+
+def swept(kind: str, model_type: str, name: str, backend: str) -> Row:
+    """Record one class and hold it against its own forward at other sizes."""
+    import signal
+
+    from adaptlint.bases.meta_build import silence
+    from adaptlint.dataflow.load import FlowProblem
+    from adaptlint.dataflow.propagate import propagate
+    from adaptlint.dataflow.record import build, record, trace_at
+
+    warnings.simplefilter("ignore")
+    signal.alarm(LIMIT)
+    try:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+        with silence():
+            whole = CONFIG_MAPPING[model_type]().to_dict()
+            config = shallow(whole)
+        try:
+            graph, doubt = record(config, name, backend)
+        except FlowProblem:  # a class may not stand fewer layers than its own
+            config = whole
+            graph, doubt = record(config, name, backend)
+        if doubt:
+            return Row(kind, model_type, name, "live only", why=doubt)
+        sizes = {symbol: THIRD[symbol] for symbol in graph.symbols}
+        moved = propagate(graph, sizes)
+        with silence():
+            real = trace_at(build(config, name, backend), sizes)
+        shapes = {path: [real.nodes[n].shapes[o] for n, o in refs] for path, refs in real.modules.items()}
+        wrong = [path for path, found in moved.modules.items() if shapes.get(path) != found]
+        result = "wrong" if wrong or moved.conflict else "exact" if not moved.unknown else "in part"
+        why = f"{wrong[:2]}" if wrong else next(iter(moved.unknown.values()), "")
+        return Row(kind, model_type, name, result, len(shapes), len(moved.modules), why)
+    except FlowProblem as problem:
+        return Row(kind, model_type, name, "no graph", why=str(problem))
+    except BaseException as problem:  # a default config may be no model at all
+        return Row(kind, model_type, name, "no graph", why=f"{type(problem).__name__}: {problem}"[:200])
+    finally:
+        signal.alarm(0)
+
+
+def _alarmed(*_: Any) -> None:
+    raise TimeoutError(f"more than {LIMIT} s")
+
+
+def work(job: tuple[str, str, str, str]) -> Row:
+    """One class in a worker."""
+    import signal
+
+    signal.signal(signal.SIGALRM, _alarmed)
+    return swept(*job)
+
+
+def table(rows: list[Row], backend: str) -> list[str]:
+    """Counts by kind, and every class that is not exact with its reason."""
+    lines = [f"## {backend}", "", "| kind | classes | exact | in part | live only | no graph | wrong |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    by_kind: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        by_kind[row.kind][row.result] += 1
+    for kind, counts in by_kind.items():
+        cells = [counts[result] for result in ("exact", "in part", "live only", "no graph", "wrong")]
+        lines.append(f"| {kind} | {sum(counts.values())} | {' | '.join(map(str, cells))} |")
+    lines += ["", "| class | kind | result | why |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        if row.result != "exact":
+            why = " ".join(row.why.replace("|", "/").split())[:160]
+            lines.append(f"| {row.model_class} ({row.model_type}) | {row.kind} | {row.result} | {why} |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Sweep the backends that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", action="append", default=[])
+    parser.add_argument("--only", default="")
+    parser.add_argument("--kind", default="")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    told: list[str] = []
+    for backend in options.backend or ["eager"]:
+        chosen = [
+            (*entry, backend)
+            for entry in classes()
+            if re.search(options.only, f"{entry[1]} {entry[2]}") and options.kind in ("", entry[0])
+        ]
+        with ProcessPoolExecutor(options.jobs, max_tasks_per_child=25) as pool:
+            rows = list(pool.map(work, chosen))
+        told += table(rows, backend)
+    print("\n".join(told))
+    if options.write:
+        head = DOC.read_text(encoding="utf-8").partition("## eager")[0] if DOC.exists() else ""
+        DOC.write_text(head + "\n".join(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
