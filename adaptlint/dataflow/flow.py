@@ -65,10 +65,18 @@ def flow(
     `sizes` puts numbers in for "batch", "seq" and "decoder_seq". Raises FlowProblem where no forward can be had, and
     SizeError, a ValueError, for a size that the model does not have or that is no size.
     """
-    from adaptlint.dataflow.load import load_flow
+    from adaptlint.dataflow.load import Unsteady, load_flow
 
     reference = os.fspath(model)
-    graph, source = load_flow(reference, model_class, attn, offline=offline, cache=cache)
+    try:
+        graph, source = load_flow(reference, model_class, attn, offline=offline, cache=cache)
+    except Unsteady as problem:  # a loop over the sequence, say: every set of sizes has a forward of its own
+        _check_sizes(problem.graph, sizes or {})
+        graphs = []
+        for vector in probes(problem.graph.symbols, problem.graph.constants, sizes or {})[:2]:
+            graph, source = load_flow(reference, model_class, attn, sizes=vector, offline=offline, cache=cache)
+            graphs.append((graph, vector))
+        return _flow_of(graphs, reference, source, sizes or {})
     found = flow_through(graph, reference, source, sizes or {})
     if found.unknown and sizes:  # at these sizes the forward may take other branches than those that were recorded
         graph, source = load_flow(reference, model_class, attn, sizes=sizes, offline=offline, cache=cache)
@@ -78,13 +86,19 @@ def flow(
 
 def flow_through(graph: FlowGraph, model: str, source: str, sizes: Mapping[str, int]) -> Flow:
     """The flow of a recorded forward, with numbers put in for the symbols in `sizes`."""
-    from adaptlint.dataflow.propagate import propagate
-
     _check_sizes(graph, sizes)
     vectors = probes(graph.symbols, graph.constants, sizes)
-    runs = [(propagate(graph, vector), vector) for vector in vectors]
+    return _flow_of([(graph, vector) for vector in vectors], model, source, sizes)
+
+
+def _flow_of(graphs: list[tuple[FlowGraph, dict[str, int]]], model: str, source: str, sizes: Mapping[str, int]) -> Flow:
+    """What the graphs give, each under its vector, read as symbols."""
+    from adaptlint.dataflow.propagate import propagate
+
+    graph = graphs[0][0]
+    runs = [(propagate(each, vector), vector) for each, vector in graphs]
     last, first = runs[-1][0], runs[0][0]
-    if last.conflict is not None or last.unknown.keys() - first.unknown.keys():
+    if len(runs) > 2 and (last.conflict is not None or last.unknown.keys() - first.unknown.keys()):
         runs = runs[:-1]  # more positions than the model has, or than its window: then it is no witness
     unknown = _unknown([moved for moved, _ in runs])
     modules: dict[str, list[list[Dim]]] = {}

@@ -21,6 +21,14 @@ class FlowProblem(Exception):
     """There is no graph; the text is one sentence for a reader."""
 
 
+class Unsteady(FlowProblem):
+    """A graph that does not hold at other sizes than those it was recorded at; `graph` is that."""
+
+    def __init__(self, graph: FlowGraph, doubt: str) -> None:
+        super().__init__(f"The recorded forward of {graph.model_class} does not hold at other sizes: {doubt}.")
+        self.graph = graph
+
+
 def load_flow(
     model: str,
     model_class: str | None,
@@ -33,7 +41,7 @@ def load_flow(
     """The graph of the class's forward under one attention backend, and where it came from: "cache" or "live".
 
     `model` is what `load_base` takes, `attn` one of BACKENDS. With `sizes` the forward is recorded at these, so that
-    its branches are theirs. Raises FlowProblem.
+    its branches are theirs. Raises FlowProblem, and Unsteady for a graph that holds nowhere else.
     """
     if attn not in BACKENDS:
         raise FlowProblem(f"The attention backend {attn[:40]!r} is none of {', '.join(BACKENDS)}.")
@@ -52,8 +60,10 @@ def load_flow(
             body = json.dumps(told, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
             write_sealed(place, _label(place), body)
     graph = read_graph(told["graph"])
-    if graph is None or told["doubt"]:
-        raise FlowProblem(f"The recorded forward does not hold at other sizes: {told['doubt']}.")
+    if graph is None:
+        raise FlowProblem("The recorded forward in the cache is of another release of adaptlint.")
+    if told["doubt"]:
+        raise Unsteady(graph, told["doubt"])
     return graph, source
 
 

@@ -43,6 +43,10 @@ class FlowProblem(Exception):
     pass
 
 
+class Unsteady(FlowProblem):
+    pass
+
+
 def decoder(sizes: dict[str, int]) -> Moved:
     """Three layers with attention and a list of two parts, a head, and a module that nothing is known about."""
     batch, seq = sizes["batch"], sizes["seq"]
@@ -70,7 +74,7 @@ def install(monkeypatch: pytest.MonkeyPatch, moves: Callable[[dict[str, int]], M
         return Graph(moves), "live"
 
     load: Any = ModuleType("adaptlint.dataflow.load")
-    load.load_flow, load.FlowProblem = load_flow, FlowProblem
+    load.load_flow, load.FlowProblem, load.Unsteady = load_flow, FlowProblem, Unsteady
     propagating: Any = ModuleType("adaptlint.dataflow.propagate")
     propagating.propagate = lambda graph, sizes: graph.moves(sizes)
     for module in (load, propagating):

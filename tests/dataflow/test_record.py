@@ -29,6 +29,8 @@ def test_every_module_gives_what_it_gives_for_real(name: str, backend: str) -> N
     config = json.loads((BASES / name / "config.json").read_text())
     try:
         graph, doubt = record(config, None, backend)
+        if "loop" in doubt:
+            graph, doubt = record(config, None, backend, SIZES)
     except FlowProblem as problem:
         pytest.skip(str(problem))
     assert doubt == ""
