@@ -8,9 +8,7 @@ from typing import Any
 from adaptlint.dataflow.operations.dims import KINDS, broadcast, fits_into, highest, promote, value_of
 from adaptlint.dataflow.value import Unknown, Value
 
-KEEPS = (
-    "__and__ __or__ __rand__ __ror__ __xor__ bitwise_and bitwise_or bitwise_xor lerp logaddexp addcmul"
-)
+KEEPS = "__and__ __or__ __rand__ __ror__ __xor__ bitwise_and bitwise_or bitwise_xor lerp logaddexp addcmul"
 COMPARES = "__eq__ __ge__ __gt__ __le__ __lt__ __ne__ eq ge gt isclose le logical_and logical_or lt ne"
 DIVIDES = "__rdiv__ __rtruediv__ __truediv__ atan2 true_divide xlogy"
 IN_PLACE = (
@@ -91,6 +89,8 @@ def added(input: Any, other: Any, *, alpha: Any = 1) -> Value:
 def subtracted(input: Any, other: Any, *, alpha: Any = 1) -> Value:
     """A difference: of the smallest number of a tensor nothing is known."""
     first, second, result = pair(input, other)
+    if result.kind == "bool":
+        raise Unknown("a difference of bools")
     if alpha == 1 and first.bound is not None and second.bound is not None and not isinstance(other, Value):
         return result._replace(bound=first.bound - second.bound)
     return result
@@ -98,7 +98,7 @@ def subtracted(input: Any, other: Any, *, alpha: Any = 1) -> Value:
 
 def reversed_difference(input: Any, other: Any, *, alpha: Any = 1) -> Value:
     """`rsub`: the operands change places."""
-    return pair(input, other)[2]
+    return subtracted(input, other)._replace(bound=None)
 
 
 def multiplied(input: Any, other: Any) -> Value:
