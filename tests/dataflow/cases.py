@@ -65,6 +65,7 @@ CASES |= {
     for name in ("__iand__", "__ior__", "bitwise_and_", "bitwise_or_")
 }
 CASES |= {name: [(f(3, 4),), (i(3),)] for name in ("relu", "relu_")}
+CASES |= {name: [(f(3, 4),), (f(4),), (f(2, 3, 4),)] for name in ("dropout1d", "dropout2d")}
 FLOATS: list[Case] = [(f(3, 4), 0), (f(3, 4), -1), (f(3, 4), 2), (f(), 0), (f(), 1)]
 for name in ("softmax", "log_softmax", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummax_"):
     CASES[name] = FLOATS

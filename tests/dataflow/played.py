@@ -19,7 +19,6 @@ FUNCTIONAL = {"embedding", "layer_norm", "batch_norm", "instance_norm", "group_n
 FUNCTIONAL |= {
     "dropout",
     "alpha_dropout",
-    "feature_dropout",
     "cross_entropy",
     "interpolate",
     "conv1d",

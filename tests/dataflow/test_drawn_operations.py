@@ -16,7 +16,7 @@ from adaptlint.dataflow.value import Conflict, Unknown, Value
 from tests.dataflow.cases import f, i
 from tests.dataflow.played import differ
 
-EXAMPLES = int(os.environ.get("DATAFLOW_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("DATAFLOW_EXAMPLES", "60"))
 SIZES = st.integers(0, 4)
 SHAPES = st.lists(SIZES, max_size=4).map(tuple)
 DIMS = st.integers(-4, 4)
