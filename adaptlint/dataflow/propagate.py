@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Guard, Node, Shape
@@ -47,9 +48,12 @@ class Moved(NamedTuple):
     nodes: list[Outputs | str]
 
 
-def propagate(graph: FlowGraph, sizes: dict[str, int]) -> Moved:
-    """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size."""
-    run = _Run(graph, sizes)
+def propagate(graph: FlowGraph, sizes: dict[str, int], leaves: Mapping[str, Shape] | None = None) -> Moved:
+    """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size.
+
+    `leaves` gives parameters and buffers other shapes by name: a pruned width, a bigger vocabulary.
+    """
+    run = _Run(graph, sizes, leaves or {})
     conflict = run.walk()
     outputs = {
         name: run.found[n][o].shape for name, (n, o) in graph.outputs.items() if not isinstance(run.found[n], str)
@@ -68,9 +72,10 @@ def propagate(graph: FlowGraph, sizes: dict[str, int]) -> Moved:
 class _Run:
     """The values found so far: each node's outputs, or why they are not known."""
 
-    def __init__(self, graph: FlowGraph, sizes: dict[str, int]) -> None:
+    def __init__(self, graph: FlowGraph, sizes: dict[str, int], leaves: Mapping[str, Shape]) -> None:
         self.graph = graph
         self.sizes = sizes
+        self.leaves = leaves
         self.found: list[Any] = []
         self.guards: list[Guard] = list(reversed(graph.guards))
 
@@ -120,7 +125,7 @@ class _Run:
     def _leaf(self, node: Node) -> Value:
         name = node.args[0] if node.args else ""
         if name not in self.graph.inputs:
-            return Value(node.shapes[0], node.kinds[0])
+            return Value(self.leaves.get(name, node.shapes[0]), node.kinds[0])
         axes = self.graph.inputs[name]
         shape = tuple(self.sizes[axis] if isinstance(axis, str) else axis for axis in axes)
         bound = self.graph.bounds.get(name)

@@ -89,6 +89,8 @@ def added(input: Any, other: Any, *, alpha: Any = 1) -> Value:
 def subtracted(input: Any, other: Any, *, alpha: Any = 1) -> Value:
     """A difference: of the smallest number of a tensor nothing is known."""
     first, second, result = pair(input, other)
+    if result.kind == "bool":
+        raise Unknown("a difference of bools")
     if alpha == 1 and first.bound is not None and second.bound is not None and not isinstance(other, Value):
         return result._replace(bound=first.bound - second.bound)
     return result
@@ -96,7 +98,7 @@ def subtracted(input: Any, other: Any, *, alpha: Any = 1) -> Value:
 
 def reversed_difference(input: Any, other: Any, *, alpha: Any = 1) -> Value:
     """`rsub`: the operands change places."""
-    return pair(input, other)[2]
+    return subtracted(input, other)._replace(bound=None)
 
 
 def multiplied(input: Any, other: Any) -> Value:

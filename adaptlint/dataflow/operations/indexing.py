@@ -61,6 +61,7 @@ class Places:
         self.at = 0
         self.kept: list[int] = []  # sizes from slices and None
         self.tensors: list[tuple[int, Value]] = []  # with the place in the result
+        self.picked: list[tuple[Value, int]] = []
         self.masked = False
         self.whole = True  # every element is taken
 
@@ -89,7 +90,7 @@ class Places:
         size = self.shape[self.at]
         if single and index.bound is not None and not -size <= index.bound < size:
             raise clash("index-out-of-range", self.shape, more=f"index {index.bound} of {size}")
-        below(index, size, self.shape)
+        self.picked.append((index, size))
         self.whole = self.whole and size == 1
         if index.shape:
             self.tensors.append((len(self.kept), index))
@@ -117,6 +118,9 @@ def places_of(input: Value, index: Any) -> Places:
     places = Places(input.shape)
     for part in parts_of(input.shape, index):
         places.take(part)
+    if 0 not in places.kept:  # where nothing is taken, torch does not look at the numbers
+        for picked, size in places.picked:
+            below(picked, size, input.shape)
     return places
 
 
@@ -186,9 +190,11 @@ def scatter(input: Value, dim: Any, index: Value, src: Any = None, **options: An
     """Elements put where the index says."""
     at = axis(dim, len(input.shape), input.shape)
     source = options.get("value", src)
+    if not input.shape or not index.shape or (isinstance(source, Value) and not source.shape):
+        raise Unknown("of tensors without axes")
     if count(index.shape):
-        same_rank(input, at, index, *((source,) if isinstance(source, Value) and source.shape else ()))
-        below(index, input.shape[at] if input.shape else 1, input.shape)
+        same_rank(input, at, index, *((source,) if isinstance(source, Value) else ()))
+        below(index, input.shape[at], input.shape)
         if isinstance(source, Value) and any(n > m for n, m in zip(index.shape, source.shape, strict=False)):
             raise clash("scatter-sizes", index.shape, source.shape)
     return Value(input.shape, input.kind)

@@ -16,7 +16,6 @@ def cat(tensors: Any, dim: Any = 0, **options: Any) -> Value:
     kind, bound = promote(*given), highest(value.bound for value in given)
     full = [value for value in given if value.shape != (0,)]
     if not full:
-        axis(dim, 1, (0,))
         return Value((0,), kind)
     first = full[0].shape
     if not first:
@@ -107,7 +106,10 @@ def pad(input: Value, pad: Any, mode: Any = "constant", value: Any = None) -> Va
         mirrored(input, tuple(pad), mode)
     sizes = list(input.shape)
     for pair in range(len(pad) // 2):
-        sizes[-1 - pair] += pad[2 * pair] + pad[2 * pair + 1]
+        before, after = pad[2 * pair], pad[2 * pair + 1]
+        if sizes[-1 - pair] + min(before, 0) + min(after, 0) < 0 <= sizes[-1 - pair] + before + after:
+            raise Unknown("a border that takes away more than there is and adds to it")
+        sizes[-1 - pair] += before + after
     if any(size < 0 for size in sizes):
         raise clash("pad", input.shape, more=f"border {tuple(pad)}")
     fill = input.bound if mode != "constant" else value_of(0 if value is None else value).bound

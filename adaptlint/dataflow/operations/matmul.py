@@ -83,8 +83,10 @@ def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
     if input.shape[-1] != weight.shape[-1]:
         raise clash("matmul-sizes", input.shape, tuple(reversed(weight.shape)))
     shape = (*input.shape[:-1], *weight.shape[:-1])
+    if bias is not None and len(weight.shape) == 1:
+        raise Unknown("a bias for a vector")
     if bias is not None and bias.shape != weight.shape[:1]:
-        if len(bias.shape) != 1 or len(weight.shape) != 2 or bias.shape == (1,) or weight.shape[0] == 1:
+        if len(bias.shape) != 1 or bias.shape == (1,) or weight.shape[0] == 1:
             raise Unknown(f"a bias of {bias.shape}")
         raise clash("bias-size", bias.shape, weight.shape)
     return Value(shape, one_kind(input, weight))

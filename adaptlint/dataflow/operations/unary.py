@@ -10,14 +10,14 @@ from adaptlint.dataflow.value import Unknown, Value
 # The kind that comes out for bool, int, float and complex; "-" where torch refuses or differs between devices.
 KEPT = {
     "bifc": (
-        "bernoulli bitwise_not celu dropout1d dropout2d empty_like gelu hardsigmoid hardswish mish nan_to_num"
+        "bernoulli bitwise_not celu empty_like gelu hardsigmoid hardswish mish nan_to_num"
         " rand_like sgn sign sign.default silu silu_ softplus threshold trunc_normal_ uniform_"
     ),
     "bif-": "nan_to_num_",
     "---f": ".imag",
     "biff": ".real abs",
     "bi--": "__invert__",
-    "-ifc": "__neg__ frac hardtanh leaky_relu logsigmoid log_sigmoid neg relu6",
+    "-ifc": "__neg__ frac hardtanh logsigmoid log_sigmoid neg positive relu6",
     "fffc": (
         "acos asin atan cos cosh erf erfinv exp expm1 log log1p reciprocal rsqrt sigmoid sin sinh softsign sqrt"
         " tan tanh"
@@ -25,10 +25,11 @@ KEPT = {
     "ffff": "bfloat16 double float half",
     "bbbb": "bool isfinite isinf isnan logical_not",
     "iifc": "square",
+    "--f-": "leaky_relu",
     "--fc": ("alpha_dropout dropout dropout_ elu exp_ feature_dropout normal_ randn_like requires_grad_ selu tanh_"),
 }
 # Those whose result holds the same numbers, so that a bound lives on.
-SAME_NUMBERS = ".data alias ceil clone contiguous cpu cuda detach floor int long positive round trunc"
+SAME_NUMBERS = ".data alias ceil clone contiguous cpu cuda detach floor round trunc"
 LETTERS = {"b": "bool", "i": "int", "f": "float", "c": "complex"}
 ORDER = {"bool": 0, "int": 1, "float": 2, "complex": 3}
 
@@ -132,6 +133,13 @@ def along(input: Value, dim: Any = None, *rest: Any, dtype: Any = None, **option
     return Value(input.shape, kind_of(dtype, input.kind))
 
 
+def channel_dropout(input: Value, *rest: Any, **options: Any) -> Value:
+    """`dropout1d` and `dropout2d`: whole channels fall out."""
+    if len(input.shape) < 2:
+        raise clash("rank", input.shape, more="needs channels")
+    return Plain("--fc")(input)
+
+
 def gumbel_softmax(logits: Value, tau: Any = 1, hard: Any = False, eps: Any = 1e-10, dim: Any = -1) -> Value:
     """Floats along an axis."""
     return Plain("--f-")(along(logits, dim))
@@ -195,6 +203,7 @@ def fftn(input: Value, s: Any = None, dim: Any = None, norm: Any = None) -> Valu
 RULES: dict[str, Any] = {name: Plain(kinds) for kinds, names in KEPT.items() for name in names.split()}
 RULES |= dict.fromkeys(SAME_NUMBERS.split(), same_numbers)
 RULES |= dict.fromkeys(("softmax", "log_softmax"), along)
+RULES |= dict.fromkeys(("dropout1d", "dropout2d"), channel_dropout)
 RULES |= dict.fromkeys(("relu", "relu_"), rectified)
 RULES |= dict.fromkeys(("tril", "triu"), triangle)
 RULES |= dict.fromkeys(("kaiming_uniform_", "xavier_uniform_"), initialised)

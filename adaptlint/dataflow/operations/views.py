@@ -141,6 +141,8 @@ def expand(input: Value, *sizes: Any, **options: Any) -> Value:
     for at, size in enumerate(wanted):
         own = input.shape[at - extra] if at >= extra else None
         if size == -1:
+            if own is None and 0 in wanted:
+                raise Unknown("torch itself answers this with a size below zero")
             if own is None:
                 raise fault
             size = own
@@ -173,6 +175,8 @@ def tile(input: Value, *dims: Any, **options: Any) -> Value:
 
 def repeat_interleave(input: Value, repeats: Any = None, dim: Any = None, *, output_size: Any = None) -> Value:
     """Each element several times."""
+    if dim is not None and not input.shape:
+        raise Unknown("along an axis that is not there")
     if isinstance(repeats, Value) or repeats is None:
         if output_size is None or repeats is None:
             raise Unknown("repeated as often as a tensor says")
@@ -181,7 +185,7 @@ def repeat_interleave(input: Value, repeats: Any = None, dim: Any = None, *, out
         raise clash("negative-size", input.shape, more=f"repeated {repeats} times")
     else:
         times = repeats
-    sizes = tuple(input.shape) if dim is not None and input.shape else (count(input.shape),)
+    sizes = tuple(input.shape) if dim is not None else (count(input.shape),)
     at = 0 if dim is None else axis(dim, len(input.shape), input.shape)
     return input._replace(shape=replaced(sizes, at, output_size if times is None else sizes[at] * times))
 
