@@ -35,6 +35,14 @@ def pair(input: Any, other: Any) -> tuple[Value, Value, Value]:
     return first, second, Value(broadcast(first.shape, second.shape), promote(first, second))
 
 
+def largest_meet(first: Value, second: Value) -> bool:
+    """Whether some element comes from the largest of both: they share no axis, or one says yes or no."""
+    if first.bound is None or second.bound is None:
+        return False
+    shared = zip(reversed(first.shape), reversed(second.shape), strict=False)
+    return min(first.bound, second.bound) in (0, 1) or all(1 in sizes for sizes in shared)
+
+
 def power(input: Any, exponent: Any) -> Value:
     """`pow`: of bools come whole numbers, except that two tensors of bools stay what they are."""
     first, second, result = pair(input, exponent)
@@ -81,7 +89,7 @@ def remainder(input: Any, other: Any) -> Value:
 def added(input: Any, other: Any, *, alpha: Any = 1) -> Value:
     """A sum: the largest numbers meet."""
     first, second, result = pair(input, other)
-    if alpha == 1 and first.bound is not None and second.bound is not None:
+    if alpha == 1 and first.bound is not None and second.bound is not None and largest_meet(first, second):
         return result._replace(bound=first.bound + second.bound)
     return result
 
@@ -104,7 +112,9 @@ def reversed_difference(input: Any, other: Any, *, alpha: Any = 1) -> Value:
 def multiplied(input: Any, other: Any) -> Value:
     """A product: the largest numbers meet unless one may turn the order round."""
     first, second, result = pair(input, other)
-    if first.bound is not None and second.bound is not None and first.bound >= 0 and second.bound >= 0:
+    if first.bound is None or second.bound is None or not largest_meet(first, second):
+        return result
+    if first.bound >= 0 and second.bound >= 0:
         return result._replace(bound=first.bound * second.bound)
     return result
 
@@ -112,8 +122,9 @@ def multiplied(input: Any, other: Any) -> Value:
 def lower(input: Any, other: Any) -> Value:
     """`minimum`."""
     first, second, result = pair(input, other)
-    both = first.bound is not None and second.bound is not None
-    return result._replace(bound=min(first.bound or 0, second.bound or 0) if both else None)
+    if first.bound is None or second.bound is None or not largest_meet(first, second):
+        return result
+    return result._replace(bound=min(first.bound, second.bound))
 
 
 def higher(input: Any, other: Any) -> Value:
