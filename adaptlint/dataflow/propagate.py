@@ -120,7 +120,17 @@ class _Run:
         kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()}
         if rule_of(node.op) is None:
             return self._as_recorded(node)
-        return apply(node.op, args, kwargs)
+        found = apply(node.op, args, kwargs)
+        if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
+            self._written(node)
+        return found
+
+    def _written(self, node: Node) -> None:
+        """A tensor that is written in place may hold larger numbers from then on."""
+        for n, o in _references(node.args[:1]):
+            outputs = list(self.found[n])
+            outputs[o] = outputs[o]._replace(bound=None)
+            self.found[n] = tuple(outputs)
 
     def _leaf(self, node: Node) -> Value:
         name = node.args[0] if node.args else ""
