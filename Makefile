@@ -13,7 +13,7 @@ ONLY ?=
 RELEASES ?=
 METHODS ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-releases fuzz bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-releases fuzz flow-sweep bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -59,6 +59,10 @@ differential: .venv-test/.installed
 differential-releases: N = 100
 differential-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.releases $(RELEASES) --n $(N) --methods '$(METHODS)' $(if $(SEED),--seed $(SEED))
+
+# every model type of the installed transformers: its forward recorded and run again; writes docs/dataflow.md
+flow-sweep: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.dataflow.sweep --backend eager --write
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

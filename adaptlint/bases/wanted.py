@@ -95,6 +95,6 @@ def refuse_absurd(config: Config, path: str = "") -> BaseProblem | None:
 def _limit(key: str) -> int:
     if key == "num_labels":
         return MAX_LABELS
-    words = key.split("_")
+    words = str(key).split("_")
     counted = any(word.startswith(_COUNTED) for word in words) and _UNCOUNTED.isdisjoint(words)
     return MAX_COUNT if counted else MAX_INTEGER

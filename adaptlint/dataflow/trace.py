@@ -159,11 +159,26 @@ def recording(torch: Any, recorder: Recorder) -> Iterator[None]:
         modules.register_module_forward_hook(recorder.left, always_call=True),
     ]
     try:
-        with Mode(), torch.no_grad():
+        with Mode(), torch.no_grad(), unasked(torch):
             yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def unasked(torch: Any) -> Iterator[None]:
+    """Questions about values that torch itself asks: distributions are not validated, nothing is zero for nonzero."""
+    from torch.fx.experimental import _config
+
+    distribution = torch.distributions.Distribution
+    before = distribution._validate_args
+    distribution.set_default_validate_args(False)
+    try:
+        with _config.patch(meta_nonzero_assume_all_nonzero=True):
+            yield
+    finally:
+        distribution.set_default_validate_args(before)
 
 
 def seen(recorder: Recorder, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -7,10 +7,15 @@ and prints; `--write` puts the table into docs/dataflow.md.
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
 import re
+import resource
+import sys
 import warnings
 from collections import Counter, defaultdict
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +31,7 @@ DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_lay
 LAYERS = 2
 THIRD = {"batch": 53, "seq": 31, "decoder_seq": 43}
 LIMIT = 60  # seconds that one class may take
+MEMORY = 9 << 30  # bytes of address space that one class may take
 
 
 class Row(NamedTuple):
@@ -65,55 +71,68 @@ def shallow(config: dict[str, Any]) -> dict[str, Any]:
 
 def swept(kind: str, model_type: str, name: str, backend: str) -> Row:
     """Record one class and hold it against its own forward at other sizes."""
-    import signal
-
     from adaptlint.bases.meta_build import silence
     from adaptlint.dataflow.load import FlowProblem
-    from adaptlint.dataflow.propagate import propagate
-    from adaptlint.dataflow.record import build, record, trace_at
 
     warnings.simplefilter("ignore")
-    signal.alarm(LIMIT)
     try:
         from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
         with silence():
-            whole = CONFIG_MAPPING[model_type]().to_dict()
+            whole = json.loads(CONFIG_MAPPING[model_type]().to_json_string(use_diff=False))
             config = shallow(whole)
         try:
-            graph, doubt = record(config, name, backend)
-        except FlowProblem:  # a class may not stand fewer layers than its own
-            config = whole
-            graph, doubt = record(config, name, backend)
-        if doubt:
-            return Row(kind, model_type, name, "live only", why=doubt)
-        sizes = {symbol: THIRD[symbol] for symbol in graph.symbols}
-        moved = propagate(graph, sizes)
-        with silence():
-            real = trace_at(build(config, name, backend), sizes)
-        shapes = {path: [real.nodes[n].shapes[o] for n, o in refs] for path, refs in real.modules.items()}
-        wrong = [path for path, found in moved.modules.items() if shapes.get(path) != found]
-        result = "wrong" if wrong or moved.conflict else "exact" if not moved.unknown else "in part"
-        why = f"{wrong[:2]}" if wrong else next(iter(moved.unknown.values()), "")
-        return Row(kind, model_type, name, result, len(shapes), len(moved.modules), why)
+            return compared(kind, model_type, name, backend, config)
+        except Exception:  # a class may not stand fewer layers than its own
+            return compared(kind, model_type, name, backend, whole)
     except FlowProblem as problem:
         return Row(kind, model_type, name, "no graph", why=str(problem))
     except BaseException as problem:  # a default config may be no model at all
         return Row(kind, model_type, name, "no graph", why=f"{type(problem).__name__}: {problem}"[:200])
-    finally:
-        signal.alarm(0)
 
 
-def _alarmed(*_: Any) -> None:
-    raise TimeoutError(f"more than {LIMIT} s")
+def compared(kind: str, model_type: str, name: str, backend: str, config: dict[str, Any]) -> Row:
+    """The graph of one config at a third set of sizes, beside its own forward there."""
+    from adaptlint.bases.meta_build import silence
+    from adaptlint.dataflow.propagate import propagate
+    from adaptlint.dataflow.record import build, record, trace_at
+
+    graph, doubt = record(config, name, backend)
+    if doubt:
+        return Row(kind, model_type, name, "live only", why=doubt)
+    sizes = {symbol: THIRD[symbol] for symbol in graph.symbols}
+    moved = propagate(graph, sizes)
+    with silence():
+        real = trace_at(build(config, name, backend), sizes)
+    shapes = {path: [real.nodes[n].shapes[o] for n, o in refs] for path, refs in real.modules.items()}
+    wrong = [path for path, found in moved.modules.items() if shapes.get(path) != found]
+    result = "wrong" if wrong or moved.conflict else "exact" if not moved.unknown else "in part"
+    why = f"{wrong[:2]} {moved.conflict or ''}" if result == "wrong" else next(iter(moved.unknown.values()), "")
+    return Row(kind, model_type, name, result, len(shapes), len(moved.modules), why)
 
 
-def work(job: tuple[str, str, str, str]) -> Row:
-    """One class in a worker."""
-    import signal
+def work(job: tuple[str, str, str, str], answer: Connection) -> None:
+    """One class in a process of its own."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    answer.send(swept(*job))
 
-    signal.signal(signal.SIGALRM, _alarmed)
-    return swept(*job)
+
+def alone(job: tuple[str, str, str, str]) -> Row:
+    """What a process of its own says of one class, which may need too long or too much memory."""
+    kind, model_type, name, _ = job
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=work, args=(job, writer))
+    process.start()
+    writer.close()
+    try:
+        row = reader.recv() if reader.poll(LIMIT) else None
+    except EOFError:
+        row = Row(kind, model_type, name, "no graph", why="the process ended without an answer")
+    process.kill()
+    process.join()
+    row = row or Row(kind, model_type, name, "no graph", why=f"more than {LIMIT} s")
+    print(f"{row.result:9} {row.model_class} {row.why[:140] if row.result != 'exact' else ''}", file=sys.stderr)
+    return row
 
 
 def table(rows: list[Row], backend: str) -> list[str]:
@@ -150,9 +169,8 @@ def main() -> None:
             for entry in classes()
             if re.search(options.only, f"{entry[1]} {entry[2]}") and options.kind in ("", entry[0])
         ]
-        with ProcessPoolExecutor(options.jobs, max_tasks_per_child=25) as pool:
-            rows = list(pool.map(work, chosen))
-        told += table(rows, backend)
+        with ThreadPoolExecutor(options.jobs) as threads:
+            told += table(list(threads.map(alone, chosen)), backend)
     print("\n".join(told))
     if options.write:
         head = DOC.read_text(encoding="utf-8").partition("## eager")[0] if DOC.exists() else ""

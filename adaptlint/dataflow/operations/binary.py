@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adaptlint.dataflow.operations.dims import KINDS, broadcast, fits_into, highest, promote, value_of
+from adaptlint.dataflow.operations.dims import KINDS, broadcast, chosen_of, fits_into, highest, promote, value_of
 from adaptlint.dataflow.value import Unknown, Value
 
 KEEPS = "__and__ __or__ __rand__ __ror__ __xor__ bitwise_and bitwise_or bitwise_xor lerp logaddexp addcmul"
@@ -143,6 +143,11 @@ def clamped(input: Any, min: Any = None, max: Any = None) -> Value:
     return result if max is None else lower(result, max)
 
 
+def clamped_above(input: Value, max: Any) -> Value:
+    """`clamp_max`."""
+    return clamped(input, None, max)
+
+
 def clamped_in_place(input: Value, min: Any = None, max: Any = None) -> Value:
     """`clamp_`."""
     return into(input, clamped(input, min, max))
@@ -158,7 +163,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Value:
     if chosen.kind != "bool":
         raise Unknown("chosen by a tensor that is not of bools")
     shape = broadcast(chosen.shape, first.shape, second.shape)
-    return Value(shape, promote(first, second), highest((first.bound, second.bound)))
+    return Value(shape, promote(first, second), chosen_of(first.bound, second.bound))
 
 
 def mean_squares(input: Value, target: Value, size_average: Any = None, *rest: Any, **options: Any) -> Value:
@@ -206,7 +211,7 @@ def masked_fill(input: Value, mask: Value, value: Any) -> Value:
     if mask.kind != "bool" or fill.shape:
         raise Unknown("filled by a mask that is not of bools, or with several numbers")
     shape = broadcast(input.shape, mask.shape)
-    return Value(shape, input.kind, highest((input.bound, fill.bound)))
+    return Value(shape, input.kind, chosen_of(input.bound, fill.bound))
 
 
 def masked_fill_in_place(input: Value, mask: Value, value: Any) -> Value:
@@ -235,6 +240,9 @@ RULES |= dict.fromkeys(("__imul__", "mul_"), in_place(multiplied))
 RULES |= {
     "__rfloordiv__": divides,
     "clamp_": clamped_in_place,
+    "clamp_max": clamped_above,
+    "clamp_min": clamped,
+    "clamp_min_": clamped_in_place,
     "copy_": copied,
     "masked_fill": masked_fill,
     "masked_fill_": masked_fill_in_place,

@@ -154,6 +154,12 @@ def highest(bounds: Iterable[int | None]) -> int | None:
     return None if not known or None in known else max(bound for bound in known if bound is not None)
 
 
+def chosen_of(first: int | None, second: int | None) -> int | None:
+    """The bound of elements picked from two: the larger may be left out, unless there is little to choose from."""
+    larger = highest((first, second))
+    return larger if first == second or (larger is not None and larger <= 1) else None
+
+
 def cut(value: Value) -> int | None:
     """The bound of a part: the largest element may be outside it, unless there is little to choose from."""
     return value.bound if value.bound is not None and value.bound <= 1 else None

@@ -58,6 +58,17 @@ def flatten(input: Value, start_dim: Any = 0, end_dim: Any = -1) -> Value:
     return input._replace(shape=(*input.shape[:first], count(input.shape[first : last + 1]), *input.shape[last + 1 :]))
 
 
+def unflatten(input: Value, dim: Any, sizes: Any) -> Value:
+    """One axis becomes several."""
+    at = axis(dim, len(input.shape), input.shape)
+    wanted = sizes_of((sizes,))
+    fault = clash("view-size", (input.shape[at],), wanted)
+    if not wanted:
+        raise fault
+    parts = view(Value((input.shape[at],)), *wanted)
+    return input._replace(shape=(*input.shape[:at], *parts.shape, *input.shape[at + 1 :]))
+
+
 def squeeze(input: Value, dim: Any = None) -> Value:
     """Without axes of one place."""
     gone = range(len(input.shape)) if dim is None else () if dim in ((), []) else axes(dim, input.shape)
@@ -250,6 +261,7 @@ RULES: dict[str, Any] = {
     "t": small_transpose,
     "tile": tile,
     "transpose": transpose,
+    "unflatten": unflatten,
     "unsqueeze": unsqueeze,
     "view": view,
     "view_as": view_as,
