@@ -15,7 +15,9 @@ MAX_INTEGER = 2**40
 """No published config has an integer near this; torch's sizes overflow above."""
 MAX_LABELS = 100_000
 _COUNTED = ("layer", "block", "expert", "depth", "stage", "head", "group", "codebook")
-_UNCOUNTED = frozenset({"dim", "dims", "size", "sizes", "dropout", "idx", "index", "id", "token", "window", "capacity"})
+_UNCOUNTED = frozenset(
+    {"dim", "dims", "size", "sizes", "dropout", "idx", "index", "id", "token", "vocab", "window", "capacity"}
+)
 _DROPPED = frozenset(
     {
         "_attn_implementation",

@@ -27,7 +27,13 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert problem(tmp_path / "absent").reason == "base-not-found"
     assert problem(tmp_path).reason == "base-config-missing"
     assert load_base("no/such-model-here", offline=True)[0] == "base-not-found"
-    assert load_base("../../etc", offline=True)[0] == "base-config-missing" or True
+
+
+def test_a_relative_path_is_a_folder_and_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert load_base("../../etc", offline=True)[0] == "base-config-missing"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", "{", '"llama"'])
@@ -52,6 +58,12 @@ def test_absurd_sizes_are_refused_before_a_build(changes: dict[str, Any], root: 
     assert found.reason == "base-too-large"
     assert found.at is not None
     assert found.at.file.endswith("config.json")
+
+
+def test_a_vocabulary_of_byte_groups_is_no_count_of_groups(root: Path, tmp_path: Path) -> None:
+    """BltConfig has 500,002 of them by default (transformers 5.23)."""
+    pytest.importorskip("transformers")
+    assert isinstance(load_base(str(written(tmp_path, root, encoder_hash_byte_group_vocab=500_002))), Base)
 
 
 @pytest.mark.parametrize(
