@@ -59,8 +59,23 @@ def buildable(config: Config) -> Config:
             continue
         if key == "use_pretrained_backbone":
             value = False
-        kept[key] = buildable(value) if isinstance(value, dict) else value
+        kept[key] = buildable(value) if isinstance(value, dict) and not _float_of(value) else _decoded(value)
     return kept
+
+
+def _float_of(value: Any) -> str | None:
+    """The text of a float that JSON has no number for, as transformers 5 saves it (configuration_utils.py)."""
+    if not isinstance(value, dict) or set(value) != {"__float__"}:
+        return None
+    text = value["__float__"]
+    return text if text in ("Infinity", "-Infinity", "NaN") else None
+
+
+def _decoded(value: Any) -> Any:
+    text = _float_of(value)
+    if text:
+        return float(text)
+    return [_decoded(part) for part in value] if isinstance(value, list) else value
 
 
 def quantisation(config: Config) -> str | None:

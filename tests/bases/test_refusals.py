@@ -66,6 +66,19 @@ def test_a_vocabulary_of_byte_groups_is_no_count_of_groups(root: Path, tmp_path:
     assert isinstance(load_base(str(written(tmp_path, root, encoder_hash_byte_group_vocab=500_002))), Base)
 
 
+def test_an_infinite_limit_is_read_as_transformers_saves_it(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "num_heads": 4, "head_dim": 8, "num_hidden_layers": 1, "state_size": 4, "n_groups": 1}
+    transformers.Mamba2Config(**sizes, vocab_size=32).save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {**written, "architectures": ["Mamba2ForCausalLM"], "time_step_limit": [0.0, {"__float__": "Infinity"}]}
+        )
+    )
+    assert isinstance(load_base(str(tmp_path)), Base)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
