@@ -15,6 +15,7 @@ MAX_INTEGER = 2**40
 """No published config has an integer near this; torch's sizes overflow above."""
 MAX_LABELS = 100_000
 _COUNTED = ("layer", "block", "expert", "depth", "stage", "head", "group", "codebook")
+_NO_MODULES = (("doge", "num_experts"),)  # rows of an embedding, 16,384 by default (transformers 5.23)
 _UNCOUNTED = frozenset(
     {"dim", "dims", "size", "sizes", "dropout", "idx", "index", "id", "token", "vocab", "window", "capacity"}
 )
@@ -95,23 +96,25 @@ def quantisation(config: Config) -> str | None:
 def refuse_absurd(config: Config, path: str = "") -> BaseProblem | None:
     """base-too-large for numbers that no model has and that would hang a build."""
     for key, value in config.items():
-        field = f"{path}{key}"
+        field, limit = f"{path}{key}", _limit(key, config.get("model_type"))
         numbers = value if isinstance(value, list) else [value]
         for number in numbers:
             if isinstance(number, dict):
                 problem = refuse_absurd(number, f"{field}.")
                 if problem:
                     return problem
-            elif isinstance(number, int) and not isinstance(number, bool) and abs(number) > _limit(key):
-                return BaseProblem("base-too-large", {"field": field, "value": number, "limit": _limit(key)})
-        if isinstance(value, list) and _limit(key) == MAX_COUNT and len(value) > MAX_COUNT:
+            elif isinstance(number, int) and not isinstance(number, bool) and abs(number) > limit:
+                return BaseProblem("base-too-large", {"field": field, "value": number, "limit": limit})
+        if isinstance(value, list) and limit == MAX_COUNT and len(value) > MAX_COUNT:
             return BaseProblem("base-too-large", {"field": field, "value": len(value), "limit": MAX_COUNT})
     return None
 
 
-def _limit(key: str) -> int:
+def _limit(key: str, model_type: Any) -> int:
     if key == "num_labels":
         return MAX_LABELS
+    if (model_type, key) in _NO_MODULES:
+        return MAX_INTEGER
     words = str(key).split("_")
     counted = any(word.startswith(_COUNTED) for word in words) and _UNCOUNTED.isdisjoint(words)
     return MAX_COUNT if counted else MAX_INTEGER

@@ -60,6 +60,14 @@ def test_absurd_sizes_are_refused_before_a_build(changes: dict[str, Any], root: 
     assert found.at.file.endswith("config.json")
 
 
+def test_experts_that_are_rows_of_an_embedding_are_no_modules(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = {**transformers.DogeConfig(num_hidden_layers=1).to_dict(), "architectures": ["DogeForCausalLM"]}
+    assert config["num_experts"] == 16_384
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert isinstance(load_base(str(tmp_path)), Base)
+
+
 def test_a_vocabulary_of_byte_groups_is_no_count_of_groups(root: Path, tmp_path: Path) -> None:
     """BltConfig has 500,002 of them by default (transformers 5.23)."""
     pytest.importorskip("transformers")
