@@ -102,9 +102,13 @@ def _flow_of(graphs: list[tuple[FlowGraph, dict[str, int]]], model: str, source:
         runs = runs[:-1]  # more positions than the model has, or than its window: then it is no witness
     unknown = _unknown([moved for moved, _ in runs])
     modules: dict[str, list[list[Dim]]] = {}
+    known: dict[tuple[int, ...], list[list[Dim]] | str] = {}
     for path in runs[0][0].modules:
         if path not in unknown:
-            shapes = _decoded([(moved.modules[path], vector) for moved, vector in runs])
+            seen = tuple(id(moved.modules[path]) for moved, _ in runs)  # equal layers share theirs
+            shapes = known.get(seen)
+            if shapes is None:
+                shapes = known[seen] = _decoded([(moved.modules[path], vector) for moved, vector in runs])
             if isinstance(shapes, str):
                 unknown[path] = shapes
             else:
@@ -140,8 +144,10 @@ def _unknown(moves: list[Moved]) -> dict[str, str]:
     if conflict is not None:  # neither its module nor any around it has returned
         for path in _with_ancestors(conflict.module):
             unknown.setdefault(path, _told(conflict))
-    for path in dict.fromkeys(path for moved in moves for path in moved.modules):
-        if not all(path in moved.modules for moved in moves):
+    first = moves[0].modules.keys()
+    if any(moved.modules.keys() != first for moved in moves):
+        everywhere = set(first).intersection(*(moved.modules for moved in moves))
+        for path in dict.fromkeys(path for moved in moves for path in moved.modules if path not in everywhere):
             missing = "it is reached under some sizes only" if conflict is None else _told(conflict)
             unknown.setdefault(path, missing)
     return unknown

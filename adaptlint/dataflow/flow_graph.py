@@ -1,25 +1,30 @@
-"""What a recorded forward leaves: operations in the order in which they ran, as plain data.
+"""What a recorded forward is kept as: operations as plain data, those of repeated layers once.
 
-Arguments are JSON: a tensor is {"n": [node, output]}, a size that came from a shape {"e": term}, a slice
-{"s": [start, stop, step]}, a tuple {"t": [...]}, an ellipsis {"x": 0}, anything else that is no number or text
-{"o": its text}.
+A template holds the operations of one call of a layer (or those between layers); a run says how often it is called,
+one call after the other, and where each call's values from outside come from. Arguments are JSON: a tensor is
+{"n": [node, output]}, a size that came from a shape {"e": term}, a slice {"s": [start, stop, step]}, a tuple
+{"t": [...]}, an ellipsis {"x": 0}, anything else that is no number or text {"o": its text}.
 
-A term is an integer, ["size", node, output, axis], or [operator, left, right] with + - * // and %.
+A node is its index in the template; -1, -2 ... are the values that the call is given. A term is an integer,
+["size", node, output, axis], ["config", field, ...] or [operator, left, right] with + - * // and %. Names that begin
+with a dot are below the layer: ".self_attn" in `model.layers.3` is `model.layers.3.self_attn`, and "." is the layer.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-FORMAT = 1
+FORMAT = 2
 Shape = tuple[int, ...]
 Term = Any
+Ref = tuple[int, int, int]  # run (its last call), node, output
 
 
 class Node(NamedTuple):
     """One operation, or a leaf (no `op`): an input, a parameter or a constant of a module.
 
-    `shapes` are those of the outputs as they were recorded, `kinds` float, int, bool or complex.
+    `shapes` and `kinds` (float, int, bool, complex) of the outputs are those that were recorded. They are kept only
+    for leaves and for operations without a rule; for the latter `read` has the shapes of the tensors that they took.
     """
 
     op: str
@@ -29,6 +34,7 @@ class Node(NamedTuple):
     kwargs: dict[str, Any]
     shapes: list[Shape]
     kinds: list[str]
+    read: list[Shape]
 
 
 class Guard(NamedTuple):
@@ -42,12 +48,40 @@ class Guard(NamedTuple):
     source: str
 
 
+class Template(NamedTuple):
+    """The operations of one call; `modules` ended in it, with the (node, output) of everything they returned."""
+
+    nodes: list[Node]
+    guards: list[Guard]
+    modules: list[tuple[str, list[tuple[int, int]]]]
+
+
+class Run(NamedTuple):
+    """`times` calls of a template, of layers `first`, `first + step` ... below `prefix`.
+
+    `given` are the values that the first call is given, `then` those of every later one; of its own run a call means
+    the call before it. `prefix` is "" for what lies between layers.
+    """
+
+    template: int
+    prefix: str
+    first: int
+    times: int
+    step: int
+    given: list[Ref]
+    then: list[Ref]
+
+    def layer(self, call: int) -> str:
+        """The path of the layer that a call runs."""
+        return f"{self.prefix}{self.first + call * self.step}" if self.prefix else ""
+
+
 class FlowGraph(NamedTuple):
     """One forward of one class under one attention backend.
 
     `inputs` are the model's arguments with their axes (a symbol's name or a number) and the largest number in each,
-    as a symbol or a number; `modules` and `outputs` say which node's output a module, or a field of the model's
-    output, gave; `assumed` what was answered where a tensor's value was asked for.
+    as a symbol or a number; `outputs` say which value a field of the model's output is; `assumed` what was answered
+    where a tensor's value was asked for.
     """
 
     model_class: str
@@ -55,10 +89,9 @@ class FlowGraph(NamedTuple):
     transformers: str
     inputs: dict[str, list[Any]]
     bounds: dict[str, Any]
-    nodes: list[Node]
-    guards: list[Guard]
-    modules: dict[str, list[tuple[int, int]]]
-    outputs: dict[str, tuple[int, int]]
+    templates: list[Template]
+    runs: list[Run]
+    outputs: dict[str, Ref]
     assumed: list[tuple[str, str]]
     constants: frozenset[int]
 
@@ -69,8 +102,12 @@ class FlowGraph(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The graph as JSON can hold it."""
-        fields = self._asdict()
-        return {**fields, "format": FORMAT, "constants": sorted(self.constants)}
+        return {**self._asdict(), "format": FORMAT, "constants": sorted(self.constants)}
+
+
+def path_in(layer: str, name: str) -> str:
+    """The full path of a name in a template."""
+    return layer if name == "." else layer + name if name.startswith(".") else name
 
 
 def read_graph(value: dict[str, Any]) -> FlowGraph | None:
@@ -78,10 +115,15 @@ def read_graph(value: dict[str, Any]) -> FlowGraph | None:
     if value.get("format") != FORMAT:
         return None
     fields = {name: value[name] for name in FlowGraph._fields}
-    fields["nodes"] = [Node(*row)._replace(shapes=[tuple(shape) for shape in row[5]]) for row in value["nodes"]]
-    fields["guards"] = [Guard(*row) for row in value["guards"]]
-    fields["modules"] = {path: [(n, o) for n, o in refs] for path, refs in value["modules"].items()}
-    fields["outputs"] = {name: (ref[0], ref[1]) for name, ref in value["outputs"].items()}
-    fields["assumed"] = [(module, asked) for module, asked in value["assumed"]]
+    fields["templates"] = [
+        Template([_node(row) for row in nodes], [Guard(*row) for row in guards], modules)
+        for nodes, guards, modules in value["templates"]
+    ]
+    fields["runs"] = [Run(*row) for row in value["runs"]]
     fields["constants"] = frozenset(value["constants"])
     return FlowGraph(**fields)
+
+
+def _node(row: list[Any]) -> Node:
+    op, module, source, args, kwargs, shapes, kinds, read = row
+    return Node(op, module, source, args, kwargs, [*map(tuple, shapes)], kinds, [*map(tuple, read)])

@@ -1,195 +1,184 @@
-"""A recorded forward run again on other sizes, without torch: the shape of everything that its modules return."""
+"""A recorded forward run again on other sizes, without torch: the shape of everything that its modules return.
+
+Calls of a layer that are given the same as the call before give the same, so that depth costs nothing.
+"""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Guard, Node, Shape
-from adaptlint.dataflow.operations import apply, rule_of
-from adaptlint.dataflow.value import Conflict, Unknown, Value
+from adaptlint.dataflow.calls import Call, Stopped
+from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, Shape, path_in
+from adaptlint.dataflow.value import Value
 
-ARITHMETIC = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-    "%": operator.mod,
-}
-COMPARISONS = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 Outputs = tuple[Value, ...]
+Results = list[Outputs | str]
 
 
 class FlowConflict(NamedTuple):
-    """The first operation that cannot be: its name, module, source line, and both sides."""
+    """The first operation that cannot be: its name, module, source line, and both sides.
+
+    `layers` says how many layers from this one on run the same operations on the same shapes.
+    """
 
     op: str
     module: str
     source: str
     text: str
     operands: tuple[Shape, ...]
+    layers: int = 1
+
+
+class Calls(NamedTuple):
+    """What `times` calls of a run from `first` on all give, node by node: outputs, or why they are not known."""
+
+    run: int
+    first: int
+    times: int
+    results: Results
+    given: list[Value | str]
 
 
 class Moved(NamedTuple):
-    """What a run gives: shapes by module and output, why others are not known, and the first conflict."""
+    """What a run gives: shapes by module and output, why others are not known, and the first conflict.
+
+    Modules of equal layers share their lists. `calls` cover every node of the recording in its order.
+    """
 
     outputs: dict[str, Shape]
     modules: dict[str, list[Shape]]
     unknown: dict[str, str]
     conflict: FlowConflict | None
-    nodes: list[Outputs | str]
+    calls: list[Calls]
 
 
-def propagate(graph: FlowGraph, sizes: dict[str, int], leaves: Mapping[str, Shape] | None = None) -> Moved:
+def propagate(graph: FlowGraph, sizes: Mapping[str, int], leaves: Mapping[str, Shape] | None = None) -> Moved:
     """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size.
 
     `leaves` gives parameters and buffers other shapes by name: a pruned width, a bigger vocabulary.
     """
-    run = _Run(graph, sizes, leaves or {})
-    conflict = run.walk()
-    outputs = {
-        name: run.found[n][o].shape for name, (n, o) in graph.outputs.items() if not isinstance(run.found[n], str)
-    }
+    walk = _Walk(graph, sizes, leaves or {})
+    conflict = walk.all()
     modules: dict[str, list[Shape]] = {}
     unknown: dict[str, str] = {}
-    for path, refs in graph.modules.items():
-        missing = next((run.found[n] for n, _ in refs if isinstance(run.found[n], str)), None)
-        if isinstance(missing, str):
-            unknown[path] = missing
-        else:
-            modules[path] = [run.found[n][o].shape for n, o in refs]
-    return Moved(outputs, modules, unknown, conflict, run.found)
+    for calls in walk.calls:
+        _tell(graph, calls, modules, unknown)
+    outputs: dict[str, Shape] = {}
+    for name, (run, node, output) in graph.outputs.items():
+        results = walk.last[run][node]
+        if not isinstance(results, str):
+            outputs[name] = results[output].shape
+    return Moved(outputs, modules, unknown, conflict, walk.calls)
 
 
-class _Run:
-    """The values found so far: each node's outputs, or why they are not known."""
+def _tell(graph: FlowGraph, calls: Calls, modules: dict[str, list[Shape]], unknown: dict[str, str]) -> None:
+    """The modules that ended in these calls."""
+    run = graph.runs[calls.run]
+    layers = [run.layer(call) for call in range(calls.first, calls.first + (calls.times if run.step else 1))]
+    for name, refs in graph.templates[run.template].modules:
+        found = [calls.given[-1 - n] if n < 0 else calls.results[n] for n, _ in refs]
+        missing = next((each for each in found if isinstance(each, str)), None)
+        shapes = [] if missing else [_picked(each, o).shape for each, (_, o) in zip(found, refs, strict=True)]
+        for path in (path_in(layer, name) for layer in layers) if name[:1] == "." else (name,):
+            if isinstance(missing, str):
+                unknown[path] = missing
+            else:
+                modules[path] = shapes
 
-    def __init__(self, graph: FlowGraph, sizes: dict[str, int], leaves: Mapping[str, Shape]) -> None:
+
+def _picked(found: Any, output: int) -> Value:
+    value: Value = found if isinstance(found, Value) else found[output]
+    return value
+
+
+class _Walk:
+    """Every run in turn; `last` has what its last call gave."""
+
+    def __init__(self, graph: FlowGraph, sizes: Mapping[str, int], leaves: Mapping[str, Shape]) -> None:
         self.graph = graph
         self.sizes = sizes
         self.leaves = leaves
-        self.found: list[Any] = []
-        self.guards: list[Guard] = list(reversed(graph.guards))
+        self.last: list[Results] = []
+        self.calls: list[Calls] = []
+        self.own = [_own(run, leaves) for run in graph.runs]
 
-    def walk(self) -> FlowConflict | None:
-        """Every node in turn, until a branch would have been another one, or an operation cannot be."""
-        for index, node in enumerate(self.graph.nodes):
-            broken = self._broken(index)
-            if broken:
-                self._give_up(broken)
-                return None
+    def all(self) -> FlowConflict | None:
+        """Until a branch would have been another one, or an operation cannot be."""
+        for number, run in enumerate(self.graph.runs):
+            self.last.append([])
             try:
-                self.found.append(self._outputs(node))
-            except Conflict as conflict:
-                self._give_up(f"{node.op} in {node.module or 'the model'} fails before")
-                return FlowConflict(node.op, node.module, node.source, conflict.text, conflict.operands)
-            except Unknown as reason:
-                self.found.append(str(reason))
-        broken = self._broken(len(self.graph.nodes))
-        if broken:
-            self.found = [broken] * len(self.found)
+                self._run(number, run)
+            except Stopped as stop:
+                self._give_up(stop.reason)
+                return stop.conflict
         return None
 
-    def _give_up(self, reason: str) -> None:
-        self.found += [reason] * (len(self.graph.nodes) - len(self.found))
+    def _run(self, number: int, run: Run) -> None:
+        call, before = 0, None
+        while call < run.times:
+            given = [self._value(ref) for ref in (run.then if call else run.given)]
+            own = self.own[number].get(call, {})
+            until = next((other for other in sorted(self.own[number]) if other > call), run.times)
+            same = until - call if not own else 1
+            if before == (given, own) and self.calls:
+                self.calls.append(self.calls[-1]._replace(first=call, times=same))
+                call += same
+                continue
+            before = (list(given), own)
+            self._call(number, run, call, given, same)
+            call += 1
 
-    def _broken(self, index: int) -> str:
-        """The first guard before this node that does not hold as it did, in words."""
-        while self.guards and self.guards[-1].at <= index:
-            guard = self.guards.pop()
-            try:
-                held = COMPARISONS[guard.op](self._term(guard.left), self._term(guard.right))
-            except Unknown as reason:
-                return f"a branch at {guard.source} depends on what is not known: {reason}"
-            if held != guard.held:
-                return f"another branch is taken at {guard.source}"
-        return ""
-
-    def _outputs(self, node: Node) -> Outputs:
-        if not node.op:
-            return (self._leaf(node),)
-        args = [self._argument(argument) for argument in node.args]
-        kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()}
-        if rule_of(node.op) is None:
-            return self._as_recorded(node)
-        found = apply(node.op, args, kwargs)
-        if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
-            self._written(node)
-        return found
-
-    def _written(self, node: Node) -> None:
-        """A tensor that is written in place may hold larger numbers from then on."""
-        for n, o in _references(node.args[:1]):
-            outputs = list(self.found[n])
-            outputs[o] = outputs[o]._replace(bound=None)
-            self.found[n] = tuple(outputs)
-
-    def _leaf(self, node: Node) -> Value:
-        name = node.args[0] if node.args else ""
-        if name not in self.graph.inputs:
-            return Value(self.leaves.get(name, node.shapes[0]), node.kinds[0])
-        axes = self.graph.inputs[name]
-        shape = tuple(self.sizes[axis] if isinstance(axis, str) else axis for axis in axes)
-        bound = self.graph.bounds.get(name)
-        return Value(shape, node.kinds[0], self.sizes[bound] if isinstance(bound, str) else bound)
-
-    def _as_recorded(self, node: Node) -> Outputs:
-        """An operation without a rule keeps its shape while its inputs keep theirs."""
-        for n, o in _references([*node.args, *node.kwargs.values()]):
-            found = self.found[n]
-            if isinstance(found, str):
-                raise Unknown(found)
-            if found[o].shape != self.graph.nodes[n].shapes[o]:
-                raise Unknown(f"{node.op} has no rule")
-        return tuple(Value(shape, kind) for shape, kind in zip(node.shapes, node.kinds, strict=True))
-
-    def _argument(self, argument: Any) -> Any:
-        if isinstance(argument, list):
-            return [self._argument(part) for part in argument]
-        if not isinstance(argument, dict):
-            return argument
-        if "n" in argument:
-            n, o = argument["n"]
-            found = self.found[n]
-            if isinstance(found, str):
-                raise Unknown(found)
-            return found[o]
-        if "e" in argument:
-            return self._term(argument["e"])
-        if "t" in argument:
-            return tuple(self._argument(part) for part in argument["t"])
-        if "s" in argument:
-            return slice(*[self._argument(part) for part in argument["s"]])
-        return ... if "x" in argument else argument["o"]
-
-    def _term(self, term: Any) -> int:
-        if isinstance(term, int):
-            return term
-        if term[0] == "size":
-            _, n, o, axis = term
-            found = self.found[n]
-            if isinstance(found, str):
-                raise Unknown(found)
-            size: int = found[o].shape[axis]
-            return size
+    def _call(self, number: int, run: Run, call: int, given: list[Value | str], same: int) -> None:
+        """One call; the tensors that it wrote into are put back."""
+        refs = run.then if call else run.given
+        own = self.own[number].get(call)
+        making = Call(self.graph, run, call, self.sizes, given, {**self.leaves, **own} if own else self.leaves)
+        self.last[number] = making.results
+        self.calls.append(Calls(number, call, 1, making.results, list(given)))
         try:
-            result: int = ARITHMETIC[term[0]](self._term(term[1]), self._term(term[2]))
-        except ZeroDivisionError:
-            raise Unknown("a size is divided by zero") from None
-        return result
+            making.all()
+        except Stopped as stop:
+            if stop.conflict is not None:
+                raise Stopped(stop.reason, stop.conflict._replace(layers=same if run.prefix else 1)) from None
+            raise
+        for slot in making.written:
+            self._put(refs[slot], given[slot])
+
+    def _value(self, ref: Ref) -> Value | str:
+        run, node, output = ref
+        results = self.last[run][node]
+        return results if isinstance(results, str) else results[output]
+
+    def _put(self, ref: Ref, value: Value | str) -> None:
+        run, node, output = ref
+        outputs = self.last[run][node]
+        if not isinstance(outputs, str) and isinstance(value, Value):
+            self.last[run][node] = (*outputs[:output], value, *outputs[output + 1 :])
+
+    def _give_up(self, reason: str) -> None:
+        """Nothing is known of what has not been reached."""
+        number = len(self.last) - 1
+        reached = self.calls[-1].first + self.calls[-1].times if self.calls and self.calls[-1].run == number else 0
+        for later in range(number, len(self.graph.runs)):
+            run = self.graph.runs[later]
+            results: Results = [reason] * len(self.graph.templates[run.template].nodes)
+            if later > number:
+                self.last.append(results)
+                reached = 0
+            if reached < run.times:
+                given: list[Value | str] = [reason] * len(run.given)
+                self.calls.append(Calls(later, reached, run.times - reached, results, given))
 
 
-def _references(value: Any) -> list[tuple[int, int]]:
-    if isinstance(value, list):
-        return [ref for part in value for ref in _references(part)]
-    if isinstance(value, dict) and "n" in value:
-        return [(value["n"][0], value["n"][1])]
-    return _references(value["t"]) if isinstance(value, dict) and "t" in value else []
+def _own(run: Run, leaves: Mapping[str, Shape]) -> dict[int, dict[str, Shape]]:
+    """The shapes that are given for leaves of single layers of a run: call -> name in the template -> shape."""
+    found: dict[int, dict[str, Shape]] = {}
+    for name, shape in leaves.items():
+        number, dot, rest = name[len(run.prefix) :].partition(".")
+        if run.prefix and name.startswith(run.prefix) and number.isdecimal() and number.isascii() and len(number) < 9:
+            call = int(number) - run.first
+            for each in (call,) if run.step else range(run.times) if not call else ():
+                if 0 <= each < run.times:
+                    found.setdefault(each, {})[dot + rest] = shape
+    return found

@@ -12,10 +12,12 @@ from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
 from adaptlint.dataflow.flow_graph import FlowGraph
+from adaptlint.dataflow.fold import fold
 from adaptlint.dataflow.inputs import Input, inputs_of
 from adaptlint.dataflow.kernels import BUILT_AS, KERNELS, standing_in, supports
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.recording import Recording
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
 FIRST = (31, 37, 41)
@@ -53,7 +55,7 @@ def record(config: dict[str, Any], asked: str | None, backend: str, sizes: dict[
     """
     with silence():
         built = build(config, asked, backend)
-        graph = trace_at(built, dict(zip(built.symbols, FIRST, strict=False)) | (sizes or {}))
+        graph = fold(trace_at(built, dict(zip(built.symbols, FIRST, strict=False)) | (sizes or {})))
         other = dict(zip(built.symbols, SECOND, strict=False)) | (sizes or {})
         return Recorded(graph, _doubt(graph, trace_at(built, other), other))
 
@@ -83,7 +85,7 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     return Built(torch, model, found, backend, str(libraries.transformers.__version__))
 
 
-def trace_at(built: Built, sizes: dict[str, int]) -> FlowGraph:
+def trace_at(built: Built, sizes: dict[str, int]) -> Recording:
     """One recorded forward at these sizes, in bfloat16 where an operation demands it. Raises FlowProblem."""
     try:
         return _traced(built, sizes)
@@ -94,7 +96,7 @@ def trace_at(built: Built, sizes: dict[str, int]) -> FlowGraph:
         return _traced(built, sizes)
 
 
-def _traced(built: Built, sizes: dict[str, int]) -> FlowGraph:
+def _traced(built: Built, sizes: dict[str, int]) -> Recording:
     torch, model = built.torch, built.model
     given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
     recorder = Recorder(torch, model, given)
@@ -108,14 +110,16 @@ def _traced(built: Built, sizes: dict[str, int]) -> FlowGraph:
         told = f"{type(error).__name__}: {_said(error)}"
         raise FlowProblem(f"The forward cannot be run on meta tensors: {told}.") from None
     fields = result.items() if isinstance(result, dict) else ()
-    return FlowGraph(
+    return Recording(
         type(model).__name__,
         built.backend,
         built.transformers,
         {name: list(entry.axes) for name, entry in built.inputs.items()},
         {name: entry.bound for name, entry in built.inputs.items()},
         recorder.nodes,
+        recorder.places,
         recorder.guards,
+        recorder.guard_places,
         recorder.modules,
         {name: recorder.reference(value) for name, value in fields if isinstance(value, torch.Tensor)},
         recorder.assumed,
@@ -142,14 +146,18 @@ def integers(config: Any) -> set[int]:
     return {config} if isinstance(config, int) and not isinstance(config, bool) else set()
 
 
-def _doubt(graph: FlowGraph, other: FlowGraph, sizes: dict[str, int]) -> str:
+def _doubt(graph: FlowGraph, other: Recording, sizes: dict[str, int]) -> str:
     """Why the graph does not give what the second recording saw; "" where it does."""
-    if [node.op for node in graph.nodes] != [node.op for node in other.nodes]:
+    runs = [(graph.templates[run.template].nodes, run.times) for run in graph.runs]
+    if [node.op for nodes, times in runs for _ in range(times) for node in nodes] != [node.op for node in other.nodes]:
         return "its forward has other operations at other sizes, as a loop over the sequence has"
     moved = propagate(graph, sizes)
     if moved.conflict is not None:
         return f"{moved.conflict.op} at {moved.conflict.source} seems to fail where it does not"
-    for node, found in zip(other.nodes, moved.nodes, strict=True):
-        if not isinstance(found, str) and [value.shape for value in found] != node.shapes:
-            return f"{node.op or 'a leaf'} at {node.source} comes out as {[v.shape for v in found]}, not {node.shapes}"
+    found = (outputs for calls in moved.calls for _ in range(calls.times) for outputs in calls.results)
+    for node, outputs in zip(other.nodes, found, strict=True):
+        if not isinstance(outputs, str) and [value.shape for value in outputs] != node.shapes:
+            return (
+                f"{node.op or 'a leaf'} at {node.source} comes out as {[v.shape for v in outputs]}, not {node.shapes}"
+            )
     return ""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from adaptlint.dataflow.flow_graph import Guard, Node
+from adaptlint.dataflow.recording import Place
 from adaptlint.dataflow.tagged import TaggedInt, term_of
 
 PROPERTIES = ("T", "mT", "H", "data", "real", "imag")  # attributes that are tensors of their own
@@ -33,11 +34,14 @@ class Recorder:
         self.nodes: list[Node] = []
         self.guards: list[Guard] = []
         self.assumed: list[tuple[str, str]] = []
-        self.modules: dict[str, list[tuple[int, int]]] = {}
+        self.modules: dict[str, tuple[list[tuple[int, int]], int, Place]] = {}
+        self.places: list[Place] = []
+        self.guard_places: list[Place] = []
         self.tensors: list[Any] = []
         self.known: dict[int, tuple[int, int]] = {}
         self.names = {id(module): path for path, module in model.named_modules()}
-        self.stack: list[str] = [""]
+        self.stack: list[tuple[str, Place]] = [("", ("", 0))]
+        self.calls = 0
         self.leaves = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
         for name, tensor in inputs.items():
             self._leaf(tensor, [name])
@@ -54,10 +58,14 @@ class Recorder:
         shapes = [tuple(map(int, tensor.shape)) for tensor in found]
         kinds = [kind_of(tensor) for tensor in found]
         index = len(self.nodes)
-        self.nodes.append(Node(op, self.stack[-1], source_line(), told, named, shapes, kinds))
+        self._append(Node(op, self.stack[-1][0], source_line(), told, named, shapes, kinds, []))
         for output, tensor in enumerate(found):
             self.tensors.append(tensor)
             self.known[id(tensor)] = (index, output)
+
+    def _append(self, node: Node) -> None:
+        self.nodes.append(node)
+        self.places.append(self.stack[-1][1])
 
     def reference(self, tensor: Any) -> tuple[int, int]:
         """The node and output of a tensor; a parameter, buffer or constant becomes a leaf when it is first met."""
@@ -70,7 +78,7 @@ class Recorder:
         place = (len(self.nodes), 0)
         with self.torch._C.DisableTorchFunction():
             shape, kind = tuple(map(int, tensor.shape)), kind_of(tensor)
-        self.nodes.append(Node("", self.stack[-1], "", name, {}, [shape], [kind]))
+        self._append(Node("", self.stack[-1][0], "", name, {}, [shape], [kind], []))
         self.tensors.append(tensor)
         self.known[id(tensor)] = place
         return place
@@ -84,6 +92,7 @@ class Recorder:
     def compared(self, left: Any, op: str, right: Any, held: bool) -> None:
         """A branch, or what may become one."""
         self.guards.append(Guard(len(self.nodes), left, op, right, held, source_line()))
+        self.guard_places.append(self.stack[-1][1])
 
     def as_data(self, value: Any) -> Any:
         """An argument as flow_graph.py has it."""
@@ -105,13 +114,34 @@ class Recorder:
 
     def entered(self, module: Any, *_: Any) -> None:
         """A module's forward begins."""
-        self.stack.append(self.names.get(id(module), self.stack[-1]))
+        above, place = self.stack[-1]
+        path = self.names.get(id(module), above)
+        layer = layer_of(path)
+        if layer and layer == path:
+            self.calls += 1
+            place = (layer, self.calls)
+        elif layer and layer != place[0]:
+            place = (layer, 0)
+        self.stack.append((path, place))
 
     def left(self, module: Any, _: Any, result: Any) -> None:
         """It ends; what it returned is noted."""
-        path = self.stack.pop()
+        path, place = self.stack[-1]
         if id(module) in self.names:
-            self.modules[path] = [self.reference(tensor) for tensor in tensors_in(result, self.torch)]
+            refs = [self.reference(tensor) for tensor in tensors_in(result, self.torch)]
+            self.modules[path] = (refs, len(self.nodes), place)
+        self.stack.pop()
+
+
+def layer_of(path: str) -> str:
+    """The path up to its first number; "" where it has none."""
+    parts = path.split(".")
+    first = next((index for index, part in enumerate(parts) if _is_number(part)), None)
+    return "" if first is None else ".".join(parts[: first + 1])
+
+
+def _is_number(part: str) -> bool:
+    return part.isascii() and part.isdecimal() and (part == "0" or part[0] != "0")
 
 
 def tensors_in(value: Any, torch: Any) -> list[Any]:
@@ -199,7 +229,7 @@ def seen(recorder: Recorder, func: Any, args: Any, kwargs: dict[str, Any]) -> An
     if name in ("numel", "nelement"):
         return _count(recorder, args[0])
     if name in ASKED and args[0].is_meta:
-        recorder.assumed.append((recorder.stack[-1], name))
+        recorder.assumed.append((recorder.stack[-1][0], name))
         return _assumed(name, args[0])
     result = func(*args, **kwargs)
     recorder.add(name, args, kwargs, result)

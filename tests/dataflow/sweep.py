@@ -104,7 +104,7 @@ def compared(kind: str, model_type: str, name: str, backend: str, config: dict[s
     moved = propagate(graph, sizes)
     with silence():
         real = trace_at(build(config, name, backend), sizes)
-    shapes = {path: [real.nodes[n].shapes[o] for n, o in refs] for path, refs in real.modules.items()}
+    shapes = real.shapes()
     wrong = [path for path, found in moved.modules.items() if shapes.get(path) != found]
     result = "wrong" if wrong or moved.conflict else "exact" if not moved.unknown else "in part"
     why = f"{wrong[:2]} {moved.conflict or ''}" if result == "wrong" else next(iter(moved.unknown.values()), "")

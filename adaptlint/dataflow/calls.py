@@ -1,0 +1,185 @@
+"""One call of a template: its operations in order, on the values that it is given."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Shape, path_in
+from adaptlint.dataflow.operations import apply, rule_of
+from adaptlint.dataflow.value import Conflict, Unknown, Value
+
+if TYPE_CHECKING:
+    from adaptlint.dataflow.propagate import FlowConflict
+
+ARITHMETIC = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
+COMPARISONS = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Stopped(Exception):
+    """Nothing after this is known: another branch is taken, or an operation raises (`conflict`)."""
+
+    def __init__(self, reason: str, conflict: FlowConflict | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.conflict = conflict
+
+
+class Call:
+    """The results so far, node by node: outputs, or why they are not known.
+
+    `written` are the given values that it changed, by their number.
+    """
+
+    def __init__(
+        self,
+        graph: FlowGraph,
+        run: Run,
+        call: int,
+        sizes: Mapping[str, int],
+        given: list[Value | str],
+        leaves: Mapping[str, Shape],
+    ) -> None:
+        self.graph = graph
+        self.template = graph.templates[run.template]
+        self.layer = run.layer(call)
+        self.sizes = sizes
+        self.given = given
+        self.leaves = leaves
+        self.results: list[Any] = []
+        self.written: set[int] = set()
+
+    def all(self) -> None:
+        """Every node in turn. Raises Stopped; `results` are then as long as ever, with the reason in the rest."""
+        guards = iter(self.template.guards)
+        guard = next(guards, None)
+        nodes = self.template.nodes
+        for index, node in enumerate(nodes):
+            while guard is not None and guard.at <= index:
+                self._hold(guard, index)
+                guard = next(guards, None)
+            try:
+                self.results.append(self._outputs(node))
+            except Conflict as conflict:
+                raise self._conflict(node, conflict) from None
+            except Unknown as reason:
+                self.results.append(str(reason))
+        while guard is not None:
+            self._hold(guard, 0)
+            guard = next(guards, None)
+
+    def _hold(self, guard: Any, known: int) -> None:
+        """Stop, with only the first `known` results left, if a guard does not hold as it did."""
+        try:
+            held = COMPARISONS[guard.op](self._term(guard.left), self._term(guard.right))
+            reason = f"another branch is taken at {guard.source}"
+        except Unknown as unknown:
+            held, reason = None, f"a branch at {guard.source} depends on what is not known: {unknown}"
+        if held is not guard.held:
+            self._give_up(reason, known)
+            raise Stopped(reason)
+
+    def _conflict(self, node: Node, conflict: Conflict) -> Stopped:
+        from adaptlint.dataflow.propagate import FlowConflict
+
+        module = path_in(self.layer, node.module)
+        reason = f"{node.op} in {module or 'the model'} fails before"
+        self._give_up(reason, len(self.results))
+        return Stopped(reason, FlowConflict(node.op, module, node.source, conflict.text, conflict.operands))
+
+    def _give_up(self, reason: str, known: int) -> None:
+        self.results[known:] = [reason] * (len(self.template.nodes) - known)
+
+    def _outputs(self, node: Node) -> tuple[Value, ...]:
+        if not node.op:
+            return (self._leaf(node),)
+        args = [self._argument(argument) for argument in node.args]
+        kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()} if node.kwargs else {}
+        if rule_of(node.op) is None:
+            return self._as_recorded(node)
+        found = apply(node.op, args, kwargs)
+        if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
+            self._write(node.args[0])
+        return found
+
+    def _write(self, argument: Any) -> None:
+        """A tensor that is written in place may hold larger numbers from then on."""
+        n, o = argument["n"]
+        value = self._value(n, o)._replace(bound=None)
+        if n < 0:
+            self.given[-1 - n] = value
+            self.written.add(-1 - n)
+        else:
+            self.results[n] = (*self.results[n][:o], value, *self.results[n][o + 1 :])
+
+    def _leaf(self, node: Node) -> Value:
+        name = node.args[0] if node.args else ""
+        axes = self.graph.inputs.get(name)
+        if axes is None:
+            return Value(self.leaves.get(name, node.shapes[0]), node.kinds[0])
+        shape = tuple(self.sizes[axis] if isinstance(axis, str) else axis for axis in axes)
+        bound = self.graph.bounds.get(name)
+        return Value(shape, node.kinds[0], self.sizes[bound] if isinstance(bound, str) else bound)
+
+    def _as_recorded(self, node: Node) -> tuple[Value, ...]:
+        """An operation without a rule keeps its shape while its inputs keep theirs."""
+        taken = _tensors([*node.args, *node.kwargs.values()])
+        if [self._value(n, o).shape for n, o in taken] != node.read:
+            raise Unknown(f"{node.op} has no rule")
+        return tuple(Value(shape, kind) for shape, kind in zip(node.shapes, node.kinds, strict=True))
+
+    def _value(self, n: int, o: int) -> Value:
+        found = self.given[-1 - n] if n < 0 else self.results[n]
+        if isinstance(found, str):
+            raise Unknown(found)
+        value: Value = found if n < 0 else found[o]  # type: ignore[assignment]
+        return value
+
+    def _argument(self, argument: Any) -> Any:
+        if isinstance(argument, dict):
+            if "n" in argument:
+                return self._value(*argument["n"])
+            if "e" in argument:
+                return self._term(argument["e"])
+            if "t" in argument:
+                return tuple([self._argument(part) for part in argument["t"]])
+            if "s" in argument:
+                return slice(*[self._argument(part) for part in argument["s"]])
+            return ... if "x" in argument else argument["o"]
+        if isinstance(argument, list):
+            return [self._argument(part) for part in argument]
+        return argument
+
+    def _term(self, term: Any) -> int:
+        if isinstance(term, int):
+            return term
+        if term[0] == "size":
+            size: int = self._value(term[1], term[2]).shape[term[3]]
+            return size
+        try:
+            result: int = ARITHMETIC[term[0]](self._term(term[1]), self._term(term[2]))
+        except ZeroDivisionError:
+            raise Unknown("a size is divided by zero") from None
+        return result
+
+
+def _tensors(value: Any) -> list[tuple[int, int]]:
+    if isinstance(value, list):
+        return [ref for part in value for ref in _tensors(part)]
+    if isinstance(value, dict) and "n" in value:
+        return [(value["n"][0], value["n"][1])]
+    return _tensors(value["t"]) if isinstance(value, dict) and "t" in value else []
