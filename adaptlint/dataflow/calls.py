@@ -6,7 +6,8 @@ import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Shape, path_in
+from adaptlint.dataflow.changes import Changes, Resize
+from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Template, path_in
 from adaptlint.dataflow.operations import apply, rule_of
 from adaptlint.dataflow.value import Conflict, Unknown, Value
 
@@ -28,6 +29,7 @@ COMPARISONS = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+UNCLEAR = "a module whose output is changed returns what it was given"
 
 
 class Stopped(Exception):
@@ -52,19 +54,23 @@ class Call:
         call: int,
         sizes: Mapping[str, int],
         given: list[Value | str],
-        leaves: Mapping[str, Shape],
+        changes: Changes,
     ) -> None:
         self.graph = graph
         self.template = graph.templates[run.template]
         self.layer = run.layer(call)
         self.sizes = sizes
         self.given = given
-        self.leaves = leaves
+        self.changes = changes
+        self.resized = _resized(self.template, changes)
         self.results: list[Any] = []
         self.written: set[int] = set()
 
     def all(self) -> None:
         """Every node in turn. Raises Stopped; `results` are then as long as ever, with the reason in the rest."""
+        if any(index < 0 for index in self.resized):
+            self._give_up(UNCLEAR, 0)
+            raise Stopped(UNCLEAR)
         guards = iter(self.template.guards)
         guard = next(guards, None)
         nodes = self.template.nodes
@@ -73,9 +79,12 @@ class Call:
                 self._hold(guard, index)
                 guard = next(guards, None)
             try:
-                self.results.append(self._outputs(node))
+                outputs = self._outputs(node)
+                for output, resize in self.resized.get(index, ()):
+                    outputs = (*outputs[:output], resize.of(outputs[output], self.sizes), *outputs[output + 1 :])
+                self.results.append(outputs)
             except Conflict as conflict:
-                raise self._conflict(node, conflict) from None
+                raise self._conflict(node, index, conflict) from None
             except Unknown as reason:
                 self.results.append(str(reason))
         while guard is not None:
@@ -93,13 +102,13 @@ class Call:
             self._give_up(reason, known)
             raise Stopped(reason)
 
-    def _conflict(self, node: Node, conflict: Conflict) -> Stopped:
+    def _conflict(self, node: Node, index: int, conflict: Conflict) -> Stopped:
         from adaptlint.dataflow.propagate import FlowConflict
 
         module = path_in(self.layer, node.module)
         reason = f"{node.op} in {module or 'the model'} fails before"
-        self._give_up(reason, len(self.results))
-        return Stopped(reason, FlowConflict(node.op, module, node.source, conflict.text, conflict.operands))
+        self._give_up(reason, index)
+        return Stopped(reason, FlowConflict(node.op, module, node.source, conflict.text, conflict.operands, index))
 
     def _give_up(self, reason: str, known: int) -> None:
         self.results[known:] = [reason] * (len(self.template.nodes) - known)
@@ -111,6 +120,8 @@ class Call:
         kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()} if node.kwargs else {}
         if rule_of(node.op) is None:
             return self._as_recorded(node)
+        if node.op == "embedding" and self.changes.leaves and args[0].bound is None and self._fewer_rows(node.args[1]):
+            raise Unknown("how far the indices into a table with fewer rows reach is not known")
         found = apply(node.op, args, kwargs)
         if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
             self._write(node.args[0])
@@ -130,10 +141,16 @@ class Call:
         name = node.args[0] if node.args else ""
         axes = self.graph.inputs.get(name)
         if axes is None:
-            return Value(self.leaves.get(name, node.shapes[0]), node.kinds[0])
+            return Value(self.changes.leaves.get(name, node.shapes[0]), node.kinds[0])
         shape = tuple(self.sizes[axis] if isinstance(axis, str) else axis for axis in axes)
         bound = self.graph.bounds.get(name)
-        return Value(shape, node.kinds[0], self.sizes[bound] if isinstance(bound, str) else bound)
+        value = Value(shape, node.kinds[0], self.sizes[bound] if isinstance(bound, str) else bound)
+        return self.changes.inputs[name].of(value, self.sizes) if name in self.changes.inputs else value
+
+    def _fewer_rows(self, table: Any) -> bool:
+        n, o = table["n"]
+        leaf = self.template.nodes[n] if n >= 0 else None
+        return leaf is not None and not leaf.op and self._value(n, o).shape[0] < leaf.shapes[0][0]
 
     def _as_recorded(self, node: Node) -> tuple[Value, ...]:
         """An operation without a rule keeps its shape while its inputs keep theirs."""
@@ -183,3 +200,13 @@ def _tensors(value: Any) -> list[tuple[int, int]]:
     if isinstance(value, dict) and "n" in value:
         return [(value["n"][0], value["n"][1])]
     return _tensors(value["t"]) if isinstance(value, dict) and "t" in value else []
+
+
+def _resized(template: Template, changes: Changes) -> dict[int, list[tuple[int, Resize]]]:
+    """Nodes whose outputs are changed since a module returns them: node -> (output, change)."""
+    found: dict[int, list[tuple[int, Resize]]] = {}
+    for name, refs in template.modules if changes.modules else ():
+        if name in changes.modules:
+            for node, output in refs:
+                found.setdefault(node, []).append((output, changes.modules[name]))
+    return found

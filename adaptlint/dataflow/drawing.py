@@ -15,7 +15,8 @@ from adaptlint.graph.labels import mermaid_quoted, quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from adaptlint.dataflow.flow import Dim, Flow
+    from adaptlint.dataflow.flow import Flow
+    from adaptlint.dataflow.symbols import Dim
 
 
 class Spot(NamedTuple):

@@ -6,14 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from adaptlint.dataflow.symbols import decode, probes
+from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
 
 if TYPE_CHECKING:
     from adaptlint.dataflow.flow_graph import FlowGraph
     from adaptlint.dataflow.propagate import FlowConflict, Moved
-
-Dim = str | int
-Shape = tuple[int, ...]
 
 ROOT = ""  # the path of the model itself
 
@@ -108,7 +105,7 @@ def _flow_of(graphs: list[tuple[FlowGraph, dict[str, int]]], model: str, source:
             seen = tuple(id(moved.modules[path]) for moved, _ in runs)  # equal layers share theirs
             shapes = known.get(seen)
             if shapes is None:
-                shapes = known[seen] = _decoded([(moved.modules[path], vector) for moved, vector in runs])
+                shapes = known[seen] = decode_shapes([(moved.modules[path], vector) for moved, vector in runs])
             if isinstance(shapes, str):
                 unknown[path] = shapes
             else:
@@ -172,27 +169,9 @@ def _outputs(runs: list[tuple[Moved, dict[str, int]]]) -> tuple[dict[str, list[D
         if not all(name in moved.outputs for moved, _ in runs):
             lost = lost or f"its output {name} is returned under some sizes only"
             continue
-        shapes = _decoded([([moved.outputs[name]], vector) for moved, vector in runs])
+        shapes = decode_shapes([([moved.outputs[name]], vector) for moved, vector in runs])
         if isinstance(shapes, str):
             lost = lost or f"of its output {name} {shapes}"
         else:
             outputs[name] = shapes[0]
     return outputs, lost
-
-
-def _decoded(seen: list[tuple[list[Shape], dict[str, int]]]) -> list[list[Dim]] | str:
-    """Lists of shapes, each under its vector, as one list of symbolic shapes; else the reason why not."""
-    if len({tuple(len(shape) for shape in shapes) for shapes, _ in seen}) > 1:
-        return "the number of tensors or of their dimensions depends on the sizes"
-    vectors = [vector for _, vector in seen]
-    symbolic: list[list[Dim]] = []
-    for several in zip(*(shapes for shapes, _ in seen), strict=True):
-        dims: list[Dim] = []
-        for numbers in zip(*several, strict=True):
-            more = zip(numbers[2:], vectors[2:], strict=True)
-            dim = decode(numbers[0], numbers[1], vectors[0], vectors[1], *more)
-            if dim is None:
-                return "a dimension is no simple expression in the sizes"
-            dims.append(dim)
-        symbolic.append(dims)
-    return symbolic

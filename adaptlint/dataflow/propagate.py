@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.dataflow.calls import Call, Stopped
+from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, Shape, path_in
 from adaptlint.dataflow.value import Value
 
@@ -19,7 +20,8 @@ Results = list[Outputs | str]
 class FlowConflict(NamedTuple):
     """The first operation that cannot be: its name, module, source line, and both sides.
 
-    `layers` says how many layers from this one on run the same operations on the same shapes.
+    `node` is its number in the template of run `run`, of which this is call `call`; `layers` says how many layers from
+    this one on are changed in the same way.
     """
 
     op: str
@@ -27,6 +29,9 @@ class FlowConflict(NamedTuple):
     source: str
     text: str
     operands: tuple[Shape, ...]
+    node: int = 0
+    run: int = 0
+    call: int = 0
     layers: int = 1
 
 
@@ -53,12 +58,9 @@ class Moved(NamedTuple):
     calls: list[Calls]
 
 
-def propagate(graph: FlowGraph, sizes: Mapping[str, int], leaves: Mapping[str, Shape] | None = None) -> Moved:
-    """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size.
-
-    `leaves` gives parameters and buffers other shapes by name: a pruned width, a bigger vocabulary.
-    """
-    walk = _Walk(graph, sizes, leaves or {})
+def propagate(graph: FlowGraph, sizes: Mapping[str, int], changes: Changes | None = None) -> Moved:
+    """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size."""
+    walk = _Walk(graph, sizes, changes or Changes())
     conflict = walk.all()
     modules: dict[str, list[Shape]] = {}
     unknown: dict[str, str] = {}
@@ -95,13 +97,13 @@ def _picked(found: Any, output: int) -> Value:
 class _Walk:
     """Every run in turn; `last` has what its last call gave."""
 
-    def __init__(self, graph: FlowGraph, sizes: Mapping[str, int], leaves: Mapping[str, Shape]) -> None:
+    def __init__(self, graph: FlowGraph, sizes: Mapping[str, int], changes: Changes) -> None:
         self.graph = graph
         self.sizes = sizes
-        self.leaves = leaves
+        self.changes = changes
         self.last: list[Results] = []
         self.calls: list[Calls] = []
-        self.own = [_own(run, leaves) for run in graph.runs]
+        self.own = [changes.of(run) for run in graph.runs]
 
     def all(self) -> FlowConflict | None:
         """Until a branch would have been another one, or an operation cannot be."""
@@ -118,9 +120,8 @@ class _Walk:
         call, before = 0, None
         while call < run.times:
             given = [self._value(ref) for ref in (run.then if call else run.given)]
-            own = self.own[number].get(call, {})
-            until = next((other for other in sorted(self.own[number]) if other > call), run.times)
-            same = until - call if not own else 1
+            own = self.own[number].get(call)
+            same = _alike(self.own[number], call, run.times)
             if before == (given, own) and self.calls:
                 self.calls.append(self.calls[-1]._replace(first=call, times=same))
                 call += same
@@ -132,15 +133,16 @@ class _Walk:
     def _call(self, number: int, run: Run, call: int, given: list[Value | str], same: int) -> None:
         """One call; the tensors that it wrote into are put back."""
         refs = run.then if call else run.given
-        own = self.own[number].get(call)
-        making = Call(self.graph, run, call, self.sizes, given, {**self.leaves, **own} if own else self.leaves)
+        changes = self.changes.joined(self.own[number].get(call))
+        making = Call(self.graph, run, call, self.sizes, given, changes)
         self.last[number] = making.results
         self.calls.append(Calls(number, call, 1, making.results, list(given)))
         try:
             making.all()
         except Stopped as stop:
             if stop.conflict is not None:
-                raise Stopped(stop.reason, stop.conflict._replace(layers=same if run.prefix else 1)) from None
+                layers = same if run.prefix else 1
+                raise Stopped(stop.reason, stop.conflict._replace(run=number, call=call, layers=layers)) from None
             raise
         for slot in making.written:
             self._put(refs[slot], given[slot])
@@ -171,14 +173,11 @@ class _Walk:
                 self.calls.append(Calls(later, reached, run.times - reached, results, given))
 
 
-def _own(run: Run, leaves: Mapping[str, Shape]) -> dict[int, dict[str, Shape]]:
-    """The shapes that are given for leaves of single layers of a run: call -> name in the template -> shape."""
-    found: dict[int, dict[str, Shape]] = {}
-    for name, shape in leaves.items():
-        number, dot, rest = name[len(run.prefix) :].partition(".")
-        if run.prefix and name.startswith(run.prefix) and number.isdecimal() and number.isascii() and len(number) < 9:
-            call = int(number) - run.first
-            for each in (call,) if run.step else range(run.times) if not call else ():
-                if 0 <= each < run.times:
-                    found.setdefault(each, {})[dot + rest] = shape
-    return found
+def _alike(own: Mapping[int, Changes], call: int, times: int) -> int:
+    """How many calls from this one on are changed in the same way."""
+    if not own:
+        return times - call
+    end = call + 1
+    while end < times and own.get(end) == own.get(call):
+        end += 1
+    return end - call

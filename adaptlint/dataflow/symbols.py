@@ -6,13 +6,15 @@ the model's own, and from each other, in every product and sum that comes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, combinations_with_replacement, count
 from typing import NamedTuple
 
 Sizes = Mapping[str, int]
 Vector = tuple[tuple[str, int], ...]
+Dim = str | int
+Shape = tuple[int, ...]
 
 _TOKENS = ("batch", "seq", "decoder_seq")
 _FIRST_PRIME = 29  # smaller ones divide too many configs; much larger ones are more positions than some models have
@@ -122,6 +124,24 @@ def decode(one: int, other: int, first: Sizes, second: Sizes, *more: tuple[int, 
     """
     rest = tuple((number, tuple(sizes.items())) for number, sizes in more)
     return _decoded(one, other, tuple(first.items()), tuple(second.items()), rest)
+
+
+def decode_shapes(seen: Sequence[tuple[Sequence[Shape], Sizes]]) -> list[list[Dim]] | str:
+    """Lists of shapes, each under its vector, as one list of symbolic shapes; else the reason why not."""
+    if len({tuple(len(shape) for shape in shapes) for shapes, _ in seen}) > 1:
+        return "the number of tensors or of their dimensions depends on the sizes"
+    vectors = [vector for _, vector in seen]
+    symbolic: list[list[Dim]] = []
+    for several in zip(*(shapes for shapes, _ in seen), strict=True):
+        dims: list[Dim] = []
+        for numbers in zip(*several, strict=True):
+            more = zip(numbers[2:], vectors[2:], strict=True)
+            dim = decode(numbers[0], numbers[1], vectors[0], vectors[1], *more)
+            if dim is None:
+                return "a dimension is no simple expression in the sizes"
+            dims.append(dim)
+        symbolic.append(dims)
+    return symbolic
 
 
 @lru_cache(maxsize=16384)

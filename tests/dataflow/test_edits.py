@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adaptlint.dataflow.changes import Changes
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch")
@@ -41,6 +42,10 @@ def drawn(seed: int) -> dict[str, tuple[int, int]]:
         size = roles[role] if together else source.choice(CHOICES[role])
         shapes[module] = (size, 32) if axis == 0 else (32, size)
     return shapes
+
+
+def leaves(shapes: dict[str, tuple[int, int]]) -> Changes:
+    return Changes({f"{LAYER}{module}.weight": shape for module, shape in shapes.items()})
 
 
 def really(shapes: dict[str, tuple[int, int]]) -> tuple[str, str]:
@@ -90,7 +95,7 @@ def test_cut_and_widened_layers(seed: int, graph: Any) -> None:
     from adaptlint.dataflow.propagate import propagate
 
     shapes = drawn(seed)
-    moved = propagate(graph, SIZES, {f"{LAYER}{module}.weight": shape for module, shape in shapes.items()})
+    moved = propagate(graph, SIZES, leaves(shapes))
     kind, module = really(shapes)
     if moved.conflict is not None:
         assert (kind, module) == ("RuntimeError", moved.conflict.module), moved.conflict
@@ -101,10 +106,7 @@ def test_cut_and_widened_layers(seed: int, graph: Any) -> None:
 def test_most_is_told_and_not_left_unknown(graph: Any) -> None:
     from adaptlint.dataflow.propagate import propagate
 
-    found = [
-        propagate(graph, SIZES, {f"{LAYER}{module}.weight": shape for module, shape in drawn(seed).items()})
-        for seed in range(60)
-    ]
+    found = [propagate(graph, SIZES, leaves(drawn(seed))) for seed in range(60)]
     told = [moved for moved in found if moved.conflict is not None or not moved.unknown]
     assert len(told) > 0.9 * len(found), [moved.unknown for moved in found if moved not in told][:3]
 
@@ -112,13 +114,13 @@ def test_most_is_told_and_not_left_unknown(graph: Any) -> None:
 def test_a_bigger_vocabulary_fits(graph: Any) -> None:
     from adaptlint.dataflow.propagate import propagate
 
-    moved = propagate(graph, SIZES, {"model.embed_tokens.weight": (104, 32), "lm_head.weight": (104, 32)})
+    moved = propagate(graph, SIZES, Changes({"model.embed_tokens.weight": (104, 32), "lm_head.weight": (104, 32)}))
     assert (moved.conflict, moved.outputs["logits"]) == (None, (2, 7, 104))
 
 
 def test_an_index_past_the_end_of_a_table_is_a_conflict(graph: Any) -> None:
     from adaptlint.dataflow.propagate import propagate
 
-    moved = propagate(graph, SIZES, {"model.embed_tokens.weight": (60, 32)})
+    moved = propagate(graph, SIZES, Changes({"model.embed_tokens.weight": (60, 32)}))
     assert moved.conflict is not None
     assert (moved.conflict.op, moved.conflict.module) == ("embedding", "model.embed_tokens")

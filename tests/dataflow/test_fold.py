@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adaptlint.dataflow.changes import Changes
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch")
@@ -67,12 +68,12 @@ def test_one_layer_may_differ_and_the_others_stay() -> None:
         f"model.layers.4.mlp.{name}.weight": shape
         for name, shape in {"gate_proj": (24, hidden), "up_proj": (24, hidden), "down_proj": (hidden, 24)}.items()
     }
-    moved = propagate(graph, SIZES, cut)
+    moved = propagate(graph, SIZES, Changes(cut))
     assert (moved.conflict, moved.unknown) == (None, {})
     widths = [moved.modules[f"model.layers.{layer}.mlp.up_proj"][0][-1] for layer in range(6)]
     assert widths == [inner, inner, inner, inner, 24, inner]
     cut.pop("model.layers.4.mlp.down_proj.weight")
-    broken = propagate(graph, SIZES, cut)
+    broken = propagate(graph, SIZES, Changes(cut))
     assert broken.conflict is not None
     assert broken.conflict.module == "model.layers.4.mlp.down_proj"
     assert set(moved.modules) - set(broken.modules) == set(broken.unknown)
