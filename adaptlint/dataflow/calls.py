@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adaptlint.dataflow.changes import Changes, Resize
-from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Template, path_in
+from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Template, path_in, size_of
 from adaptlint.dataflow.operations import apply, rule_of
 from adaptlint.dataflow.value import Conflict, Unknown, Value
 
@@ -142,7 +142,7 @@ class Call:
         axes = self.graph.inputs.get(name)
         if axes is None:
             return Value(self.changes.leaves.get(name, node.shapes[0]), node.kinds[0])
-        shape = tuple(self.sizes[axis] if isinstance(axis, str) else axis for axis in axes)
+        shape = tuple(size_of(axis, self.sizes) for axis in axes)
         bound = self.graph.bounds.get(name)
         value = Value(shape, node.kinds[0], self.sizes[bound] if isinstance(bound, str) else bound)
         return self.changes.inputs[name].of(value, self.sizes) if name in self.changes.inputs else value

@@ -12,6 +12,7 @@ with a dot are below the layer: ".self_attn" in `model.layers.3` is `model.layer
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 FORMAT = 2
@@ -98,11 +99,21 @@ class FlowGraph(NamedTuple):
     @property
     def symbols(self) -> tuple[str, ...]:
         """The names of the sizes that an input may have, in order of their first use."""
-        return tuple(dict.fromkeys(axis for axes in self.inputs.values() for axis in axes if isinstance(axis, str)))
+        return symbols_of(axis for axes in self.inputs.values() for axis in axes)
 
     def to_json(self) -> dict[str, Any]:
         """The graph as JSON can hold it."""
         return {**self._asdict(), "format": FORMAT, "constants": sorted(self.constants)}
+
+
+def symbols_of(axes: Iterable[int | str]) -> tuple[str, ...]:
+    """The symbols in axes, which are numbers, symbols or sums of symbols ("prefix + seq"), in order of first use."""
+    return tuple(dict.fromkeys(part for axis in axes if isinstance(axis, str) for part in axis.split(" + ")))
+
+
+def size_of(axis: int | str, sizes: Mapping[str, int]) -> int:
+    """How long an axis is under these sizes. KeyError for a symbol without one."""
+    return axis if isinstance(axis, int) else sum(sizes[part] for part in axis.split(" + "))
 
 
 def path_in(layer: str, name: str) -> str:

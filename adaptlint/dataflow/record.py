@@ -11,17 +11,19 @@ from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
-from adaptlint.dataflow.flow_graph import FlowGraph
+from adaptlint.dataflow.flow_graph import FlowGraph, size_of, symbols_of
 from adaptlint.dataflow.fold import fold
 from adaptlint.dataflow.inputs import Input, inputs_of
 from adaptlint.dataflow.kernels import BUILT_AS, KERNELS, standing_in, supports
 from adaptlint.dataflow.load import FlowProblem
+from adaptlint.dataflow.prefix import PREFIX, NoCacheError, handed_in, prefixed
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.recording import Recording
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
-FIRST = (31, 37, 41)
-SECOND = (43, 29, 47)
+# small enough for most tables of positions, and other symbols (pixels, say) get what is not taken
+FIRST = {"batch": 31, "seq": 37, "decoder_seq": 41, "prefix": 7}
+SECOND = {"batch": 43, "seq": 29, "decoder_seq": 47, "prefix": 11}
 NARROW = "BF16"  # what grouped_mm's meta kernel says to anything else
 
 
@@ -44,19 +46,28 @@ class Built(NamedTuple):
     @property
     def symbols(self) -> list[str]:
         """The sizes that are free, in the order of the inputs' axes."""
-        axes = (axis for entry in self.inputs.values() for axis in entry.axes)
-        return list(dict.fromkeys(axis for axis in axes if isinstance(axis, str)))
+        return list(symbols_of(axis for entry in self.inputs.values() for axis in entry.axes))
 
 
-def record(config: dict[str, Any], asked: str | None, backend: str, sizes: dict[str, int] | None = None) -> Recorded:
+def record(
+    config: dict[str, Any],
+    asked: str | None,
+    backend: str,
+    sizes: dict[str, int] | None = None,
+    *,
+    prefix: bool = False,
+) -> Recorded:
     """Build, record twice, compare. Raises FlowProblem where the forward cannot be recorded at all.
 
-    `sizes` fixes some of the symbols: the branches of the forward are then those that are taken at these sizes.
+    `sizes` fixes some of the symbols: the branches of the forward are then those that are taken at these sizes. With
+    `prefix` it is handed keys and values of so many earlier positions (see prefix.py).
     """
     with silence():
         built = build(config, asked, backend)
-        graph = fold(trace_at(built, dict(zip(built.symbols, FIRST, strict=False)) | (sizes or {})))
-        other = dict(zip(built.symbols, SECOND, strict=False)) | (sizes or {})
+        if prefix:
+            built = _behind_a_prefix(built)
+        graph = fold(trace_at(built, FIRST | (sizes or {})))
+        other = SECOND | (sizes or {})
         return Recorded(graph, _doubt(graph, trace_at(built, other), other))
 
 
@@ -86,29 +97,9 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
 
 
 def trace_at(built: Built, sizes: dict[str, int]) -> Recording:
-    """One recorded forward at these sizes, in bfloat16 where an operation demands it. Raises FlowProblem."""
-    try:
-        return _traced(built, sizes)
-    except FlowProblem as problem:
-        if NARROW not in str(problem) or built.model.dtype is built.torch.bfloat16:
-            raise
-        built.model.to(built.torch.bfloat16)
-        return _traced(built, sizes)
-
-
-def _traced(built: Built, sizes: dict[str, int]) -> Recording:
+    """One recorded forward at these sizes. Raises FlowProblem."""
     torch, model = built.torch, built.model
-    given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
-    recorder = Recorder(torch, model, given)
-    kwargs = {} if "pixel_values" in given else {"use_cache": False}
-    try:
-        with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
-            result = model(**given, **kwargs)
-    except TooLong:
-        raise FlowProblem("The forward has more operations than are recorded.") from None
-    except Exception as error:
-        told = f"{type(error).__name__}: {_said(error)}"
-        raise FlowProblem(f"The forward cannot be run on meta tensors: {told}.") from None
+    recorder, result = _forward(built, sizes, {} if "pixel_values" in built.inputs else {"use_cache": False})
     fields = result.items() if isinstance(result, dict) else ()
     return Recording(
         type(model).__name__,
@@ -127,9 +118,43 @@ def _traced(built: Built, sizes: dict[str, int]) -> Recording:
     )
 
 
+def _forward(built: Built, sizes: dict[str, int], options: dict[str, Any]) -> tuple[Recorder, Any]:
+    """What was recorded and returned, in bfloat16 where an operation demands it. Raises FlowProblem."""
+    try:
+        return _forward_as_is(built, sizes, options)
+    except FlowProblem as problem:
+        if NARROW not in str(problem) or built.model.dtype is built.torch.bfloat16:
+            raise
+        built.model.to(built.torch.bfloat16)
+        return _forward_as_is(built, sizes, options)
+
+
+def _forward_as_is(built: Built, sizes: dict[str, int], options: dict[str, Any]) -> tuple[Recorder, Any]:
+    torch, model = built.torch, built.model
+    given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
+    recorder = Recorder(torch, model, given)
+    try:
+        with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
+            return recorder, model(**(handed_in(given) if PREFIX in built.symbols else {**given, **options}))
+    except TooLong:
+        raise FlowProblem("The forward has more operations than are recorded.") from None
+    except Exception as error:
+        told = f"{type(error).__name__}: {_said(error)}"
+        raise FlowProblem(f"The forward cannot be run on meta tensors: {told}.") from None
+
+
+def _behind_a_prefix(built: Built) -> Built:
+    try:
+        _, result = _forward(built, FIRST, {"use_cache": True})
+        cache = getattr(result, "past_key_values", None)
+        return built._replace(inputs=prefixed(built.inputs, cache, FIRST["batch"]))
+    except NoCacheError as problem:
+        raise FlowProblem(f"{type(built.model).__name__} takes no prefix: {problem}.") from None
+
+
 def _empty(built: Built, entry: Input, sizes: dict[str, int]) -> Any:
     torch = built.torch
-    shape = [sizes[axis] if isinstance(axis, str) else axis for axis in entry.axes]
+    shape = [size_of(axis, sizes) for axis in entry.axes]
     return torch.empty(shape, dtype=torch.long if entry.kind == "int" else built.model.dtype, device="meta")
 
 

@@ -16,7 +16,7 @@ Vector = tuple[tuple[str, int], ...]
 Dim = str | int
 Shape = tuple[int, ...]
 
-_TOKENS = ("batch", "seq", "decoder_seq")
+_TOKENS = ("batch", "seq", "decoder_seq", "prefix")
 _FIRST_PRIME = 29  # smaller ones divide too many configs; much larger ones are more positions than some models have
 _FIRST_OTHER = 1009  # pixels and samples are divided by strides and patches, and something has to be left of them
 _STEP = 10  # least difference of the two numbers of a symbol: fewer multiples of it are met by chance
