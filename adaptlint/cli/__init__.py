@@ -1,7 +1,8 @@
 """The command line: argv in, text and an exit status out; a verb is imported when it is used.
 
-A well-formed `adaptlint check ...` is read by `plain.py` from the same table of options that click's command is made
-of: click takes as long to import as the check itself. Everything else, every mistake included, goes to click.
+A well-formed `adaptlint check ...` or `adaptlint graph ...` is read by `plain.py` from the same table of options that
+click's command is made of: click takes as long to import as the check itself. Everything else, every mistake included,
+goes to click.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USAGE_ERROR, NOTHING_CHECKED, CRASHED, INTERRUPTED = 2, 3, 4, 130
 
 
 class CommandLineError(Exception):
     """The command line asks for something that cannot be done; the message says what."""
+
+
+class NothingToSay(Exception):
+    """The command is right, and there is nothing that could be looked at; the message says why."""
 
 
 def main() -> NoReturn:
@@ -46,6 +51,9 @@ def run(arguments: Sequence[str]) -> int:
         verb = next((f" {argument}" for argument in arguments[:1] if argument.isalpha()), "")
         sys.stderr.write(f"Error: {problem}\nTry 'adaptlint{verb} --help' for help.\n")
         return USAGE_ERROR
+    except NothingToSay as reason:
+        sys.stderr.write(f"{reason}\n")
+        return NOTHING_CHECKED
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as bug:
@@ -53,13 +61,21 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    options: dict[str, Any] | None
     if arguments[:1] == ["check"]:
-        from adaptlint.cli.check import OPTIONS, check
+        from adaptlint.cli import check
         from adaptlint.cli.plain import parse
 
-        options = parse(arguments[1:], OPTIONS)
+        options = parse(arguments[1:], check.OPTIONS)
         if options is not None:
-            return check(options)
+            return check.check(options)
+    if arguments[:1] == ["graph"]:
+        from adaptlint.cli import graph
+        from adaptlint.cli.plain import parse
+
+        options = parse(arguments[1:], graph.OPTIONS, adapters=False)
+        if options is not None:
+            return graph.graph(options)
     return _click(arguments)
 
 

@@ -19,10 +19,16 @@ def click_option(option: Option) -> click.Option:
         names,
         multiple=option.kind == "many",
         metavar=option.metavar,
-        type=click.Choice(option.choices) if option.choices else click.STRING,
+        type=_type(option),
         default=None if option.kind == "many" else option.default,
         help=option.help,
     )
+
+
+def _type(option: Option) -> click.ParamType[Any]:
+    if option.kind == "number":
+        return click.IntRange(min=1)
+    return click.Choice(option.choices) if option.choices else click.STRING
 
 
 def _callback(**options: Any) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import click
-
-from adaptlint.cli import NOTHING_CHECKED, CommandLineError
+from adaptlint.cli import CommandLineError, NothingToSay
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
@@ -29,10 +27,10 @@ def refuse_without_flow(options: Mapping[str, object]) -> None:
 def text_of(
     model: str, form: str, model_class: str | None, attn: str, sizes: Mapping[str, int], offline: bool, cache: bool
 ) -> str:
-    """The flow in one of the formats; where there is none says why and ends the command with the contract's status."""
+    """The flow in one of the formats; NothingToSay with the reason where there is none."""
     if form == "graphml":
         raise CommandLineError("--flow has no format graphml: choose tree, json, dot or mermaid.")
-    found = _flow_or_exit(model, model_class, attn, sizes, offline, cache)
+    found = _flow_or_stop(model, model_class, attn, sizes, offline, cache)
     if form == "json":
         return json.dumps(found.to_dict(), indent=1)
     from adaptlint.dataflow import drawing
@@ -42,7 +40,7 @@ def text_of(
     return "\n".join({"dot": drawing.dot, "mermaid": drawing.mermaid}[form](found))
 
 
-def _flow_or_exit(
+def _flow_or_stop(
     model: str, model_class: str | None, attn: str, sizes: Mapping[str, int], offline: bool, cache: bool
 ) -> Flow:
     from adaptlint.dataflow.flow import SizeError, flow
@@ -51,7 +49,6 @@ def _flow_or_exit(
     try:
         return flow(model, model_class=model_class, attn=attn, sizes=sizes, offline=offline, cache=cache)
     except FlowProblem as problem:
-        click.echo(shown(str(problem)), err=True)
-        raise click.exceptions.Exit(NOTHING_CHECKED) from None
+        raise NothingToSay(shown(str(problem))) from None
     except SizeError as wrong:
         raise CommandLineError(f"{wrong}.") from wrong

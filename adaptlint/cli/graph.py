@@ -1,62 +1,59 @@
-"""`adaptlint graph`: the base's modules, their parameter shapes and ties; with --flow the shapes they return."""
+"""`adaptlint graph`: the base's modules, their parameter shapes and ties; with --flow the shapes they return.
+
+Without click; `graph_command.py` is its click face.
+"""
 
 from __future__ import annotations
 
-import click
+from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.flow import BACKENDS, DEFAULT_BACKEND, refuse_without_flow, text_of
-from adaptlint.cli.problem import base_or_exit
+from adaptlint.cli.plain import Option
+from adaptlint.cli.problem import base_or_stop
 from adaptlint.reporters.showing import shown
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FORMATS = ("tree", "json", "dot", "graphml", "mermaid")
-_SIZE = click.IntRange(min=1)
+SIZES = ("batch", "seq", "decoder_seq")
+OPTIONS = (
+    Option("--format", "[tree]", choices=FORMATS, default="tree", field="form"),
+    Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
+    Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),
+    Option("--flow", "How symbolic shapes move through the model's forward.", "flag"),
+    Option("--attn", f"With --flow: the attention backend.  [{DEFAULT_BACKEND}]", choices=BACKENDS),
+    Option("--batch", "With --flow: a number for batch.", "number"),
+    Option("--seq", "With --flow: a number for the sequence length.", "number"),
+    Option("--decoder-seq", "With --flow: a number for the decoder's sequence length.", "number"),
+    Option("--offline", "Never use the network.", "flag"),
+    Option("--no-cache", "Neither read nor write the cache of base shapes.", "flag"),
+)
 
 
-@click.command("graph")
-@click.argument("model")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="tree", help="[tree]")
-@click.option("--task", metavar="TASK_TYPE", help="PEFT task type that the base is loaded for, such as CAUSAL_LM.")
-@click.option("--model-class", metavar="CLASS", help="transformers class that the base is loaded as.")
-@click.option("--flow", is_flag=True, help="How symbolic shapes move through the model's forward.")
-@click.option("--attn", type=click.Choice(BACKENDS), help=f"With --flow: the attention backend.  [{DEFAULT_BACKEND}]")
-@click.option("--batch", type=_SIZE, help="With --flow: a number for batch.")
-@click.option("--seq", type=_SIZE, help="With --flow: a number for the sequence length.")
-@click.option("--decoder-seq", type=_SIZE, help="With --flow: a number for the decoder's sequence length.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache of base shapes.")
-def command(
-    model: str,
-    form: str,
-    task: str | None,
-    model_class: str | None,
-    flow: bool,
-    attn: str | None,
-    batch: int | None,
-    seq: int | None,
-    decoder_seq: int | None,
-    offline: bool,
-    no_cache: bool,
-) -> int:
+def graph(options: Mapping[str, Any]) -> int:
     """Print the module-shape graph of MODEL; with --flow the shapes that its modules return.
 
     tree, dot and mermaid fold repeated layers into one; json and graphml (not with --flow) list every module.
     """
-    if flow:
-        if task is not None:
+    sizes = {name: options[name] for name in SIZES if options[name] is not None}
+    model, form, model_class = options["model"], options["form"], options["model_class"]
+    offline, cache = options["offline"], not options["no_cache"]
+    if options["flow"]:
+        if options["task"] is not None:
             raise CommandLineError("--task does not go with --flow: name the class with --model-class.")
-        asked = {"batch": batch, "seq": seq, "decoder_seq": decoder_seq}
-        sizes = {name: number for name, number in asked.items() if number is not None}
-        text = text_of(model, form, model_class, attn or DEFAULT_BACKEND, sizes, offline, not no_cache)
+        text = text_of(model, form, model_class, options["attn"] or DEFAULT_BACKEND, sizes, offline, cache)
     else:
-        refuse_without_flow({"--attn": attn, "--batch": batch, "--seq": seq, "--decoder-seq": decoder_seq})
-        text = _modules(model, form, task, model_class, offline, not no_cache)
+        given = {f"--{name.replace('_', '-')}": options[name] for name in ("attn", *SIZES)}
+        refuse_without_flow(given)
+        text = _modules(model, form, options["task"], model_class, offline, cache)
     output.say(f"{text}\n")
     return 0
 
 
 def _modules(model: str, form: str, task: str | None, model_class: str | None, offline: bool, cache: bool) -> str:
-    base = base_or_exit(model, task, model_class, offline, cache)
+    base = base_or_stop(model, task, model_class, offline, cache)
     from adaptlint.graph import export
 
     if form == "json":

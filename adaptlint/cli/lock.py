@@ -7,7 +7,7 @@ import os
 import click
 
 from adaptlint.cli import CommandLineError, output
-from adaptlint.cli.problem import base_or_exit
+from adaptlint.cli.problem import base_or_stop
 from adaptlint.reporters.showing import shown
 
 
@@ -34,7 +34,7 @@ def command(
         raise CommandLineError(f"{path} exists; --force overwrites it, --output names another file.")
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise CommandLineError(f"{path}: its folder does not exist.")
-    base = base_or_exit(model, task, model_class, offline, not no_cache)
+    base = base_or_stop(model, task, model_class, offline, not no_cache)
     from adaptlint.bases import write_lock
 
     try:

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
-    """One option. `kind`: "value" (given once), "many" (repeatable) or "flag"; `field` is its name in Python."""
+    """One option. `kind`: "value" (given once), "number" (from 1 on), "many" (repeatable) or "flag".
+
+    `field` is its name in Python.
+    """
 
     name: str
     help: str
@@ -27,8 +30,10 @@ class Option(NamedTuple):
         return {"many": (), "flag": False}.get(self.kind, self.default)
 
 
-def parse(arguments: Sequence[str], options: Sequence[Option]) -> dict[str, Any] | None:
+def parse(arguments: Sequence[str], options: Sequence[Option], *, adapters: bool = True) -> dict[str, Any] | None:
     """`MODEL ADAPTER... [OPTIONS]` as click would hand it over; None for whatever is not plainly right.
+
+    Without `adapters` it is `MODEL [OPTIONS]`.
 
     None is no verdict: click then reads the line again, and does the telling if something is wrong with it.
     """
@@ -50,7 +55,14 @@ def parse(arguments: Sequence[str], options: Sequence[Option]) -> dict[str, Any]
         value = value if equals else next(rest, "-")
         if value[:1] in ("", "-") or (option.choices and value not in option.choices):
             return None
-        parsed[option.key] = (*parsed[option.key], value) if option.kind == "many" else value
-    if len(plain) < 2 or "" in plain:
+        if option.kind == "number" and not _is_number(value):
+            return None
+        told = int(value) if option.kind == "number" else value
+        parsed[option.key] = (*parsed[option.key], value) if option.kind == "many" else told
+    if "" in plain or (len(plain) < 2 if adapters else len(plain) != 1):
         return None
-    return {"model": plain[0], "adapters": tuple(plain[1:]), **parsed}
+    return {"model": plain[0], **({"adapters": tuple(plain[1:])} if adapters else {}), **parsed}
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and text[0] != "0" and len(text) < 13

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from adaptlint.cli import NOTHING_CHECKED
+from adaptlint.cli import NothingToSay
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
@@ -16,15 +14,14 @@ if TYPE_CHECKING:
     from adaptlint.findings import Fact
 
 
-def base_or_exit(model: str, task: str | None, model_class: str | None, offline: bool, cache: bool) -> Base:
-    """The base model's shapes; without them says why and ends the command with the contract's status 3."""
+def base_or_stop(model: str, task: str | None, model_class: str | None, offline: bool, cache: bool) -> Base:
+    """The base model's shapes. Raises NothingToSay with the reason where there are none."""
     from adaptlint.bases import Base, load_base
 
     base = load_base(model, model_class=model_class, task=task, cache=cache, offline=offline)
     if isinstance(base, Base):
         return base
-    click.echo(shown(f"{model}: {explained(base.reason, base.facts)}"), err=True)
-    raise click.exceptions.Exit(NOTHING_CHECKED)
+    raise NothingToSay(shown(f"{model}: {explained(base.reason, base.facts)}"))
 
 
 def explained(reason: str, facts: Mapping[str, Fact]) -> str:

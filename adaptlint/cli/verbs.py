@@ -10,7 +10,7 @@ import click
 VERBS = {
     "check": "adaptlint.cli.check_command",
     "inspect": "adaptlint.cli.inspect",
-    "graph": "adaptlint.cli.graph",
+    "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",
     "rule": "adaptlint.cli.rule",
     "rules": "adaptlint.cli.rules",

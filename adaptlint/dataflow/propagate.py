@@ -45,33 +45,51 @@ class Calls(NamedTuple):
     given: list[Value | str]
 
 
-class Moved(NamedTuple):
-    """What a run gives: shapes by module and output, why others are not known, and the first conflict.
+class Moved:
+    """What a run gives: the model's outputs, and the first conflict; `calls` cover every node of the recording.
 
-    Modules of equal layers share their lists. `calls` cover every node of the recording in its order.
+    Modules are told when they are asked for, since only that takes longer the more layers there are.
     """
 
-    outputs: dict[str, Shape]
-    modules: dict[str, list[Shape]]
-    unknown: dict[str, str]
-    conflict: FlowConflict | None
-    calls: list[Calls]
+    __slots__ = ("_told", "calls", "conflict", "graph", "outputs")
+
+    def __init__(
+        self, graph: FlowGraph, outputs: dict[str, Shape], conflict: FlowConflict | None, calls: list[Calls]
+    ) -> None:
+        self.graph = graph
+        self.outputs = outputs
+        self.conflict = conflict
+        self.calls = calls
+        self._told: tuple[dict[str, list[Shape]], dict[str, str]] | None = None
+
+    @property
+    def modules(self) -> dict[str, list[Shape]]:
+        """Path -> shapes of everything that the module returned; those of equal layers share their lists."""
+        return self._tell()[0]
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Path -> why nothing is known of what the module returned."""
+        return self._tell()[1]
+
+    def _tell(self) -> tuple[dict[str, list[Shape]], dict[str, str]]:
+        if self._told is None:
+            self._told = {}, {}
+            for calls in self.calls:
+                _tell(self.graph, calls, *self._told)
+        return self._told
 
 
 def propagate(graph: FlowGraph, sizes: Mapping[str, int], changes: Changes | None = None) -> Moved:
     """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size."""
     walk = _Walk(graph, sizes, changes or Changes())
     conflict = walk.all()
-    modules: dict[str, list[Shape]] = {}
-    unknown: dict[str, str] = {}
-    for calls in walk.calls:
-        _tell(graph, calls, modules, unknown)
     outputs: dict[str, Shape] = {}
     for name, (run, node, output) in graph.outputs.items():
         results = walk.last[run][node]
         if not isinstance(results, str):
             outputs[name] = results[output].shape
-    return Moved(outputs, modules, unknown, conflict, walk.calls)
+    return Moved(graph, outputs, conflict, walk.calls)
 
 
 def _tell(graph: FlowGraph, calls: Calls, modules: dict[str, list[Shape]], unknown: dict[str, str]) -> None:

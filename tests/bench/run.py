@@ -20,8 +20,19 @@ from typing import NamedTuple
 
 from adaptlint.testing import Built
 from tests.bench.case import write_case
-from tests.bench.scripts import IN_PROCESS, META_BUILD, PEFT_ON_META, WATCHED
+from tests.bench.scripts import FLOW_IN_PROCESS, IN_PROCESS, META_BUILD, PEFT_ON_META, WATCHED
 
+LLAMA_70B = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+}
+DEPTHS = (1, 8, 32, 126)
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "fixtures" / "bases" / "tiny-llama"
 
@@ -122,6 +133,30 @@ def again(case: Built) -> list[Line]:
     ]
 
 
+def flows(folder: Path, runs: int) -> list[Line]:
+    """A forward from a cached graph as a whole process, and the parts of it, at the widths of Llama-70B."""
+    folder.mkdir()
+    config = folder / "config.json"
+    config.write_text(json.dumps(LLAMA_70B))
+    graph = [sys.executable, "-m", "adaptlint", "graph", str(config), "--flow", "--format", "json"]
+    once(graph, None)
+    whole, empty = spent([graph, [sys.executable, "-c", "pass"]], 2 * runs)
+    command = [sys.executable, "-W", "ignore", "-c", FLOW_IN_PROCESS, str(config), *map(str, DEPTHS)]
+    told: dict[str, float] = json.loads(output(command)[0].splitlines()[-1])
+    shallow, deep = (told[f"depth {depth}"] for depth in (DEPTHS[0], DEPTHS[-1]))
+    depths = ", ".join(f"{1000 * told[f'depth {depth}']:.1f}" for depth in DEPTHS)
+    parts = [("read the graph", "load", 0.001), ("propagate 80 layers", "propagate", 0.002), ("record", "record", 1.0)]
+    ratio = f"{whole / empty:.1f}x pass"
+    return [
+        Line("flow from a cached graph", f"{1000 * whole:.0f} ms", ratio, "at most 7x", whole <= 7 * empty),
+        *(
+            Line(f"{what} (70B)", f"{1000 * told[key]:.1f} ms", "", f"under {1000 * bar:.0f} ms", told[key] < bar)
+            for what, key, bar in parts
+        ),
+        Line(f"propagate {', '.join(map(str, DEPTHS))} layers", f"{depths} ms", f"{deep / shallow:.2f}x", "", None),
+    ]
+
+
 def table(lines: list[Line], markdown: bool) -> str:
     """The rows, as aligned text or as a Markdown table."""
     words = {True: "yes", False: "NO", None: ""}
@@ -148,6 +183,7 @@ def main() -> None:
         bare = write_case(ROOT, Path(folder) / "bare", headers=False)
         methods = every_method(Path(folder) / "methods", options.runs)
         lines = [*warm(whole, options.runs), *methods, *cold(bare, options.runs), *again(whole)]
+        lines += flows(Path(folder) / "flows", options.runs)
     print(table(lines, options.markdown))
 
 

@@ -55,3 +55,43 @@ check()
 headers()
 print(median(check, 15), median(headers, 15))
 """
+
+# Prints as JSON: seconds to record a family of two layers, to read its graph at 80 layers and to propagate that, and to
+# propagate at each depth that argv[2:] names.
+FLOW_IN_PROCESS = """
+import json, statistics, sys, time
+import torch, transformers
+import transformers.models.llama.modeling_llama
+from adaptlint.dataflow.flow_graph import read_graph
+from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.record import record
+
+def median(work, count=31):
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+config = json.load(open(sys.argv[1]))
+sizes = {"batch": 31, "seq": 37}
+
+def text_of(layers):
+    graph, doubt = record({**config, "num_hidden_layers": layers}, None, "sdpa")
+    assert not doubt, doubt
+    return json.dumps(graph.to_json(), default=str)
+
+text_of(1)
+started = time.perf_counter()
+text_of(2)
+told = {"record": time.perf_counter() - started}
+text = text_of(80)
+told["load"] = median(lambda: read_graph(json.loads(text)))
+graph = read_graph(json.loads(text))
+told["propagate"] = median(lambda: propagate(graph, sizes))
+for depth in map(int, sys.argv[2:]):
+    deep = read_graph(json.loads(text_of(depth)))
+    told[f"depth {depth}"] = median(lambda: propagate(deep, sizes))
+print(json.dumps(told))
+"""

@@ -8,8 +8,9 @@ from typing import Any
 import click
 import pytest
 
-from adaptlint.cli import check_command
+from adaptlint.cli import check_command, graph_command
 from adaptlint.cli.check import OPTIONS, codes, named
+from adaptlint.cli.graph import OPTIONS as GRAPH_OPTIONS
 from adaptlint.cli.plain import parse
 
 WORDS = [
@@ -69,6 +70,28 @@ def test_every_option_is_understood(option: Any) -> None:
         assert plain is not None
         assert plain == by_click(line)
         assert plain[option.key] != option.initial()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["m"],
+        ["m", "--flow", "--attn", "eager", "--seq", "128"],
+        ["--format=json", "m", "--offline"],
+        ["m", "--flow", "--batch=7", "--decoder-seq", "3"],
+    ],
+)
+def test_lines_of_graph(line: list[str]) -> None:
+    plain = parse(line, GRAPH_OPTIONS, adapters=False)
+    assert plain is not None
+    assert plain == graph_command.command.make_context("graph", list(line)).params
+
+
+@pytest.mark.parametrize(
+    "line", [[], ["m", "n"], ["m", "--seq", "0"], ["m", "--seq", "x"], ["m", "--batch", "-1"], ["m", "-h"]]
+)
+def test_mistakes_of_graph_are_left_to_click(line: list[str]) -> None:
+    assert parse(line, GRAPH_OPTIONS, adapters=False) is None
 
 
 @pytest.mark.parametrize("line", [[], ["m"], ["m", "a", "--help"], ["m", "a", "--format", "xml"], ["m", "a", "--plan"]])
