@@ -44,6 +44,24 @@ class Explained(NamedTuple):
     leak: Leak | None
     at_one: bool
 
+    def text(self) -> str:
+        """The conflict in words: operation, layers, source line, both sides with their makers, and the cause."""
+        conflict = self.conflict
+        if conflict is None:
+            return ""
+        sides = [conflict.text]
+        if self.operands is not None and len(self.operands) <= len(self.makers):
+            pairs = zip(self.operands, self.makers, strict=False)
+            sides = [f"{_shape(dims)}{f' from {maker}' if maker else ''}" for dims, maker in pairs]
+        parts = [f"{conflict.op} in {conflict.folded} ({conflict.source}) cannot take {' and '.join(sides)}"]
+        if self.leak is not None and self.leak.taken and self.leak.given:
+            leak = self.leak
+            before = f"{leak.op} ({leak.source}) makes {_shape(self.leak.given)} of {_shape(self.leak.taken)}"
+            parts.append(f"the rows leave the batch axis before, where {before}")
+        if self.at_one:
+            parts.append("a batch of one hides it, since a size of one stretches")
+        return "; ".join(parts)
+
 
 def explain(graph: FlowGraph, changes: Changes) -> Explained:
     """Run the forward with these changes under a few sizes, and say what becomes of it."""
@@ -65,7 +83,11 @@ def explain(graph: FlowGraph, changes: Changes) -> Explained:
     alone = propagate(graph, {**vectors[0], BATCH: 1}, changes)
     at_one = alone.conflict is None and not alone.unknown
     operands = None if isinstance(shapes, str) else shapes
-    return Explained(conflict, "", operands, [*_makers(graph, conflict)], leak, at_one)
+    return Explained(conflict, "", operands, makers_of(graph, conflict), leak, at_one)
+
+
+def _shape(dims: list[Dim]) -> str:
+    return f"({', '.join(map(str, dims))})"
 
 
 def _symbols(changes: Changes) -> list[str]:
@@ -74,14 +96,12 @@ def _symbols(changes: Changes) -> list[str]:
     return [*dict.fromkeys(each for one in resizes for each in (one.times, one.plus) if isinstance(each, str))]
 
 
-def _makers(graph: FlowGraph, conflict: FlowConflict) -> Iterator[str]:
-    """The module behind each tensor that the operation takes: the last that multiplied by a weight."""
+def makers_of(graph: FlowGraph, conflict: FlowConflict) -> list[str]:
+    """The module or parameter behind each tensor that the operation takes: the last that multiplied by a weight."""
     run = graph.runs[conflict.run]
     node = graph.templates[run.template].nodes[conflict.node]
-    for argument in [*node.args, *node.kwargs.values()]:
-        for part in argument if isinstance(argument, list) else [argument]:
-            if isinstance(part, dict) and "n" in part:
-                yield _maker(graph, conflict.run, conflict.call, part["n"][0])
+    taken = _flat([*node.args, *node.kwargs.values()])
+    return [_maker(graph, conflict.run, conflict.call, part["n"][0]) for part in taken]
 
 
 def _maker(graph: FlowGraph, number: int, call: int, index: int) -> str:

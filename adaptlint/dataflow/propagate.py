@@ -33,6 +33,16 @@ class FlowConflict(NamedTuple):
     run: int = 0
     call: int = 0
     layers: int = 1
+    layer: str = ""
+
+    @property
+    def folded(self) -> str:
+        """The module with all layers that are changed alike: "model.layers.{0-31}.mlp"; "the model" for the root."""
+        prefix, dot, first = self.layer.rpartition(".")
+        if self.layers < 2 or not (self.module + ".").startswith(self.layer + "."):
+            return self.module or "the model"
+        numbers = f"{{{first}-{int(first) + self.layers - 1}}}"
+        return f"{prefix}{dot}{numbers}{self.module[len(self.layer) :]}"
 
 
 class Calls(NamedTuple):
@@ -159,8 +169,9 @@ class _Walk:
             making.all()
         except Stopped as stop:
             if stop.conflict is not None:
-                layers = same if run.prefix else 1
-                raise Stopped(stop.reason, stop.conflict._replace(run=number, call=call, layers=layers)) from None
+                layers = same if run.prefix and run.step else 1
+                at = stop.conflict._replace(run=number, call=call, layers=layers, layer=run.layer(call))
+                raise Stopped(stop.reason, at) from None
             raise
         for slot in making.written:
             self._put(refs[slot], given[slot])

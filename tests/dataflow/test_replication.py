@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from functools import cache
 from typing import Any
 
@@ -154,3 +155,18 @@ def test_rows_that_all_are_replicated_fit() -> None:
     graph = graph_of("tiny-llama", "sdpa")
     found = explain(graph, Changes(inputs={name: Resize(times="n") for name in graph.inputs}))
     assert (found.conflict, found.unknown, found.leak) == (None, "", None)
+
+
+def test_the_words_name_layers_sizes_and_the_cause() -> None:
+    from adaptlint.dataflow.explain import explain
+
+    layers = [f"model.layers.{layer}.self_attn.{name}" for layer in range(3) for name in ("q_proj", "v_proj")]
+    found = explain(graph_of("tiny-llama", "eager"), Changes(modules=dict.fromkeys(layers, Resize(times="n"))))
+    text = re.sub(r"py:\d+", "py:1", found.text())
+    attention = "model.layers.0.self_attn"
+    assert text == (
+        "matmul in model.layers.{0-2}.self_attn (modeling_llama.py:1) cannot take"
+        f" (batch, 4*n) from {attention}.q_proj and (batch, 4) from {attention}.k_proj;"
+        " the rows leave the batch axis before, where view (modeling_llama.py:1) makes"
+        " (batch, seq, 4*n, 8) of (batch*n, seq, 32)"
+    )
