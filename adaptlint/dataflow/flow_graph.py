@@ -116,6 +116,15 @@ def size_of(axis: int | str, sizes: Mapping[str, int]) -> int:
     return axis if isinstance(axis, int) else sum(sizes[part] for part in axis.split(" + "))
 
 
+def integers(config: Any) -> set[int]:
+    """Every integer of a config, however deep."""
+    if isinstance(config, dict):
+        return set().union(*map(integers, config.values())) if config else set()
+    if isinstance(config, list | tuple):
+        return set().union(*map(integers, config)) if config else set()
+    return {config} if isinstance(config, int) and not isinstance(config, bool) else set()
+
+
 def path_in(layer: str, name: str) -> str:
     """The full path of a name in a template."""
     return layer if name == "." else layer + name if name.startswith(".") else name

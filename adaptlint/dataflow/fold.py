@@ -9,7 +9,7 @@ import json
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Guard, Node, Run, Template
+from adaptlint.dataflow.flow_graph import FlowGraph, Guard, Node, Ref, Run, Template
 from adaptlint.dataflow.operations import rule_of
 from adaptlint.dataflow.recording import Recording
 
@@ -28,9 +28,13 @@ def fold(recording: Recording) -> FlowGraph:
     """The graph of a recording. Nothing is lost but the shapes that rules give again."""
     folder = _Folder(recording)
     templates, segments = folder.segments()
-    ends = {*recording.outputs.values()}
-    runs, run_of = _runs(segments, folder, ends)
-    outputs = {name: (run_of[folder.segment_of[n]], *folder.local(n, o)) for name, (n, o) in recording.outputs.items()}
+    calls = []
+    for segment in segments:
+        prefix, dot, last = segment.layer.rpartition(".")
+        given = [folder.ref(n, o) for n, o in segment.given]
+        calls.append(Run(segment.template, prefix + dot, int(last) if segment.layer else 0, 1, 1, given, []))
+    outputs = {name: folder.ref(n, o) for name, (n, o) in recording.outputs.items()}
+    runs, outputs = joined(calls, outputs)
     return FlowGraph(
         recording.model_class,
         recording.backend,
@@ -68,9 +72,10 @@ class _Folder:
         inside = after > 0 and (after == len(places) or places[after - 1] == place or places[after] != place)
         return self.segment_of[after - 1 if inside else after]
 
-    def local(self, n: int, o: int) -> Value:
-        """A value as its own segment names it."""
-        return n - self.starts[self.segment_of[n]], o
+    def ref(self, n: int, o: int) -> Ref:
+        """A value by its segment, and its node there."""
+        segment = self.segment_of[n]
+        return segment, n - self.starts[segment], o
 
     def segments(self) -> tuple[list[Template], list[_Segment]]:
         """Every segment, and the templates that they share."""
@@ -117,23 +122,35 @@ class _Folder:
         return told._replace(read=[self.recording.nodes[n].shapes[o] for n, o in taken])
 
 
-def _runs(segments: list[_Segment], folder: _Folder, ends: set[Value]) -> tuple[list[Run], list[int]]:
-    """Segments joined into runs, and each segment's run."""
-    kept = _kept(segments, folder, ends)
+def joined(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:
+    """Runs of one call each, joined where they are the same once more; refs count the calls, then the runs."""
+    asked_later = {ref[0] for ref in outputs.values()}  # a run has to end with each of these
+    for number, call in enumerate(calls):
+        asked_later |= {ref[0] for ref in call.given if ref[0] < number - 1}
     runs: list[Run] = []
     run_of: list[int] = []
-    for number, segment in enumerate(segments):
-        prefix, dot, last = segment.layer.rpartition(".")
-        layer = int(last) if segment.layer else 0
-        given = [(run_of[folder.segment_of[n]], *folder.local(n, o)) for n, o in segment.given]
-        alone = Run(segment.template, prefix + dot, layer, 1, 1, given, [])
-        longer = _longer(runs[-1], alone) if runs and number - 1 not in kept else None
+    for number, call in enumerate(calls):
+        alone = call._replace(given=[(run_of[ref[0]], ref[1], ref[2]) for ref in call.given])
+        longer = _longer(runs[-1], alone) if runs and number - 1 not in asked_later else None
         if longer is None:
             runs.append(alone)
         else:
             runs[-1] = longer
         run_of.append(len(runs) - 1)
-    return runs, run_of
+    return runs, {name: (run_of[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
+
+
+def apart(runs: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:
+    """The inverse of `joined`: a run for every call."""
+    calls: list[Run] = []
+    last: list[int] = []
+    for number, run in enumerate(runs):
+        for call in range(run.times):
+            refs = run.then if call else run.given
+            given = [(len(calls) - 1 if ref[0] == number else last[ref[0]], ref[1], ref[2]) for ref in refs]
+            calls.append(run._replace(first=run.first + call * run.step, times=1, step=1, given=given, then=[]))
+        last.append(len(calls) - 1)
+    return calls, {name: (last[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
 
 
 def _longer(run: Run, call: Run) -> Run | None:
@@ -144,14 +161,6 @@ def _longer(run: Run, call: Run) -> Run | None:
     if run.times == 1:
         return run._replace(times=2, step=step, then=call.given) if step in (0, 1) else None
     return run._replace(times=run.times + 1) if (step, call.given) == (run.step, run.then) else None
-
-
-def _kept(segments: list[_Segment], folder: _Folder, ends: set[Value]) -> set[int]:
-    """Segments whose values are asked for later than by the next one: a run has to end with each."""
-    kept = {folder.segment_of[n] for n, _ in ends}
-    for number, segment in enumerate(segments):
-        kept |= {folder.segment_of[n] for n, _ in segment.given if folder.segment_of[n] < number - 1}
-    return kept
 
 
 def below(path: str, layer: str) -> str:

@@ -11,7 +11,7 @@ from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
-from adaptlint.dataflow.flow_graph import FlowGraph, size_of, symbols_of
+from adaptlint.dataflow.flow_graph import FlowGraph, integers, size_of, symbols_of
 from adaptlint.dataflow.fold import fold
 from adaptlint.dataflow.inputs import Input, inputs_of
 from adaptlint.dataflow.kernels import BUILT_AS, KERNELS, standing_in, supports
@@ -160,15 +160,6 @@ def _empty(built: Built, entry: Input, sizes: dict[str, int]) -> Any:
 
 def _said(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-
-
-def integers(config: Any) -> set[int]:
-    """Every integer of a config, however deep."""
-    if isinstance(config, dict):
-        return set().union(*map(integers, config.values())) if config else set()
-    if isinstance(config, list | tuple):
-        return set().union(*map(integers, config)) if config else set()
-    return {config} if isinstance(config, int) and not isinstance(config, bool) else set()
 
 
 def _doubt(graph: FlowGraph, other: Recording, sizes: dict[str, int]) -> str:

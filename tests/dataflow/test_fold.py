@@ -93,3 +93,12 @@ def test_a_shared_layer_is_called_again_and_again() -> None:
     moved = propagate(graph, SIZES)
     assert (moved.conflict, moved.unknown) == (None, {})
     assert [(run.times, run.step) for run in graph.runs if run.times > 1] == [(5, 0)]  # the first meets the parameters
+
+
+def test_calls_that_are_joined_come_apart_again() -> None:
+    from adaptlint.dataflow.fold import apart, joined
+
+    graph = graph_of("tiny-t5", num_layers=5, num_decoder_layers=4)
+    calls, outputs = apart(graph.runs, graph.outputs)
+    assert len(calls) == sum(run.times for run in graph.runs) > len(graph.runs)
+    assert joined(calls, outputs) == (graph.runs, graph.outputs)
