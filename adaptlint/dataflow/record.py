@@ -13,7 +13,7 @@ from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.inputs import Input, inputs_of
-from adaptlint.dataflow.kernels import BUILT_AS, KERNELS, standing_in, supports
+from adaptlint.dataflow.kernels import FLASH, standing_in, supports, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
@@ -71,12 +71,16 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     if not supports(choice.model_class, backend):
         raise FlowProblem(f"{name} does not support {backend}, by its own word.")
     torch = libraries.torch
-    attn = BUILT_AS if backend in KERNELS else backend
     try:
-        with torch.device("meta"):
-            model = choice.model_class._from_config(choice.config, attn_implementation=attn).eval()
+        with torch.device("meta"), taken_for_installed(backend):
+            model = choice.model_class._from_config(choice.config, attn_implementation=backend).eval()
     except Exception as error:  # transformers raises whatever a config's values provoke
         raise FlowProblem(f"{name} cannot be built for {backend}: {_said(error)}.") from None
+    taken = getattr(model.config, "_attn_implementation", backend)
+    if taken != backend:  # some classes have their own choice of kernels
+        raise FlowProblem(f"{name} takes {taken} where {backend} is asked for.")
+    if backend == FLASH:  # the kernel takes no others than half-precision numbers
+        model.to(torch.bfloat16)
     found = inputs_of(model, model.config.to_dict())
     if found is None:
         raise FlowProblem(f"There is no recipe for the inputs of {name} yet.")

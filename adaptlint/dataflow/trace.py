@@ -16,7 +16,7 @@ from adaptlint.dataflow.flow_graph import Guard, Node
 from adaptlint.dataflow.tagged import TaggedInt, term_of
 
 PROPERTIES = ("T", "mT", "H", "data", "real", "imag")  # attributes that are tensors of their own
-ASKED = ("__bool__", "item", "__int__", "__float__", "__index__", "tolist")  # what a meta tensor cannot answer
+ASKED = ("__bool__", "__contains__", "item", "__int__", "__float__", "__index__", "tolist")  # what a meta tensor cannot answer
 OWN = ("adaptlint", "torch")  # frames of these packages are no source of the model's
 MAX_NODES = 200_000
 
@@ -221,6 +221,8 @@ def _assumed(name: str, tensor: Any) -> Any:
     """The pessimistic answer: a mask has padding, a condition does not hold, a number is zero."""
     if name == "__bool__":
         return False
+    if name == "__contains__":  # transformers 4 asks so whether there is a 0 in a mask
+        return True
     if name == "tolist":
         return torch_zeros(tuple(map(int, tensor.shape)))
     return (
