@@ -1,8 +1,8 @@
 """What a recorded forward leaves: operations in the order in which they ran, as plain data.
 
-Arguments are JSON: a tensor is {"n": [node, output]}, a size that came from a shape {"e": term}, a slice
-{"s": [start, stop, step]}, a tuple {"t": [...]}, an ellipsis {"x": 0}, anything else that is no number or text
-{"o": its text}.
+Arguments are JSON: a tensor is {"n": [node, output]}, a list of all outputs of one node, however many they are,
+{"a": node}, a size that came from a shape {"e": term}, a slice {"s": [start, stop, step]}, a tuple {"t": [...]}, an
+ellipsis {"x": 0}, anything else that is no number or text {"o": its text}.
 
 A term is an integer, ["size", node, output, axis], or [operator, left, right] with + - * // and %.
 """

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
 
-from adaptlint.dataflow.shims import put, without_autocast
+from adaptlint.dataflow.shims import as_built, put, without_autocast, without_checks, without_vmap
 from adaptlint.dataflow.trace import Recorder
 
 FLASH, FLEX = "flash_attention_2", "flex_attention"
@@ -53,9 +53,12 @@ def taken_for_installed(backend: str) -> Iterator[None]:
 
 @contextmanager
 def standing_in(torch: Any, recorder: Recorder, model: Any, backend: str) -> Iterator[None]:
-    """Let the model's forward take the kernel's place-holder; for eager and sdpa only what meta tensors need."""
+    """Let the model's forward take the kernel's place-holder; for every backend what meta tensors need."""
     with ExitStack() as stack:
         stack.enter_context(without_autocast(torch))
+        stack.enter_context(as_built(model))
+        stack.enter_context(without_checks(recorder, _files(model)))
+        stack.enter_context(without_vmap(_imported("transformers.masking_utils")))
         if backend == FLASH:
             _put_flash(stack, torch, recorder, model)
         if backend == FLEX:
@@ -74,12 +77,10 @@ def _put_flash(stack: ExitStack, torch: Any, recorder: Recorder, model: Any) -> 
         return result
 
     name = "_flash_attention_forward"
-    kinds = {type(module) for module in model.modules()}
-    files = {"transformers.integrations.flash_attention"} & set(sys.modules)
-    files |= {kind.__module__ for kind in kinds if kind.__module__.startswith("transformers.models.")}
-    for file in sorted(files):
-        stack.enter_context(put(sys.modules[file], name, attend))
-    for kind in kinds:
+    for file in (*_files(model), _imported("transformers.integrations.flash_attention")):
+        if file is not None:
+            stack.enter_context(put(file, name, attend))
+    for kind in {type(module) for module in model.modules()}:
         if name in vars(kind):
             stack.enter_context(put(kind, name, lambda _, *args, **kwargs: attend(*args, **kwargs)))
 
@@ -130,6 +131,12 @@ def _put_flex(stack: ExitStack, torch: Any, recorder: Recorder) -> None:
     integration = _imported("transformers.integrations.flex_attention")
     name = "compile_friendly_flex_attention"
     stack.enter_context(put(integration, name if hasattr(integration, name) else "flex_attention", attend))
+
+
+def _files(model: Any) -> list[Any]:
+    """The modeling files of a model's parts."""
+    names = {type(module).__module__ for module in model.modules()}
+    return [sys.modules[name] for name in sorted(names) if name.startswith("transformers.models.")]
 
 
 def _imported(file: str) -> Any:

@@ -147,7 +147,8 @@ class _Run:
             found = self.found[n]
             if isinstance(found, str):
                 raise Unknown(found)
-            if found[o].shape != self.graph.nodes[n].shapes[o]:
+            recorded = self.graph.nodes[n].shapes
+            if [value.shape for value in found] != recorded if o < 0 else found[o].shape != recorded[o]:
                 raise Unknown(f"{node.op} has no rule")
         return tuple(Value(shape, kind) for shape, kind in zip(node.shapes, node.kinds, strict=True))
 
@@ -162,6 +163,11 @@ class _Run:
             if isinstance(found, str):
                 raise Unknown(found)
             return found[o]
+        if "a" in argument:
+            found = self.found[argument["a"]]
+            if isinstance(found, str):
+                raise Unknown(found)
+            return list(found)
         if "e" in argument:
             return self._term(argument["e"])
         if "t" in argument:
@@ -192,4 +198,6 @@ def _references(value: Any) -> list[tuple[int, int]]:
         return [ref for part in value for ref in _references(part)]
     if isinstance(value, dict) and "n" in value:
         return [(value["n"][0], value["n"][1])]
+    if isinstance(value, dict) and "a" in value:
+        return [(value["a"], -1)]  # all of them
     return _references(value["t"]) if isinstance(value, dict) and "t" in value else []

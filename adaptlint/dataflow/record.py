@@ -12,14 +12,15 @@ from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
 from adaptlint.dataflow.flow_graph import FlowGraph
-from adaptlint.dataflow.inputs import Input, inputs_of
+from adaptlint.dataflow.inputs import Input, Recipe, axes_of, recipes_of
 from adaptlint.dataflow.kernels import FLASH, standing_in, supports, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.shims import given_a_language
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
-FIRST = (31, 37, 41)
-SECOND = (43, 29, 47)
+FIRST = {"batch": 31, "seq": 37, "decoder_seq": 41, "question_seq": 23, "frames": 211, "samples": 4001, "patches": 61}
+SECOND = {"batch": 43, "seq": 29, "decoder_seq": 47, "question_seq": 19, "frames": 173, "samples": 5009, "patches": 71}
 NARROW = "BF16"  # what grouped_mm's meta kernel says to anything else
 
 
@@ -31,11 +32,12 @@ class Recorded(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A model on the meta device, ready to be run."""
+    """A model on the meta device, ready to be run with `inputs`, which is one of `recipes`."""
 
     torch: Any
     model: Any
-    inputs: dict[str, Input]
+    recipes: list[Recipe]
+    inputs: Recipe
     backend: str
     transformers: str
 
@@ -53,9 +55,24 @@ def record(config: dict[str, Any], asked: str | None, backend: str, sizes: dict[
     """
     with silence():
         built = build(config, asked, backend)
-        graph = trace_at(built, dict(zip(built.symbols, FIRST, strict=False)) | (sizes or {}))
-        other = dict(zip(built.symbols, SECOND, strict=False)) | (sizes or {})
-        return Recorded(graph, _doubt(graph, trace_at(built, other), other))
+        for recipe in built.recipes[:-1]:  # a richer one serves where its forward can be told to the end
+            built = built._replace(inputs=recipe)
+            try:
+                found = _twice(built, sizes)
+            except FlowProblem:
+                continue
+            if not found.doubt and not propagate(found.graph, _at(SECOND, built, sizes)).unknown:
+                return found
+        return _twice(built._replace(inputs=built.recipes[-1]), sizes)
+
+
+def _at(known: dict[str, int], built: Built, sizes: dict[str, int] | None) -> dict[str, int]:
+    return {name: known[name] for name in built.symbols} | (sizes or {})
+
+
+def _twice(built: Built, sizes: dict[str, int] | None) -> Recorded:
+    graph, second = trace_at(built, _at(FIRST, built, sizes)), _at(SECOND, built, sizes)
+    return Recorded(graph, _doubt(graph, trace_at(built, second), second))
 
 
 def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
@@ -74,6 +91,7 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     try:
         with torch.device("meta"), taken_for_installed(backend):
             model = choice.model_class._from_config(choice.config, attn_implementation=backend).eval()
+            model.to("meta")  # a few parameters are made by constructors that know no default device
     except Exception as error:  # transformers raises whatever a config's values provoke
         raise FlowProblem(f"{name} cannot be built for {backend}: {_said(error)}.") from None
     taken = getattr(model.config, "_attn_implementation", backend)
@@ -81,10 +99,11 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
         raise FlowProblem(f"{name} takes {taken} where {backend} is asked for.")
     if backend == FLASH:  # the kernel takes no others than half-precision numbers
         model.to(torch.bfloat16)
-    found = inputs_of(model, model.config.to_dict())
-    if found is None:
+    given_a_language(model)
+    found = recipes_of(model, model.config.to_dict())
+    if not found:
         raise FlowProblem(f"There is no recipe for the inputs of {name} yet.")
-    return Built(torch, model, found, backend, str(libraries.transformers.__version__))
+    return Built(torch, model, found, found[0], backend, str(libraries.transformers.__version__))
 
 
 def trace_at(built: Built, sizes: dict[str, int]) -> FlowGraph:
@@ -102,7 +121,7 @@ def _traced(built: Built, sizes: dict[str, int]) -> FlowGraph:
     torch, model = built.torch, built.model
     given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
     recorder = Recorder(torch, model, given)
-    kwargs = {} if "pixel_values" in given else {"use_cache": False}
+    kwargs = {"use_cache": False} if any("seq" in name for name in built.symbols) else {}
     try:
         with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
             result = model(**given, **kwargs)
@@ -116,7 +135,7 @@ def _traced(built: Built, sizes: dict[str, int]) -> FlowGraph:
         type(model).__name__,
         built.backend,
         built.transformers,
-        {name: list(entry.axes) for name, entry in built.inputs.items()},
+        axes_of(built.inputs),
         {name: entry.bound for name, entry in built.inputs.items()},
         recorder.nodes,
         recorder.guards,

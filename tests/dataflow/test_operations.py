@@ -11,7 +11,7 @@ from tests.dataflow.cases import Case
 from tests.dataflow.cases_by_name import CASES, SILENT
 from tests.dataflow.played import RAISES, UNPLAYED, by_torch, differ, sure
 
-KERNELS = {"flash_attention", "flex_attention", "_grouped_mm", "grouped_mm", "multi_head_attention_forward"}
+KERNELS = {"flash_attention", "flex_attention", "_grouped_mm", "grouped_mm"}
 
 
 def called(case: Case) -> tuple[tuple[Any, ...], dict[str, Any]]:

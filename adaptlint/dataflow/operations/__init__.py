@@ -68,5 +68,5 @@ def apply(op: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...]
 def finished(result: Value) -> Value:
     """No true is larger than one; complex numbers have no order."""
     if result.kind == "bool":
-        return Value(result.shape, "bool", 1)
+        return result._replace(bound=None if result.bound is None else 1)
     return result._replace(bound=None) if result.kind == "complex" else result

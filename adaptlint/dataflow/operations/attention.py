@@ -47,6 +47,51 @@ def shared(query: Value, states: Value) -> Value:
     return states._replace(shape=replaced(states.shape, len(states.shape) - 3, heads))
 
 
+def multi_head(
+    query: Value,
+    key: Value,
+    value: Value,
+    embed_dim_to_check: Any,
+    num_heads: Any,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: Any,
+    dropout_p: Any,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: Any = True,
+    key_padding_mask: Any = None,
+    need_weights: Any = True,
+    attn_mask: Any = None,
+    use_separate_proj_weight: Any = False,
+    average_attn_weights: Any = True,
+    **options: Any,
+) -> tuple[Value, ...]:
+    """`multi_head_attention_forward`, torch's own layer: positions, batch, width (torch 2.13, nn/functional.py)."""
+    shapes = (query.shape, key.shape, value.shape)
+    more = (bias_k, bias_v, *(options.get(name) for name in ("static_k", "static_v")))
+    if add_zero_attn or use_separate_proj_weight or any(isinstance(one, Value) for one in more):
+        raise Unknown("attention with keys of its own, or of other widths")
+    if any(len(shape) != 3 for shape in shapes):
+        raise Unknown("attention without a batch")
+    (queries, batch, width), (keys, _, _) = query.shape, key.shape
+    if key.shape != value.shape or (batch, width) != key.shape[1:] or width != embed_dim_to_check:
+        raise clash("attention-sizes", *shapes)
+    if width % num_heads:
+        raise clash("head-count", query.shape, more=f"{num_heads} heads")
+    if in_proj_weight.shape != (3 * width, width) or out_proj_weight.shape[-1:] != (width,):
+        raise Unknown("projections of other widths")
+    if isinstance(key_padding_mask, Value) and key_padding_mask.shape != (batch, keys):
+        raise clash("mask-size", key_padding_mask.shape, *shapes)
+    if isinstance(attn_mask, Value) and attn_mask.shape not in ((queries, keys), (batch * num_heads, queries, keys)):
+        raise clash("mask-size", attn_mask.shape, *shapes)
+    result = Value((queries, batch, out_proj_weight.shape[0]), one_kind(query, key, value))
+    scores = (batch, queries, keys) if average_attn_weights else (batch, num_heads, queries, keys)
+    return (result, Value(scores, result.kind)) if need_weights else (result,)
+
+
 def flash(query: Value, key: Value, value: Value, attention_mask: Any = None, query_length: Any = None) -> Value:
     """`_flash_attention_forward`: batch, positions, heads, head size, all of one size for keys and values.
 
@@ -117,5 +162,6 @@ def blocks(query: Shape, key: Shape, mask: Shape) -> None:
 RULES: dict[str, Any] = {
     "flash_attention": flash,
     "flex_attention": flex,
+    "multi_head_attention_forward": multi_head,
     "scaled_dot_product_attention": scaled_dot_product_attention,
 }
