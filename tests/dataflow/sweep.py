@@ -223,8 +223,10 @@ def main() -> None:
 def import_once() -> None:
     """The libraries, before the processes part: each then imports its own modeling file only."""
     import torch
-    import transformers.modeling_utils  # noqa: F401
+    import transformers.modeling_utils
     from transformers.models.auto import modeling_auto  # noqa: F401
+
+    import adaptlint.dataflow.record  # noqa: F401
 
     torch.set_num_threads(1)
 
