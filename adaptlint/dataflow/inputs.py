@@ -34,13 +34,21 @@ def recipes_of(model: Any, constants: dict[str, Any]) -> list[Recipe]:
 
     `constants` is the model's config as a dictionary.
     """
-    takes = signature(model.forward).parameters
+    takes = signature(model.forward).parameters  # a class of transformers 5 may take others as well, in **kwargs
     needs = {name for name, one in takes.items() if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD}
     main = getattr(model, "main_input_name", "")
     if main == "inputs":  # a model of two, whose first names what it takes; or one that takes anything
         main = getattr(getattr(model, "encoder", None), "main_input_name", "inputs")
     found = [recipe for recipe in _recipes(main, set(takes), constants) if main in recipe and needs <= set(recipe)]
     return [recipe for at, recipe in enumerate(found) if recipe not in found[:at]]
+
+
+def taken_by(model: Any) -> set[str]:
+    """The arguments of its forward, with "use_cache" for one that hands on whatever it is given."""
+    takes = signature(model.forward).parameters
+    text = getattr(model, "main_input_name", "") == "input_ids" or "input_ids" in takes or "decoder_input_ids" in takes
+    passes = text and any(one.kind is one.VAR_KEYWORD for one in takes.values())
+    return set(takes) | ({"use_cache"} if passes else set())
 
 
 def axes_of(recipe: Recipe) -> dict[str, list[Any]]:

@@ -18,6 +18,7 @@ from adaptlint.dataflow.shims import as_built, put, without_autocast, without_ch
 from adaptlint.dataflow.trace import Recorder
 
 FLASH, FLEX = "flash_attention_2", "flex_attention"
+WINDOW = "_flash_supports_window_size"
 # what a class says that supports the backend; the second word is that of transformers 4
 FLAGS = {
     "sdpa": ("_supports_sdpa",),
@@ -80,6 +81,8 @@ def _put_flash(stack: ExitStack, torch: Any, recorder: Recorder, model: Any) -> 
     for file in (*_files(model), _imported("transformers.integrations.flash_attention")):
         if file is not None:
             stack.enter_context(put(file, name, attend))
+            if not hasattr(file, WINDOW):  # transformers 4.40 asks for it where flash-attn 2.3 is there
+                stack.enter_context(put(file, WINDOW, True))
     for kind in {type(module) for module in model.modules()}:
         if name in vars(kind):
             stack.enter_context(put(kind, name, lambda _, *args, **kwargs: attend(*args, **kwargs)))
@@ -87,10 +90,22 @@ def _put_flash(stack: ExitStack, torch: Any, recorder: Recorder, model: Any) -> 
 
 def _put_flex(stack: ExitStack, torch: Any, recorder: Recorder) -> None:
     """The kernel, and what makes block masks, wherever transformers has imported them."""
-    from torch.nn.attention import flex_attention as real
+    for file in ("transformers.masking_utils", "transformers.integrations.flex_attention"):
+        for name in ("create_block_mask", "create_block_causal_mask_flex"):
+            if hasattr(_imported(file), name):
+                stack.enter_context(put(_imported(file), name, _block_masks(torch)))
+    integration = _imported("transformers.integrations.flex_attention")
+    name = "compile_friendly_flex_attention"
+    new = _flex_attention(torch, recorder)
+    stack.enter_context(put(integration, name if hasattr(integration, name) else "flex_attention", new))
 
-    class Whole(real.BlockMask):  # type: ignore[misc]
-        """A block mask that keeps the mask itself, [batch, heads, queries, keys], and has no blocks."""
+
+def _block_masks(torch: Any) -> Any:
+    """In the place of `create_block_mask`: a block mask that keeps the mask itself and has no blocks."""
+    from torch.nn.attention.flex_attention import BlockMask
+
+    class Whole(BlockMask):  # type: ignore[misc]
+        """The mask has the axes batch, heads, queries, keys."""
 
         def __init__(self, mask: Any) -> None:
             self.mask = mask
@@ -110,6 +125,12 @@ def _put_flex(stack: ExitStack, torch: Any, recorder: Recorder) -> None:
         places = (batch[:, None, None, None], head[None, :, None, None], row[:, None], column[None, :])
         return Whole(mask_mod(*places).expand(B or 1, H or 1, Q_LEN, KV_LEN))
 
+    return create
+
+
+def _flex_attention(torch: Any, recorder: Recorder) -> Any:
+    """In the place of the kernel: the result, and the sums of its scores where they are asked for."""
+
     def attend(query: Any, key: Any, value: Any, *_: Any, **options: Any) -> Any:
         given = options.get("block_mask")
         with torch._C.DisableTorchFunction():
@@ -121,16 +142,12 @@ def _put_flex(stack: ExitStack, torch: Any, recorder: Recorder) -> None:
         if options.get("score_mod") is not None:  # which reads tensors of its own at every place up to the last
             options["score_mod"](torch.empty((), device="meta"), *last)
         if options.get("return_aux") is not None:
-            return result, real.AuxOutput(lse=sums)
+            from torch.nn.attention.flex_attention import AuxOutput
+
+            return result, AuxOutput(lse=sums)
         return (result, sums) if options.get("return_lse") else result
 
-    for file in ("transformers.masking_utils", "transformers.integrations.flex_attention"):
-        for name in ("create_block_mask", "create_block_causal_mask_flex"):
-            if hasattr(_imported(file), name):
-                stack.enter_context(put(_imported(file), name, create))
-    integration = _imported("transformers.integrations.flex_attention")
-    name = "compile_friendly_flex_attention"
-    stack.enter_context(put(integration, name if hasattr(integration, name) else "flex_attention", attend))
+    return attend
 
 
 def _files(model: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Guard, Node, Shape
-from adaptlint.dataflow.operations import apply, rule_of
+from adaptlint.dataflow.operations import apply, rule_of, survivor
 from adaptlint.dataflow.value import Conflict, Unknown, Value
 
 ARITHMETIC = {
@@ -116,7 +116,14 @@ class _Run:
     def _outputs(self, node: Node) -> Outputs:
         if not node.op:
             return (self._leaf(node),)
-        args = [self._argument(argument) for argument in node.args]
+        try:
+            args = [self._argument(argument) for argument in node.args]
+        except Unknown:
+            kept = survivor(node.op, [self._argument(argument) for argument in node.args[:1]])
+            if kept is None:
+                raise
+            self._written(node)
+            return (kept,)
         kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()}
         if rule_of(node.op) is None:
             return self._as_recorded(node)

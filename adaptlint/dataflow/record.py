@@ -12,7 +12,7 @@ from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
 from adaptlint.dataflow.flow_graph import FlowGraph
-from adaptlint.dataflow.inputs import Input, Recipe, axes_of, recipes_of
+from adaptlint.dataflow.inputs import Input, Recipe, axes_of, recipes_of, taken_by
 from adaptlint.dataflow.kernels import FLASH, standing_in, supports, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
@@ -121,7 +121,7 @@ def _traced(built: Built, sizes: dict[str, int]) -> FlowGraph:
     torch, model = built.torch, built.model
     given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
     recorder = Recorder(torch, model, given)
-    kwargs = {"use_cache": False} if any("seq" in name for name in built.symbols) else {}
+    kwargs = {"use_cache": False} if "use_cache" in taken_by(model) else {}
     try:
         with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
             result = model(**given, **kwargs)

@@ -33,15 +33,17 @@ def without_autocast(torch: Any) -> Iterator[None]:
     """No autocast for meta tensors, and none where it is asked about: a forward runs in its own dtypes."""
     real, asked = torch.autocast, torch.is_autocast_enabled
 
-    class Autocast(real):  # type: ignore[misc]
+    class Autocast(real):  # type: ignore[misc, valid-type]
         """The real one for every other device."""
 
         def __new__(cls, device_type: Any = None, *args: Any, **kwargs: Any) -> Any:
             return nullcontext() if device_type == "meta" else real(device_type, *args, **kwargs)
 
-    with put(torch, "autocast", Autocast):
-        with put(torch, "is_autocast_enabled", lambda device=None: device != "meta" and asked(*filter(None, [device]))):
-            yield
+    def is_enabled(device_type: Any = None) -> Any:
+        return device_type != "meta" and (asked() if device_type is None else asked(device_type))
+
+    with put(torch, "autocast", Autocast), put(torch, "is_autocast_enabled", is_enabled):
+        yield
 
 
 @contextmanager

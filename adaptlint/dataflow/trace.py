@@ -16,7 +16,15 @@ from adaptlint.dataflow.flow_graph import Guard, Node
 from adaptlint.dataflow.tagged import TaggedInt, term_of
 
 PROPERTIES = ("T", "mT", "H", "data", "real", "imag")  # attributes that are tensors of their own
-ASKED = ("__bool__", "__contains__", "item", "__int__", "__float__", "__index__", "tolist")  # what a meta tensor cannot answer
+ASKED = (
+    "__bool__",
+    "__contains__",
+    "item",
+    "__int__",
+    "__float__",
+    "__index__",
+    "tolist",
+)  # what a meta tensor cannot answer
 OWN = ("adaptlint", "torch")  # frames of these packages are no source of the model's
 MAX_NODES = 200_000
 

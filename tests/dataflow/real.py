@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from adaptlint.dataflow.inputs import axes_of, recipes_of
+from adaptlint.dataflow.inputs import axes_of, recipes_of, taken_by
 from adaptlint.dataflow.trace import tensors_in
 
 Shapes = dict[str, list[tuple[int, ...]]]
@@ -49,7 +49,7 @@ def real_shapes(model: Any, sizes: dict[str, int], axes: dict[str, list[Any]]) -
         hooks.append(module.register_forward_hook(note))
     try:
         with torch.no_grad():
-            model(**given, **({"use_cache": False} if any("input_ids" in name for name in axes) else {}))
+            model(**given, **({"use_cache": False} if "use_cache" in taken_by(model) else {}))
     finally:
         for hook in hooks:
             hook.remove()

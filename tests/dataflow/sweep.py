@@ -38,6 +38,7 @@ DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_lay
 RESULTS = ("exact", "in part", "live only", "no graph", "wrong", "refused")
 REFUSAL = "does not support"  # what our own message says, and transformers' of a part of the model
 Entry = tuple[str, str, str]
+OLDER = "## Older releases"  # the part of the page that tests.dataflow.releases writes
 LAYERS = 2
 THIRD = {"batch": 53, "seq": 31, "decoder_seq": 43, "question_seq": 17, "frames": 157, "samples": 3001, "patches": 59}
 LIMIT = 60  # seconds that one class may take
@@ -202,6 +203,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a regex over model type and class")
     parser.add_argument("--kind", default="")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--sample", type=int, default=0, help="so many classes, drawn evenly from every kind")
+    parser.add_argument("--rows", type=Path, help="a file for the results as JSON")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     backends = options.backend or list(BACKENDS)
@@ -210,20 +213,25 @@ def main() -> None:
         for entry in classes()
         if re.search(options.only, f"{entry[1]} {entry[2]}") and options.kind in ("", entry[0])
     ]
+    if options.sample:  # every so manieth, so that no kind and no end of the alphabet is left out
+        chosen = [chosen[at * len(chosen) // options.sample] for at in range(min(options.sample, len(chosen)))]
     import_once()
     with ThreadPoolExecutor(options.jobs) as threads:
         rows = [row for several in threads.map(lambda entry: alone(entry, backends), chosen) for row in several]
     told = [line for backend in backends for line in counts(rows, backend)] + exceptions(rows)
     print("\n".join(told))
+    if options.rows:
+        options.rows.write_text(json.dumps([row._asdict() for row in rows]), encoding="utf-8")
     if options.write:
-        head = DOC.read_text(encoding="utf-8").partition("## ")[0] if DOC.exists() else ""
-        DOC.write_text(head + "\n".join(told), encoding="utf-8")
+        head, _, rest = DOC.read_text(encoding="utf-8").partition("## ")
+        older = rest.partition(OLDER)[2]
+        DOC.write_text(head + "\n".join([*told, *([OLDER + older] if older else [])]), encoding="utf-8")
 
 
 def import_once() -> None:
     """The libraries, before the processes part: each then imports its own modeling file only."""
     import torch
-    import transformers.modeling_utils
+    import transformers.modeling_utils  # noqa: F401
     from transformers.models.auto import modeling_auto  # noqa: F401
 
     import adaptlint.dataflow.record  # noqa: F401

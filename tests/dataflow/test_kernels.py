@@ -1,4 +1,4 @@
-"""The demands of attention kernels: torch's flex attention on the CPU, and what transformers does round flash attention.
+"""The demands of attention kernels: of torch's flex attention, and of what transformers does round flash attention.
 
 No CPU has flash attention: in its place stand functions that demand what flash-attn 2.8 checks before it launches
 anything (csrc/flash_attn/flash_api.cpp, `mha_fwd` and `mha_varlen_fwd`).
@@ -90,9 +90,11 @@ def whole(query: Any, key: Any, value: Any, **_: Any) -> Any:
 
 def varlen(query: Any, key: Any, value: Any, cu_seqlens_q: Any, cu_seqlens_k: Any, **_: Any) -> Any:
     """`mha_varlen_fwd`: the same of rows; as many ends of queries as of keys, in one vector each."""
-    assert key.shape == value.shape and query.shape[2] == key.shape[2]
+    assert key.shape == value.shape
+    assert query.shape[2] == key.shape[2]
     assert query.shape[1] % key.shape[1] == 0
-    assert cu_seqlens_q.dim() == 1 and cu_seqlens_q.shape == cu_seqlens_k.shape
+    assert cu_seqlens_q.dim() == 1
+    assert cu_seqlens_q.shape == cu_seqlens_k.shape
     return torch.empty_like(query)
 
 

@@ -70,26 +70,35 @@ def multi_head(
     **options: Any,
 ) -> tuple[Value, ...]:
     """`multi_head_attention_forward`, torch's own layer: positions, batch, width (torch 2.13, nn/functional.py)."""
-    shapes = (query.shape, key.shape, value.shape)
     more = (bias_k, bias_v, *(options.get(name) for name in ("static_k", "static_v")))
     if add_zero_attn or use_separate_proj_weight or any(isinstance(one, Value) for one in more):
         raise Unknown("attention with keys of its own, or of other widths")
-    if any(len(shape) != 3 for shape in shapes):
-        raise Unknown("attention without a batch")
-    (queries, batch, width), (keys, _, _) = query.shape, key.shape
-    if key.shape != value.shape or (batch, width) != key.shape[1:] or width != embed_dim_to_check:
-        raise clash("attention-sizes", *shapes)
-    if width % num_heads:
-        raise clash("head-count", query.shape, more=f"{num_heads} heads")
+    width = several_heads(query, key, value, num_heads, attn_mask, key_padding_mask)
+    if width != embed_dim_to_check:
+        raise clash("attention-sizes", query.shape, more=f"of width {embed_dim_to_check}")
     if in_proj_weight.shape != (3 * width, width) or out_proj_weight.shape[-1:] != (width,):
         raise Unknown("projections of other widths")
-    if isinstance(key_padding_mask, Value) and key_padding_mask.shape != (batch, keys):
-        raise clash("mask-size", key_padding_mask.shape, *shapes)
-    if isinstance(attn_mask, Value) and attn_mask.shape not in ((queries, keys), (batch * num_heads, queries, keys)):
-        raise clash("mask-size", attn_mask.shape, *shapes)
+    queries, batch, keys = *query.shape[:2], key.shape[0]
     result = Value((queries, batch, out_proj_weight.shape[0]), one_kind(query, key, value))
     scores = (batch, queries, keys) if average_attn_weights else (batch, num_heads, queries, keys)
     return (result, Value(scores, result.kind)) if need_weights else (result,)
+
+
+def several_heads(query: Value, key: Value, value: Value, heads: int, mask: Any, padding: Any) -> int:
+    """Checks sizes and masks of torch's own layer; the width of what it is given."""
+    shapes = (query.shape, key.shape, value.shape)
+    if any(len(shape) != 3 for shape in shapes):
+        raise Unknown("attention without a batch")
+    (queries, batch, width), keys = query.shape, key.shape[0]
+    if key.shape != value.shape or (batch, width) != key.shape[1:]:
+        raise clash("attention-sizes", *shapes)
+    if width % heads:
+        raise clash("head-count", query.shape, more=f"{heads} heads")
+    if isinstance(padding, Value) and padding.shape != (batch, keys):
+        raise clash("mask-size", padding.shape, *shapes)
+    if isinstance(mask, Value) and mask.shape not in ((queries, keys), (batch * heads, queries, keys)):
+        raise clash("mask-size", mask.shape, *shapes)
+    return width
 
 
 def flash(query: Value, key: Value, value: Value, attention_mask: Any = None, query_length: Any = None) -> Value:
