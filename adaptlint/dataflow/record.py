@@ -16,7 +16,7 @@ from adaptlint.dataflow.inputs import Input, Recipe, axes_of, recipes_of, taken_
 from adaptlint.dataflow.kernels import FLASH, standing_in, supports, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
-from adaptlint.dataflow.shims import given_a_language
+from adaptlint.dataflow.shims import given_a_language, with_numbers
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
 FIRST = {"batch": 31, "seq": 37, "decoder_seq": 41, "question_seq": 23, "frames": 211, "samples": 4001, "patches": 61}
@@ -89,7 +89,7 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
         raise FlowProblem(f"{name} does not support {backend}, by its own word.")
     torch = libraries.torch
     try:
-        with torch.device("meta"), taken_for_installed(backend):
+        with torch.device("meta"), with_numbers(torch), taken_for_installed(backend):
             model = choice.model_class._from_config(choice.config, attn_implementation=backend).eval()
             model.to("meta")  # a few parameters are made by constructors that know no default device
     except Exception as error:  # transformers raises whatever a config's values provoke

@@ -47,6 +47,21 @@ def without_autocast(torch: Any) -> Iterator[None]:
 
 
 @contextmanager
+def with_numbers(torch: Any) -> Iterator[None]:
+    """Rates that a class reads out of `linspace` while it is built are real numbers, unless it names a device.
+
+    transformers before 5 does so without one, as modeling_swin.py 4.40 with the rates of its drop path.
+    """
+    real = torch.linspace
+
+    def linspace(*args: Any, **kwargs: Any) -> Any:
+        return real(*args, **{"device": "cpu", **kwargs})
+
+    with put(torch, "linspace", linspace):
+        yield
+
+
+@contextmanager
 def as_built(model: Any) -> Iterator[None]:
     """What a forward keeps on its modules for the next one (a table of angles, say) is forgotten again."""
     kept = [

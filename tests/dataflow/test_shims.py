@@ -65,6 +65,14 @@ def test_autocast_is_left_out_for_meta_tensors_only() -> None:
         torch.is_autocast_enabled("meta")
 
 
+def test_rates_are_numbers_while_a_class_is_built() -> None:
+    with torch.device("meta"), shims.with_numbers(torch):
+        assert [rate.item() for rate in torch.linspace(0, 1, 3)] == [0.0, 0.5, 1.0]
+        assert torch.linspace(0, 1, 3, device="meta").is_meta
+    with torch.device("meta"):
+        assert torch.linspace(0, 1, 3).is_meta
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_language_is_chosen() -> None:
     from adaptlint.dataflow.record import record
