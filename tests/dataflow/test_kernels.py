@@ -6,6 +6,7 @@ anything (csrc/flash_attn/flash_api.cpp, `mha_fwd` and `mha_varlen_fwd`).
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from adaptlint.dataflow.operations import apply
 from adaptlint.dataflow.value import Conflict, Unknown, Value
+from tests.conftest import ROOT
 from tests.dataflow.cases import f
 
 torch = pytest.importorskip("torch")
@@ -137,3 +139,47 @@ def test_answers_are_given_where_they_can_be() -> None:
     assert by_rule("flex_attention", query, key, key, enable_gqa=False) == "raises"
     assert by_rule("flex_attention", query, key, key, f(2, 1, 5, 6), enable_gqa=True) == "raises"
     assert by_rule("flex_attention", query, f(1, 2, 5, 8), f(1, 2, 5, 8), enable_gqa=True) == "raises"
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-gemma3", "tiny-bert", "tiny-t5"])
+@pytest.mark.filterwarnings("ignore")
+def test_whole_forwards_with_real_flex_attention(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU it can be run as it is written; it then returns no sums of scores, which attention hands on else."""
+    from adaptlint.dataflow.load import FlowProblem
+    from adaptlint.dataflow.propagate import propagate
+    from adaptlint.dataflow.record import record
+    from tests.dataflow.real import real_shapes
+
+    transformers = pytest.importorskip("transformers")
+    flex = pytest.importorskip("torch.nn.attention.flex_attention")
+    monkeypatch.setattr(flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
+    monkeypatch.setattr(
+        transformers.integrations.flex_attention,
+        "compile_friendly_flex_attention",
+        lambda query, key, value, training, **options: flex.flex_attention(query, key, value, **options),
+    )
+    real = flex.create_block_mask
+    monkeypatch.setattr(
+        transformers.masking_utils, "create_block_mask", lambda *args, _compile, **options: real(*args, **options)
+    )
+    config = json.loads((ROOT / "fixtures" / "bases" / name / "config.json").read_text())
+    sizes = {"batch": 3, "seq": 21, "decoder_seq": 19}
+    eager = record(config, None, "eager").graph
+    model = getattr(transformers, eager.model_class)._from_config(
+        transformers.AutoConfig.from_pretrained(ROOT / "fixtures" / "bases" / name),
+        attn_implementation="flex_attention",
+    )
+    if name == "tiny-t5":  # its bias of positions has one batch, and flex attention reads it at each
+        with pytest.raises(IndexError):
+            real_shapes(model.eval(), sizes, eager.inputs)
+        with pytest.raises(FlowProblem, match="IndexError"):
+            record(config, None, "flex_attention")
+        return
+    graph, doubt = record(config, None, "flex_attention")
+    assert doubt == ""
+    moved = propagate(graph, sizes)
+    found = real_shapes(model.eval(), sizes, graph.inputs)
+    without = {path: shapes[: len(found[path])] for path, shapes in moved.modules.items()}
+    assert (without, moved.unknown) == (found, {})
+    more = [path for path in found if moved.modules[path] != found[path]]
+    assert all(path.endswith(("self", "self_attn", "attention")) for path in more)
