@@ -13,7 +13,7 @@ ONLY ?=
 RELEASES ?=
 METHODS ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-releases fuzz flow-sweep bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-releases fuzz flow-sweep flow-sweep-releases bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -62,7 +62,11 @@ differential-releases: .venv-test/.installed
 
 # every model type of the installed transformers: its forward recorded and run again; writes docs/dataflow.md
 flow-sweep: .venv-test/.installed
-	$(TEST)/python -W ignore -m tests.dataflow.sweep --backend eager --write
+	$(TEST)/python -W ignore -m tests.dataflow.sweep --write
+
+# RELEASES="4.51.3": a sample of it on older releases of transformers, each in an environment of its own
+flow-sweep-releases: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.dataflow.releases $(RELEASES)
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

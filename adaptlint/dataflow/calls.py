@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptlint.dataflow.changes import Changes, Resize
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Template, path_in, size_of
-from adaptlint.dataflow.operations import apply, rule_of
+from adaptlint.dataflow.operations import apply, rule_of, survivor
 from adaptlint.dataflow.value import Conflict, Unknown, Value
 
 if TYPE_CHECKING:
@@ -116,7 +116,14 @@ class Call:
     def _outputs(self, node: Node) -> tuple[Value, ...]:
         if not node.op:
             return (self._leaf(node),)
-        args = [self._argument(argument) for argument in node.args]
+        try:
+            args = [self._argument(argument) for argument in node.args]
+        except Unknown:
+            kept = survivor(node.op, [self._argument(argument) for argument in node.args[:1]])
+            if kept is None:
+                raise
+            self._write(node.args[0])
+            return (kept,)
         kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()} if node.kwargs else {}
         if rule_of(node.op) is None:
             return self._as_recorded(node)
@@ -155,7 +162,8 @@ class Call:
     def _as_recorded(self, node: Node) -> tuple[Value, ...]:
         """An operation without a rule keeps its shape while its inputs keep theirs."""
         taken = _tensors([*node.args, *node.kwargs.values()])
-        if [self._value(n, o).shape for n, o in taken] != node.read:
+        shapes = [value.shape for n, o in taken for value in (self._values(n) if o < 0 else [self._value(n, o)])]
+        if shapes != node.read:
             raise Unknown(f"{node.op} has no rule")
         return tuple(Value(shape, kind) for shape, kind in zip(node.shapes, node.kinds, strict=True))
 
@@ -166,10 +174,18 @@ class Call:
         value: Value = found if n < 0 else found[o]  # type: ignore[assignment]
         return value
 
+    def _values(self, n: int) -> list[Value]:
+        found = self.results[n]
+        if isinstance(found, str):
+            raise Unknown(found)
+        return list(found)
+
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, dict):
             if "n" in argument:
                 return self._value(*argument["n"])
+            if "a" in argument:
+                return self._values(argument["a"])
             if "e" in argument:
                 return self._term(argument["e"])
             if "t" in argument:
@@ -199,6 +215,8 @@ def _tensors(value: Any) -> list[tuple[int, int]]:
         return [ref for part in value for ref in _tensors(part)]
     if isinstance(value, dict) and "n" in value:
         return [(value["n"][0], value["n"][1])]
+    if isinstance(value, dict) and "a" in value:
+        return [(value["a"], -1)]  # all of them
     return _tensors(value["t"]) if isinstance(value, dict) and "t" in value else []
 
 

@@ -128,6 +128,8 @@ def _flat(arguments: list[Any]) -> Iterator[dict[str, Any]]:
             yield from _flat(argument)
         elif isinstance(argument, dict) and "n" in argument:
             yield argument
+        elif isinstance(argument, dict) and "a" in argument:
+            yield {"n": [argument["a"], 0]}
 
 
 def _leak(graph: FlowGraph, changes: Changes, vectors: list[dict[str, int]]) -> Leak | None:

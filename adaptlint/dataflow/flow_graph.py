@@ -2,8 +2,9 @@
 
 A template holds the operations of one call of a layer (or those between layers); a run says how often it is called,
 one call after the other, and where each call's values from outside come from. Arguments are JSON: a tensor is
-{"n": [node, output]}, a size that came from a shape {"e": term}, a slice {"s": [start, stop, step]}, a tuple
-{"t": [...]}, an ellipsis {"x": 0}, anything else that is no number or text {"o": its text}.
+{"n": [node, output]}, a list of all outputs of one node, however many they are, {"a": node}, a size that came from a
+shape {"e": term}, a slice {"s": [start, stop, step]}, a tuple {"t": [...]}, an ellipsis {"x": 0}, anything else that is
+no number or text {"o": its text}.
 
 A node is its index in the template; -1, -2 ... are the values that the call is given. A term is an integer,
 ["size", node, output, axis], ["config", field, ...] or [operator, left, right] with + - * // and %. Names that begin

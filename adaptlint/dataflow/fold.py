@@ -195,6 +195,8 @@ def argument_at(argument: Any, start: int, given: dict[Value, int]) -> Any:
     if "n" in argument:
         n, o = argument["n"]
         return {"n": list(value_at(n, o, start, given))}
+    if "a" in argument:
+        return {"a": argument["a"] - start} if argument["a"] >= start else argument_at(argument["o"], start, given)
     if "e" in argument:
         return {"e": term_at(argument["e"], start, given)}
     return {key: argument_at(part, start, given) for key, part in argument.items()}
@@ -206,4 +208,6 @@ def references(value: Any) -> list[Value]:
         return [ref for part in value for ref in references(part)]
     if isinstance(value, dict) and "n" in value:
         return [(value["n"][0], value["n"][1])]
+    if isinstance(value, dict) and "a" in value:
+        return references(value["o"])
     return references(value["t"]) if isinstance(value, dict) and "t" in value else []

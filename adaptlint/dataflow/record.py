@@ -13,17 +13,19 @@ from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.bases.wanted import buildable, refuse_absurd
 from adaptlint.dataflow.flow_graph import FlowGraph, integers, size_of, symbols_of
 from adaptlint.dataflow.fold import fold
-from adaptlint.dataflow.inputs import Input, inputs_of
-from adaptlint.dataflow.kernels import BUILT_AS, KERNELS, standing_in, supports
+from adaptlint.dataflow.inputs import Input, Recipe, axes_of, recipes_of, taken_by
+from adaptlint.dataflow.kernels import FLASH, standing_in, supports, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.prefix import PREFIX, NoCacheError, handed_in, prefixed
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.recording import Recording
+from adaptlint.dataflow.shims import given_a_language, with_numbers
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
-# small enough for most tables of positions, and other symbols (pixels, say) get what is not taken
-FIRST = {"batch": 31, "seq": 37, "decoder_seq": 41, "prefix": 7}
-SECOND = {"batch": 43, "seq": 29, "decoder_seq": 47, "prefix": 11}
+# small enough for most tables of positions
+FIRST = {"batch": 31, "seq": 37, "decoder_seq": 41, "question_seq": 23, "frames": 211, "samples": 4001, "patches": 61}
+SECOND = {"batch": 43, "seq": 29, "decoder_seq": 47, "question_seq": 19, "frames": 173, "samples": 5009, "patches": 71}
+FIRST[PREFIX], SECOND[PREFIX] = 7, 11
 NARROW = "BF16"  # what grouped_mm's meta kernel says to anything else
 
 
@@ -35,11 +37,12 @@ class Recorded(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A model on the meta device, ready to be run."""
+    """A model on the meta device, ready to be run with `inputs`, which is one of `recipes`."""
 
     torch: Any
     model: Any
-    inputs: dict[str, Input]
+    recipes: list[Recipe]
+    inputs: Recipe
     backend: str
     transformers: str
 
@@ -65,10 +68,25 @@ def record(
     with silence():
         built = build(config, asked, backend)
         if prefix:
-            built = _behind_a_prefix(built)
-        graph = fold(trace_at(built, FIRST | (sizes or {})))
-        other = SECOND | (sizes or {})
-        return Recorded(graph, _doubt(graph, trace_at(built, other), other))
+            return _twice(_behind_a_prefix(built._replace(inputs=built.recipes[-1])), sizes)
+        for recipe in built.recipes[:-1]:  # a richer one serves where its forward can be told to the end
+            built = built._replace(inputs=recipe)
+            try:
+                found = _twice(built, sizes)
+            except FlowProblem:
+                continue
+            if not found.doubt and not propagate(found.graph, _at(SECOND, built, sizes)).unknown:
+                return found
+        return _twice(built._replace(inputs=built.recipes[-1]), sizes)
+
+
+def _at(known: dict[str, int], built: Built, sizes: dict[str, int] | None) -> dict[str, int]:
+    return {name: known[name] for name in built.symbols} | (sizes or {})
+
+
+def _twice(built: Built, sizes: dict[str, int] | None) -> Recorded:
+    graph, second = fold(trace_at(built, _at(FIRST, built, sizes))), _at(SECOND, built, sizes)
+    return Recorded(graph, _doubt(graph, trace_at(built, second), second))
 
 
 def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
@@ -84,28 +102,34 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     if not supports(choice.model_class, backend):
         raise FlowProblem(f"{name} does not support {backend}, by its own word.")
     torch = libraries.torch
-    attn = BUILT_AS if backend in KERNELS else backend
     try:
-        with torch.device("meta"):
-            model = choice.model_class._from_config(choice.config, attn_implementation=attn).eval()
+        with torch.device("meta"), with_numbers(torch), taken_for_installed(backend):
+            model = choice.model_class._from_config(choice.config, attn_implementation=backend).eval()
+            model.to("meta")  # a few parameters are made by constructors that know no default device
     except Exception as error:  # transformers raises whatever a config's values provoke
         raise FlowProblem(f"{name} cannot be built for {backend}: {_said(error)}.") from None
-    found = inputs_of(model, model.config.to_dict())
-    if found is None:
+    taken = getattr(model.config, "_attn_implementation", backend)
+    if taken != backend:  # some classes have their own choice of kernels
+        raise FlowProblem(f"{name} takes {taken} where {backend} is asked for.")
+    if backend == FLASH:  # the kernel takes no others than half-precision numbers
+        model.to(torch.bfloat16)
+    given_a_language(model)
+    found = recipes_of(model, model.config.to_dict())
+    if not found:
         raise FlowProblem(f"There is no recipe for the inputs of {name} yet.")
-    return Built(torch, model, found, backend, str(libraries.transformers.__version__))
+    return Built(torch, model, found, found[0], backend, str(libraries.transformers.__version__))
 
 
 def trace_at(built: Built, sizes: dict[str, int]) -> Recording:
     """One recorded forward at these sizes. Raises FlowProblem."""
     torch, model = built.torch, built.model
-    recorder, result = _forward(built, sizes, {} if "pixel_values" in built.inputs else {"use_cache": False})
+    recorder, result = _forward(built, sizes, {"use_cache": False})
     fields = result.items() if isinstance(result, dict) else ()
     return Recording(
         type(model).__name__,
         built.backend,
         built.transformers,
-        {name: list(entry.axes) for name, entry in built.inputs.items()},
+        axes_of(built.inputs),
         {name: entry.bound for name, entry in built.inputs.items()},
         recorder.nodes,
         recorder.places,
@@ -132,6 +156,8 @@ def _forward(built: Built, sizes: dict[str, int], options: dict[str, Any]) -> tu
 def _forward_as_is(built: Built, sizes: dict[str, int], options: dict[str, Any]) -> tuple[Recorder, Any]:
     torch, model = built.torch, built.model
     given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
+    if "use_cache" not in taken_by(model):
+        options = {}
     recorder = Recorder(torch, model, given)
     try:
         with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
@@ -145,7 +171,7 @@ def _forward_as_is(built: Built, sizes: dict[str, int], options: dict[str, Any])
 
 def _behind_a_prefix(built: Built) -> Built:
     try:
-        _, result = _forward(built, FIRST, {"use_cache": True})
+        _, result = _forward(built, _at(FIRST, built, None), {"use_cache": True})
         cache = getattr(result, "past_key_values", None)
         return built._replace(inputs=prefixed(built.inputs, cache, FIRST["batch"]))
     except NoCacheError as problem:

@@ -13,6 +13,8 @@ Place = tuple[str, int]
 class Recording(NamedTuple):
     """One forward at one set of sizes; nodes and guards as flow_graph.py has them, with indices into `nodes`.
 
+    Beside {"a": node} stand the outputs one by one, as "o", for a layer that only sees them from outside.
+
     `places` and `guard_places` say in which call each node and guard came about; a module has what it returned, the
     number of nodes when it ended, and its place. The other fields are those of a FlowGraph.
     """

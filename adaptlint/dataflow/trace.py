@@ -17,7 +17,15 @@ from adaptlint.dataflow.recording import Place
 from adaptlint.dataflow.tagged import TaggedInt, term_of
 
 PROPERTIES = ("T", "mT", "H", "data", "real", "imag")  # attributes that are tensors of their own
-ASKED = ("__bool__", "item", "__int__", "__float__", "__index__", "tolist")  # what a meta tensor cannot answer
+ASKED = (
+    "__bool__",
+    "__contains__",
+    "item",
+    "__int__",
+    "__float__",
+    "__index__",
+    "tolist",
+)  # what a meta tensor cannot answer
 OWN = ("adaptlint", "torch")  # frames of these packages are no source of the model's
 MAX_NODES = 200_000
 
@@ -103,7 +111,8 @@ class Recorder:
         if isinstance(value, tuple):
             return {"t": [self.as_data(part) for part in value]}
         if isinstance(value, list):
-            return [self.as_data(part) for part in value]
+            told = [self.as_data(part) for part in value]
+            return self._whole(told) or told
         if isinstance(value, slice):
             return {"s": [self.as_data(part) for part in (value.start, value.stop, value.step)]}
         if value is Ellipsis:
@@ -111,6 +120,14 @@ class Recorder:
         if value is None or isinstance(value, bool | int | float | str):
             return value
         return {"o": str(value)[:80]}
+
+    def _whole(self, told: list[Any]) -> Any:
+        """All outputs of one operation in their order, which may be more at other sizes; else nothing."""
+        first = told[0] if len(told) > 1 and isinstance(told[0], dict) else {}
+        n = first.get("n", [-1])[0]
+        if n < 0 or told != [{"n": [n, o]} for o in range(len(self.nodes[n].shapes))]:
+            return None
+        return {"a": n, "o": told}
 
     def entered(self, module: Any, *_: Any) -> None:
         """A module's forward begins."""
@@ -251,6 +268,8 @@ def _assumed(name: str, tensor: Any) -> Any:
     """The pessimistic answer: a mask has padding, a condition does not hold, a number is zero."""
     if name == "__bool__":
         return False
+    if name == "__contains__":  # transformers 4 asks so whether there is a 0 in a mask
+        return True
     if name == "tolist":
         return torch_zeros(tuple(map(int, tensor.shape)))
     return (

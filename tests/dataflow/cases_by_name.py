@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.dataflow.cases import ATTENTION, CASES, COLON, FLOATS, INDEXED, PAIRS, Case, b, c, f, i
 
 META = {"device": "meta"}
+PROJECTED = (f(24, 8), f(24), None, None, False, 0.0, f(8, 8), f(8))  # what torch's own attention layer has
 
 CASES |= {
     ".H": [(f(3, 4),), (f(),), (f(3),), (f(2, 3, 4),)],
@@ -330,6 +331,32 @@ CASES |= {
         (f(3, 12), 2, (3, 4)),
         (f(3, 12), 1, ()),
     ],
+    "fold": [
+        (f(2, 12, 20), (5, 6), 2),
+        (f(12, 20), {"output_size": (5, 6), "kernel_size": (2, 2)}),
+        (f(2, 12, 6), {"output_size": (4, 6), "kernel_size": 2, "stride": 2}),
+        (f(2, 12, 42), {"output_size": (5, 6), "kernel_size": 2, "padding": 1}),
+        (f(2, 12, 12), {"output_size": (5, 6), "kernel_size": 2, "dilation": 2}),
+        (f(2, 12, 19), (5, 6), 2),
+        (f(2, 13, 20), (5, 6), 2),
+        (f(2, 12, 20), (1, 6), 2),
+        (f(2, 3, 4, 5), (5, 6), 2),
+    ],
+    "multi_head_attention_forward": [
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"need_weights": False}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"average_attn_weights": False}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"attn_mask": f(3, 5)}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"attn_mask": f(4, 3, 5)}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"attn_mask": f(2, 3, 5)}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"attn_mask": f(5, 3)}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"key_padding_mask": b(2, 5)}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"key_padding_mask": b(2, 3)}),
+        (f(3, 2, 8), f(5, 3, 8), f(5, 3, 8), 8, 2, *PROJECTED),
+        (f(3, 2, 8), f(5, 2, 8), f(4, 2, 8), 8, 2, *PROJECTED),
+        (f(3, 2, 6), f(5, 2, 6), f(5, 2, 6), 8, 2, *PROJECTED),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 3, *PROJECTED),
+    ],
     "unfold": [
         (f(3, 9), 1, 4, 2),
         (f(3, 9), 0, 4, 1),
@@ -353,6 +380,17 @@ CASES |= {
     ],
     "zero_": [(f(3),)],
 }
+CASES |= {
+    name: [
+        (f(3, 4), 1, i(3, 2), f(3, 2), "sum"),
+        (f(3, 4), 0, i(7, 4), f(7, 4), "amax", {"include_self": False}),
+        (f(3, 4), 1, i(3, 2), f(3, 1), "mean"),
+        (f(3, 4), 1, i(4, 2), f(4, 2), "mean"),
+        (f(3, 4), 2, i(3, 2), f(3, 2), "sum"),
+        (f(3, 4), 1, i(3, 2), i(3, 2), "sum"),
+    ]
+    for name in ("scatter_reduce", "scatter_reduce_")
+}
 CASES |= dict.fromkeys(("concat", "concatenate"), CASES["cat"])
 CASES |= dict.fromkeys(("clip",), CASES["clamp"])
 CASES |= {
@@ -362,7 +400,7 @@ CASES |= {
 CASES["addcmul"] += [(f(3, 4), *case) for case in PAIRS[:2]]
 # Those that no meta tensor answers, or about which the rule says nothing: held against numbers in the test.
 SILENT: dict[str, list[Case]] = {
-    "multi_head_attention_forward": [(f(3, 2, 4),)],
+    "multi_head_attention_forward": [(f(3, 8), f(5, 8), f(5, 8), 8, 2, *PROJECTED)],
     "where": [(b(3),)],
     "repeat_interleave": [(f(3), i(3))],
     "one_hot": [(i(3),)],

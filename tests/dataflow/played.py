@@ -100,7 +100,7 @@ def by_torch(device: str, op: str, /, *args: Any, **kwargs: Any) -> Any:
             return ()
         if found is NotImplemented:
             continue
-        results = (found,) if isinstance(found, torch.Tensor) else tuple(found)
+        results = (found,) if isinstance(found, torch.Tensor) else tuple(one for one in found if one is not None)
         return tuple((tuple(one.shape), kind_of(one)) for one in results)
     return outcome
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from adaptlint.dataflow.operations import RULES
+from adaptlint.dataflow.operations import INTO, RULES, survivor
 from tests.dataflow.cases import Case
 from tests.dataflow.cases_by_name import CASES, SILENT
 from tests.dataflow.played import RAISES, UNPLAYED, by_torch, differ, sure
 
-KERNELS = {"attn_flash", "attn_flex", "_grouped_mm", "grouped_mm", "multi_head_attention_forward"}
+KERNELS = {"flash_attention", "flex_attention", "_grouped_mm", "grouped_mm"}
 
 
 def called(case: Case) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -33,6 +33,20 @@ def test_the_rule_says_what_torch_says(op: str) -> None:
     known = [case for case in CASES[op] if sure(op, *called(case)[0], **called(case)[1])]
     played = [by_torch("cpu", op, *args, **kwargs) for args, kwargs in map(called, known)]
     assert any(real[:1] not in ((UNPLAYED,), (RAISES,)) for real in played), played
+
+
+@pytest.mark.parametrize("op", sorted(INTO))
+def test_what_others_are_put_into_keeps_its_shape(op: str) -> None:
+    played = 0
+    for case in CASES[op]:
+        args, kwargs = called(case)
+        real = by_torch("cpu", op, *args, **kwargs)
+        if real[:1] not in ((UNPLAYED,), (RAISES,)):
+            kept = survivor(op, list(args))
+            assert kept is not None
+            assert real == ((kept.shape, kept.kind),)
+            played += 1
+    assert played
 
 
 @pytest.mark.parametrize("op", sorted(SILENT))

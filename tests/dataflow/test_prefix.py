@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adaptlint.dataflow.changes import Changes, Resize
+from adaptlint.dataflow.inputs import axes_of, recipes_of
 from tests.conftest import ROOT
 from tests.dataflow.real import inputs_for
 from tests.dataflow.test_replication import model_of
@@ -47,7 +48,7 @@ def really(model: Any, graph: Any, changed: dict[str, Resize]) -> tuple[str, dic
     from adaptlint.dataflow.prefix import handed_in
     from adaptlint.dataflow.trace import tensors_in
 
-    given = inputs_for(model, SIZES)
+    given = inputs_for(model, SIZES, axes_of(recipes_of(model, model.config.to_dict())[-1]))
     for name, axes in graph.inputs.items():
         if name.startswith("past.") or name in changed or name == "attention_mask":
             shape = [axis if isinstance(axis, int) else sum(SIZES[part] for part in axis.split(" + ")) for axis in axes]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from adaptlint.dataflow.changes import Changes, Resize
+from adaptlint.dataflow.inputs import axes_of, recipes_of, taken_by
 from tests.conftest import ROOT
 from tests.dataflow.real import inputs_for
 
@@ -57,10 +58,11 @@ def really(model: Any, sizes: dict[str, int], factors: dict[str, int]) -> tuple[
             return result.repeat(factors[path], *[1] * (result.dim() - 1)) if path in factors else None
 
         hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
-    given = inputs_for(model, sizes)
+    axes = axes_of(recipes_of(model, model.config.to_dict())[-1])
+    given = inputs_for(model, sizes, axes)
     try:
         with torch.no_grad():
-            result = model(**given, **({} if "pixel_values" in given else {"use_cache": False}))
+            result = model(**given, **({"use_cache": False} if "use_cache" in taken_by(model) else {}))
     except (RuntimeError, IndexError, ValueError) as problem:
         return inside[-1], type(problem).__name__
     finally:

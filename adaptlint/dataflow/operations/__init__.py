@@ -20,7 +20,7 @@ from adaptlint.dataflow.operations import (
 )
 from adaptlint.dataflow.value import Conflict, Unknown, Value
 
-__all__ = ["RULES", "apply", "rule_of"]
+__all__ = ["RULES", "apply", "rule_of", "survivor"]
 
 RULES: dict[str, Any] = {
     **attention.RULES,
@@ -35,6 +35,12 @@ RULES: dict[str, Any] = {
     **unary.RULES,
     **views.RULES,
 }
+# Their result has the shape and the kind of the first operand, whatever else is given.
+ADDED_INTO = (
+    "__iadd__ __imul__ __isub__ add_ clamp_ copy_ index_add index_add_ index_copy_ masked_fill_ mul_ scatter scatter_"
+    " scatter_add scatter_add_ scatter_reduce scatter_reduce_ sub_"
+)
+INTO = frozenset(ADDED_INTO.split())
 # Words that torch takes for the same argument.
 SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "self": "input"}
 
@@ -65,8 +71,14 @@ def apply(op: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...]
     return tuple(finished(result) for result in results)
 
 
+def survivor(op: str, args: list[Any]) -> Value | None:
+    """What an operation returns if only its first operand is known: itself, where others are put or added into it."""
+    first = args[0] if args else None
+    return Value(first.shape, first.kind) if op in INTO and isinstance(first, Value) else None
+
+
 def finished(result: Value) -> Value:
     """No true is larger than one; complex numbers have no order."""
     if result.kind == "bool":
-        return Value(result.shape, "bool", 1)
+        return result._replace(bound=None if result.bound is None else 1)
     return result._replace(bound=None) if result.kind == "complex" else result

@@ -26,7 +26,13 @@ def elementwise(input: Any, *others: Any, **options: Any) -> Value:
     """All stretched to one shape, of the highest kind."""
     given = [value_of(one) for one in (input, *others)]
     given += [value for value in options.values() if isinstance(value, Value)]
-    return Value(broadcast(*(value.shape for value in given)), promote(*given))
+    return truths(Value(broadcast(*(value.shape for value in given)), promote(*given)), *given)
+
+
+def truths(result: Value, *given: Value) -> Value:
+    """True everywhere is only thinkable where the largest elements of what was compared are known."""
+    known = result.kind == "bool" and all(value.bound is not None for value in given)
+    return result._replace(bound=1) if known else result
 
 
 def pair(input: Any, other: Any) -> tuple[Value, Value, Value]:
@@ -51,7 +57,8 @@ def power(input: Any, exponent: Any) -> Value:
 
 def compared(input: Any, other: Any, *rest: Any, **options: Any) -> Value:
     """True or false."""
-    return pair(input, other)[2]._replace(kind="bool")
+    first, second, result = pair(input, other)
+    return truths(result._replace(kind="bool"), first, second)
 
 
 def divided(input: Any, other: Any, rounding_mode: Any = None, **options: Any) -> Value:

@@ -167,6 +167,23 @@ def patches(input: Value, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     return Value((*input.shape[:-3], input.shape[-3] * area, columns), input.kind)
 
 
+def fold(
+    input: Value, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Value:
+    """The columns that the function `unfold` makes, put together as images of this size."""
+    if len(input.shape) not in (2, 3) or not all(input.shape):
+        raise clash("rank", input.shape, more="needs columns")
+    size = spread(output_size, 2)
+    settings = (spread(one, 2) for one in (kernel_size, dilation, padding, stride))
+    places, area = 1, count(spread(kernel_size, 2))
+    for length, width, gap, edge, step in zip(size, *settings, strict=True):
+        places *= moved(length + 2 * edge, gap * (width - 1) + 1, step, (input.shape, size))
+    rows, columns = input.shape[-2:]
+    if rows % area or columns != places:
+        raise clash("fold-sizes", input.shape, size, more=f"{places} windows of {area}")
+    return Value((*input.shape[:-2], rows // area, *size), input.kind)
+
+
 def unfold(input: Value, *args: Any, **options: Any) -> Value:
     """The method takes an axis, a size and a step; the function a kernel."""
     if len(args) == 3 or "dimension" in options:
@@ -181,6 +198,7 @@ RULES: dict[str, Any] = {
     "conv1d": convolution(1),
     "conv2d": convolution(2),
     "conv3d": convolution(3),
+    "fold": fold,
     "interpolate": interpolate,
     "max_pool1d": max_pool(1),
     "max_pool2d": max_pool(2),

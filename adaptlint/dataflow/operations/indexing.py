@@ -200,6 +200,13 @@ def scatter(input: Value, dim: Any, index: Value, src: Any = None, **options: An
     return Value(input.shape, input.kind)
 
 
+def scatter_reduce(input: Value, dim: Any, index: Value, src: Value, reduce: Any, include_self: Any = True) -> Value:
+    """`scatter`, where what falls on one place is joined."""
+    if src.kind != input.kind:
+        raise Unknown(f"elements of kind {src.kind} put into {input.kind}")
+    return scatter(input, dim, index, src)
+
+
 def index_put(input: Value, dim: Any, index: Value, source: Any = None, **options: Any) -> Value:
     """`index_add`, `index_copy`: slices put along one axis."""
     at = axis(dim, len(input.shape), input.shape)
@@ -244,5 +251,7 @@ RULES: dict[str, Any] = {
     "scatter_": scatter,
     "scatter_add": scatter,
     "scatter_add_": scatter,
+    "scatter_reduce": scatter_reduce,
+    "scatter_reduce_": scatter_reduce,
     "take_along_dim": take_along_dim,
 }

@@ -113,8 +113,9 @@ def pad(input: Value, pad: Any, mode: Any = "constant", value: Any = None) -> Va
     if any(size < 0 for size in sizes):
         raise clash("pad", input.shape, more=f"border {tuple(pad)}")
     fill = input.bound if mode != "constant" else value_of(0 if value is None else value).bound
-    grows = all(size >= 0 for size in pad)
-    return Value(tuple(sizes), input.kind, highest((input.bound, fill)) if grows else None)
+    # With a border of another number not every element is the largest, as a sum over all of them would have it.
+    same = fill == input.bound and all(size >= 0 for size in pad)
+    return Value(tuple(sizes), input.kind, fill if same else None)
 
 
 def mirrored(input: Value, border: tuple[int, ...], mode: str) -> None:

@@ -163,11 +163,6 @@ def cross_entropy(input: Value, target: Value, weight: Any = None, *rest: Any, *
     return Value(wanted if reduction == "none" else (), input.kind)
 
 
-def multi_head_attention(*args: Any, **options: Any) -> Value:
-    """`multi_head_attention_forward`: its parts are not recorded one by one."""
-    raise Unknown("torch's own attention layer is not followed inside")
-
-
 RULES: dict[str, Any] = {
     "_weight_norm": weight_norm,
     "batch_norm": batch_norm,
@@ -177,7 +172,6 @@ RULES: dict[str, Any] = {
     "group_norm": group_norm,
     "instance_norm": instance_norm,
     "layer_norm": layer_norm,
-    "multi_head_attention_forward": multi_head_attention,
     "one_hot": one_hot,
     "prelu": prelu,
     "rms_norm": rms_norm,

@@ -19,7 +19,7 @@ def reduced(shape: Shape, dim: Any, keepdim: Any) -> Shape:
 
 def truth(input: Value, dim: Any = None, keepdim: Any = False) -> Value:
     """`all` and `any`."""
-    return Value(reduced(input.shape, dim, keepdim), "bool")
+    return Value(reduced(input.shape, dim, keepdim), "bool", None if input.bound is None else 1)
 
 
 def total(input: Value, dim: Any = None, keepdim: Any = False, dtype: Any = None) -> Value:

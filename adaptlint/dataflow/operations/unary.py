@@ -45,7 +45,8 @@ class Plain:
         letter = self.kinds[ORDER[input.kind]]
         if letter == "-":
             raise Unknown(f"not for elements of kind {input.kind}")
-        return Value(input.shape, kind_of(dtype, LETTERS[letter]))
+        kind = kind_of(dtype, LETTERS[letter])
+        return Value(input.shape, kind, 1 if kind == "bool" and input.bound is not None else None)
 
 
 def same_numbers(input: Value, *rest: Any, **options: Any) -> Value:
@@ -66,7 +67,7 @@ def to(input: Value, *rest: Any, dtype: Any = None, other: Any = None, **options
             kind = given.kind
         elif isinstance(given, str) and given.startswith("torch."):
             kind = kind_of(given, kind)
-    bound = None if kind == "bool" else input.bound
+    bound = 1 if kind == "bool" and input.bound is not None else input.bound
     return Value(input.shape, kind, bound)
 
 
