@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Node
+from adaptlint.dataflow.flow_graph import Node
+from adaptlint.dataflow.fold import fold
 from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.recording import Recording
 from tests.conftest import ROOT
 
 torch = pytest.importorskip("torch")
@@ -104,15 +106,20 @@ def test_the_richest_inputs_that_can_be_told(name: str, inputs: set[str]) -> Non
     assert set(record(config, None, "eager").graph.inputs) == inputs
 
 
+OUTPUTS = [{"n": [1, output]} for output in range(3)]
+
+
 def test_a_list_of_all_outputs_grows_with_them() -> None:
     nodes = [
-        Node("", "", "", ["x"], {}, [(3, 4)], ["float"]),
-        Node("unbind", "", "", [{"n": [0, 0]}], {}, [(4,)] * 3, ["float"] * 3),
-        Node("cat", "", "", [{"a": 1}], {}, [(12,)], ["float"]),
-        Node("no_rule", "", "", [{"a": 1}], {}, [(9,)], ["float"]),
+        Node("", "", "", ["x"], {}, [(3, 4)], ["float"], []),
+        Node("unbind", "", "", [{"n": [0, 0]}], {}, [(4,)] * 3, ["float"] * 3, []),
+        Node("cat", "", "", [{"a": 1, "o": OUTPUTS}], {}, [(12,)], ["float"], []),
+        Node("no_rule", "", "", [{"a": 1, "o": OUTPUTS}], {}, [(9,)], ["float"], []),
     ]
-    modules = {"joined": [(2, 0)], "odd": [(3, 0)]}
-    graph = FlowGraph("Tiny", "eager", "5", {"x": ["batch", 4]}, {}, nodes, [], modules, {}, [], frozenset())
+    places = [("", 0)] * 4
+    modules = {"joined": ([(2, 0)], 3, ("", 0)), "odd": ([(3, 0)], 4, ("", 0))}
+    inputs = {"x": ["batch", 4]}
+    graph = fold(Recording("Tiny", "eager", "5", inputs, {}, nodes, places, [], [], modules, {}, [], frozenset()))
     assert propagate(graph, {"batch": 3}).modules == {"joined": [(12,)], "odd": [(9,)]}
     moved = propagate(graph, {"batch": 5})
     assert moved.modules == {"joined": [(20,)]}
