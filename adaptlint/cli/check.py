@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 
     from adaptlint.findings import Report
 
+BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+SIZES = ("batch", "seq", "decoder_seq")
 OPTIONS = (
     Option("--target", "Who will load it; repeatable.  [peft]", "many", "RUNTIME[==VERSION]"),
     Option("--transformers", "The transformers release beside it.  [installed, or newest]", metavar="VERSION"),
     Option("--plan", "What is done with the adapters.  [each is loaded in turn]", metavar="'STEP; STEP'"),
     Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
     Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),
+    Option("--attn", "Attention backend of the base.  [transformers' choice]", choices=BACKENDS),
+    Option("--batch", "Texts in one forward.", metavar="N"),
+    Option("--seq", "Tokens of a text, virtual ones not counted.", metavar="N"),
+    Option("--decoder-seq", "Tokens that a decoder beside an encoder is given.", metavar="N"),
+    Option("--mask", "Attention mask of the forward.", choices=("none", "padded")),
     Option("--select", "Only these rules: codes or how they begin, with commas.", "many", "CODES"),
     Option("--ignore", "All rules but these.", "many", "CODES"),
     Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note"), default="error"),
@@ -73,6 +80,15 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code.strip() for text in texts for code in text.split(",") if code.strip())
 
 
+def size(name: str, text: str | None) -> int | None:
+    """A number of texts or tokens as it was typed."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:12])):
+        raise CommandLineError(f"--{name.replace('_', '-')} is a number from 1 on, not {text[:40]!r}.")
+    return int(text[:12])
+
+
 def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -> Report:
     from adaptlint.engine import check as run_rules
 
@@ -85,6 +101,9 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         model_class=options["model_class"],
         task=options["task"],
         plan=options["plan"],
+        attn=options["attn"],
+        **{name: size(name, options[name]) for name in SIZES},
+        mask=options["mask"],
         values=options["values"],
         select=codes(options["select"]),
         ignore=codes(options["ignore"]),

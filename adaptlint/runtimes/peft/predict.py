@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from adaptlint.findings import Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Scene
+from adaptlint.runtimes.peft.backends import check_backend
+from adaptlint.runtimes.peft.conditions import asks, condition_faults, condition_refusal
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.forward import forward_refusal
 from adaptlint.runtimes.peft.loads import MismatchRefusal
@@ -16,6 +18,9 @@ from adaptlint.runtimes.peft.run import Run
 from adaptlint.runtimes.peft.trust import doubts_about, release_of, transformers_of, unsure_of_base
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.prediction import Prediction, Request
+
+
+Ended = tuple[str, str | None, RaisedError | None]
 
 
 def _unread(scene: Scene, target: str) -> Iterator[Fault]:
@@ -56,8 +61,12 @@ def _predict(
     if base is None or doubts:
         told = [doubt._replace(target=target, decides=True) for doubt in doubts]
         return Prediction(blank, (*told, *_unread(scene, target)))
-    run = door(scene, base, release)
     plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
+    try:
+        check_backend(base, release, request)
+    except (Refusal, NotModelled) as problem:
+        return _unloaded(blank, problem, plan, (*_unread(scene, target),))
+    run = door(scene, base, release)
     steps, outcome, stage, error = _walk(run, plan)
     faults = list(run.faults)
     if outcome in ("works", "wrong"):
@@ -66,10 +75,9 @@ def _predict(
         if idle is not None:
             faults.append(idle._replace(adapter=active, target=target, decides=True))
             outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
-        refusal = forward_refusal(run.wrapped, active, run.loaded)
-        if refusal is not None:
-            faults.append(refusal.fault._replace(adapter=active, target=target, decides=True))
-            outcome, stage, error = "fails", "forward", refusal.error
+        ended = _forward(run, request, faults)
+        if ended is not None:
+            outcome, stage, error = ended
     gap = unsure_of_base(base, outcome, error, run.wrapped.release)
     if gap is not None:
         faults.append(gap._replace(target=target, decides=True))
@@ -87,6 +95,41 @@ def _predict(
         warned=run.warned,
     )
     return Prediction(verdict, tuple(faults), frozenset(run.reached))
+
+
+def _forward(run: Run, request: Request, faults: list[Fault]) -> Ended | None:
+    """Outcome, stage and error of one forward where it changes them; what there is to say is put into `faults`."""
+    active, target, ended = run.wrapped.active, run.target, None
+    settings = run.loaded.get(active)
+    try:
+        refusal = forward_refusal(run.wrapped, active, run.loaded)
+        if refusal is None and settings is not None and asks(request):
+            run.reached.add("conditions")
+            refusal = condition_refusal(run.wrapped.base, settings, request)
+    except NotModelled as gap:
+        faults.append(gap.fault._replace(adapter=active, target=target, decides=True))
+        return "unknown", None, None
+    if refusal is not None:
+        faults.append(refusal.fault._replace(adapter=active, target=target, decides=True))
+        return "fails", "forward", refusal.error
+    if settings is not None and asks(request):
+        given = [each for each in run.scene.adapters if each.name == active]
+        for fault in condition_faults(run.wrapped.base, given[0] if given else None, settings, request):
+            faults.append(fault._replace(adapter=active, target=target))
+            ended = ("wrong", "forward", None) if fault.decides else ended
+    return ended
+
+
+def _unloaded(
+    blank: Verdict, problem: Refusal | NotModelled, plan: list[Step], unread: tuple[Fault, ...]
+) -> Prediction:
+    """The verdict where the base itself cannot be loaded as asked, or where that cannot be told."""
+    faults = (problem.fault._replace(target=blank.target, decides=True), *unread)
+    reached = frozenset({"conditions"})
+    if isinstance(problem, NotModelled):
+        return Prediction(blank, faults)
+    steps = tuple(StepResult(step.op, step.name, "fails", "load", problem.error) for step in plan[:1])
+    return Prediction(blank._replace(outcome="fails", stage="load", error=problem.error, steps=steps), faults, reached)
 
 
 def _walk(run: Run, plan: list[Step]) -> tuple[list[StepResult], str, str | None, RaisedError | None]:

@@ -1,0 +1,24 @@
+"""On which side a tokenizer pads, as its config says."""
+
+from __future__ import annotations
+
+from adaptlint.artefacts.documents import Document
+from adaptlint.artefacts.folders import Folder
+from adaptlint.findings import Where
+
+FILE = "tokenizer_config.json"
+SMALL = 4 << 20
+"""Larger files are passed over."""
+
+
+def read_padding_side(folder: Folder) -> tuple[str, Where] | None:
+    """ "left" or "right" and where the folder's tokenizer_config.json says so; None where it does not."""
+    if not 0 < folder.names.get(FILE, 0) <= SMALL:
+        return None
+    document = folder.json(FILE)
+    value = document.value.get("padding_side") if isinstance(document, Document) and _is_map(document) else None
+    return (value, Where(document.path, ("padding_side",))) if value in ("left", "right") else None
+
+
+def _is_map(document: Document) -> bool:
+    return isinstance(document.value, dict)
