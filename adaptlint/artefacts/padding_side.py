@@ -16,9 +16,7 @@ def read_padding_side(folder: Folder) -> tuple[str, Where] | None:
     if not 0 < folder.names.get(FILE, 0) <= SMALL:
         return None
     document = folder.json(FILE)
-    value = document.value.get("padding_side") if isinstance(document, Document) and _is_map(document) else None
-    return (value, Where(document.path, ("padding_side",))) if value in ("left", "right") else None
-
-
-def _is_map(document: Document) -> bool:
-    return isinstance(document.value, dict)
+    if not isinstance(document, Document) or not isinstance(document.value, dict):
+        return None
+    side = document.value.get("padding_side")
+    return (side, Where(document.path, ("padding_side",))) if side in ("left", "right") else None

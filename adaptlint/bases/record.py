@@ -15,9 +15,9 @@
         text_tie_word_embeddings, tied_weights_keys, quantization (absent for plain weights), dtype
         converts_adapters         transformers registers a conversion under this model type
         conversion_family         the model type whose conversion it shares, absent for its own
-        attention                 attention backends that the class and its parts support, "eager" first; absent: not known
+        attention                 attention backends that the class and all its parts support, "eager" first; absent: unknown
         attention_refused_by      {backend: class}, where not the class itself but a part of it refuses
-        flash_kernels             the only kernels that transformers takes for flash attention; absent where it has no list
+        flash_kernels             the only kernels that are taken for flash attention; absent where there is no list
         pools_last_token          true for a classifier that reads off at each text's last token
         inferred                  true where kinds were guessed from tensor names; no class was looked at
         input_embedding_error, output_embedding_error   [exception type, text], only where asking raises

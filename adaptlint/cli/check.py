@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from adaptlint.findings import Report
 
 BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
-SIZES = ("batch", "seq", "decoder_seq")
 OPTIONS = (
     Option("--target", "Who will load it; repeatable.  [peft]", "many", "RUNTIME[==VERSION]"),
     Option("--transformers", "The transformers release beside it.  [installed, or newest]", metavar="VERSION"),
@@ -84,7 +83,7 @@ def size(name: str, text: str | None) -> int | None:
     """A number of texts or tokens as it was typed."""
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:12])):
+    if not (text.isascii() and text.isdecimal() and int(text[:12]) > 0):
         raise CommandLineError(f"--{name.replace('_', '-')} is a number from 1 on, not {text[:40]!r}.")
     return int(text[:12])
 
@@ -102,7 +101,9 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         task=options["task"],
         plan=options["plan"],
         attn=options["attn"],
-        **{name: size(name, options[name]) for name in SIZES},
+        batch=size("batch", options["batch"]),
+        seq=size("seq", options["seq"]),
+        decoder_seq=size("decoder_seq", options["decoder_seq"]),
         mask=options["mask"],
         values=options["values"],
         select=codes(options["select"]),

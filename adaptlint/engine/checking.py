@@ -56,8 +56,8 @@ def check(
     raised only for arguments that no file could mend (an unknown plan step, a bad `values`).
 
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
-    and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a machine
-    that has its kernels. With a composition the verdict is "unknown": these are not modelled yet.
+    and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
+    machine that has its kernels. With a composition the verdict is "unknown": these are not modelled yet.
     """
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import peft
 import torch
 import transformers
 
 from tests.differential.truth import Inputs, Record, error_of, measure
+
+
+@contextmanager
+def flex_uncompiled() -> Iterator[None]:
+    """torch's reference of flex attention in place of the compiled one, which needs a compiler and minutes."""
+    from torch.nn.attention import flex_attention
+    from transformers.integrations import flex_attention as integration
+
+    class Reference:
+        def __init__(self, training: bool) -> None:
+            self.training = training
+
+        def __call__(self) -> Any:
+            return flex_attention.flex_attention
+
+    with (
+        mock.patch.object(integration, "WrappedFlexAttention", Reference),
+        mock.patch.object(flex_attention, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True),
+    ):
+        yield
 
 
 def model_of(base: Path, auto: str, attn: str | None = None) -> Any:
@@ -74,7 +96,8 @@ def recorded(base: Path, auto: str, adapter: Path, asked: Mapping[str, Any] = {}
     except Exception as problem:
         error = error_of(problem, adapter)
         return {"outcome": "raises", "error": error, "steps": [{"op": "base", "outcome": "raises", "error": error}]}
-    record = measure(model, ordinary_inputs(model, asked), adapter.resolve())
+    with flex_uncompiled():
+        record = measure(model, ordinary_inputs(model, asked), adapter.resolve())
     if asked.get("mask") == "padded" and padding_side(base) == "right" and "SequenceClassification" in auto:
         record["steps"][0]["computes_otherwise"] = read_off_at_padding(base, auto, adapter, asked)
     return record

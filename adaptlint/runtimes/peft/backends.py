@@ -1,4 +1,4 @@
-"""The attention backend that the base is loaded with: whether its class takes it (transformers 5.23, modeling_utils.py).
+"""The attention backend that the base is loaded with: whether its class takes it (transformers 5.23, modeling_utils).
 
 Flash attention is judged for a machine that has its kernels; whether they are installed where the check runs is told
 beside the verdict.
@@ -60,9 +60,7 @@ def _check_attentions(base: Base, backend: str) -> None:
     """`validate_output_attentions` of the config: only eager attention returns its weights."""
     if backend == "eager" or base.config.get("output_attentions") is not True:
         return
-    match = (
-        f"The `output_attentions` attribute is not supported when using the `attn_implementation` set to {backend}."
-    )
+    match = f"The `output_attentions` attribute is not supported when using the `attn_implementation` set to {backend}."
     at = Where(base.config_file.path, ("output_attentions",)) if base.config_file else Where(base.ref)
     facts: dict[str, Fact] = {"backend": backend}
     raise Refusal(STRICT, match, "attention-weights-asked-for", at=at, facts=facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaptlint import tables
 from adaptlint.bases import Base
@@ -14,6 +14,10 @@ from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.prediction import Request
 
+if TYPE_CHECKING:
+    from adaptlint.dataflow.reach import Reached
+
+BODY = "AutoModel"
 LIMITS = ("max_position_embeddings", "n_positions", "max_source_positions", "max_target_positions")
 SIZES = ("seq", "decoder_seq")
 # What torch's CPU kernels raise where an operation of the forward cannot be; CUDA's raise an assertion of the device.
@@ -60,15 +64,8 @@ def _surely_fits(base: Base, total: int) -> bool:
 
 
 def _overflow(base: Base, settings: Settings, name: str, size: int, total: int) -> Refusal | None:
-    from adaptlint.dataflow.load import FlowProblem
-    from adaptlint.dataflow.reach import reach
-
     at = settings.where("num_virtual_tokens") if total > size else _limit(base)
-    try:
-        found = reach(base.ref, base.asked, {name: total}, name)
-    except FlowProblem as problem:
-        text = f"whether {total} tokens are too many for this base ({str(problem).rstrip('.')})"
-        raise NotModelled("length-not-modelled", at=at, facts={"problem": text}) from None
+    found = _reached(base, name, total, at)
     if found.conflict is None:
         return None
     error, match = RAISES.get(found.conflict.op, OTHERWISE)
@@ -80,6 +77,22 @@ def _overflow(base: Base, settings: Settings, name: str, size: int, total: int) 
         error, match, "positions-overflow", at=at, module=found.conflict.module, facts=facts, because=because,
         stage="forward",
     )  # fmt: skip
+
+
+def _reached(base: Base, name: str, total: int, at: Where) -> Reached:
+    """The forward of the class at that length; where none can be recorded that of its body, which has the positions."""
+    from adaptlint.dataflow.load import FlowProblem
+    from adaptlint.dataflow.reach import reach
+
+    try:
+        return reach(base.ref, base.asked, {name: total}, name)
+    except FlowProblem as problem:
+        told = str(problem).rstrip(".")
+    try:
+        return reach(base.ref, BODY, {name: total}, name)
+    except FlowProblem:
+        text = f"whether {total} tokens are too many for this base ({told})"
+        raise NotModelled("length-not-modelled", at=at, facts={"problem": text}) from None
 
 
 def _limit(base: Base) -> Where:

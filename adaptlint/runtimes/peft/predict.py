@@ -19,7 +19,6 @@ from adaptlint.runtimes.peft.trust import doubts_about, release_of, transformers
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.prediction import Prediction, Request
 
-
 Ended = tuple[str, str | None, RaisedError | None]
 
 
