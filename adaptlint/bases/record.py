@@ -15,7 +15,7 @@
         text_tie_word_embeddings, tied_weights_keys, quantization (absent for plain weights), dtype
         converts_adapters         transformers registers a conversion under this model type
         conversion_family         the model type whose conversion it shares, absent for its own
-        attention                 attention backends that the class and all its parts support, "eager" first; absent: unknown
+        attention                 backends that the class and all its parts support, "eager" first; absent: unknown
         attention_refused_by      {backend: class}, where not the class itself but a part of it refuses
         flash_kernels             the only kernels that are taken for flash attention; absent where there is no list
         pools_last_token          true for a classifier that reads off at each text's last token

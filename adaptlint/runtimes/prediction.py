@@ -20,6 +20,11 @@ class Request(NamedTuple):
     decoder_seq: int | None = None  # tokens that the decoder of an encoder-decoder is given
     mask: str | None = None  # "none": no attention mask is passed; "padded": one that has padding
 
+    @property
+    def has_conditions(self) -> bool:
+        """True if anything was asked about the forward's conditions."""
+        return any((self.attn, self.batch, self.seq, self.decoder_seq, self.mask))
+
 
 class Prediction(NamedTuple):
     """What the runtime will do, and the faults behind it; `why` of the verdict is filled in by the engine."""

@@ -2,7 +2,8 @@
 real PEFT on tiny models.
 
 A false alarm is a verdict "fails" or "wrong" where real PEFT works; exit status 1 on any. Flex attention runs as
-torch's own uncompiled reference; flash attention, which no CPU has, is held against where the load itself raises ValueError.
+torch's own uncompiled reference. Flash attention, which no CPU has, is held against the load alone: where transformers
+raises for the class before it looks for the kernels.
 """
 
 from __future__ import annotations
@@ -90,8 +91,7 @@ def draw(seed: int, index: int) -> Case:
         asked["seq"] = source.choice([2, 5, 10, 20, *range(55, 70)])
     if source.random() < 0.5:
         asked["decoder_seq"] = source.choice([3, 8, *range(55, 70)])
-    if source.random() < 0.6:
-        asked["batch"] = source.choice([1, 2, 3])
+    asked["batch"] = source.choice([1, 2, 2, 3])
     if source.random() < 0.6:
         asked["mask"] = source.choice(["none", "padded"])
     return Case(name, auto, settings, source.choice(METHODS), asked)

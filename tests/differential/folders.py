@@ -54,7 +54,9 @@ def ordinary_inputs(model: Any, asked: Mapping[str, Any] = {}) -> Inputs:
         return {"pixel_values": torch.randn(batch, 3, size, size, generator=source)}
     inputs = {"input_ids": ids}
     if model.config.is_encoder_decoder:
-        inputs["decoder_input_ids"] = torch.randint(3, 30, (batch, asked.get("decoder_seq", seq)), generator=source)
+        classifies = "Classification" in type(model).__name__  # by the decoder's state at the input's last token
+        length = seq if classifies else asked.get("decoder_seq", seq)
+        inputs["decoder_input_ids"] = torch.randint(3, 30, (batch, length), generator=source)
     if asked.get("mask") == "padded":
         inputs["attention_mask"] = torch.ones(batch, seq, dtype=torch.long)
         inputs["attention_mask"][-1, seq // 2 + 1 :] = 0

@@ -22,14 +22,7 @@ SAYS = {
     "flex_attention": "does not support an attention implementation through torch's flex_attention",
 }
 STRICT = "StrictDataclassClassValidationError"  # huggingface_hub's, around what a config's own validation raises
-KERNELS = ("flash_attn", "flash-attn", "kernels")
-
-
-def backend_of(base: Base, request: Request) -> str:
-    """The backend asked for, else transformers' choice: sdpa where the class supports it."""
-    if request.attn is not None:
-        return request.attn
-    return "sdpa" if "sdpa" in base.features.get("attention", ()) else "eager"
+KERNELS = ("flash_attn", "kernels")
 
 
 def check_backend(base: Base, release: Release, request: Request) -> None:

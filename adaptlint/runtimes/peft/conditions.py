@@ -16,11 +16,6 @@ from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.prediction import Request
 
 
-def asks(request: Request) -> bool:
-    """True if anything was asked about the forward's conditions."""
-    return any((request.attn, request.batch, request.seq, request.decoder_seq, request.mask))
-
-
 def condition_refusal(base: Base, settings: Settings, request: Request) -> Refusal | None:
     """What a forward raises under these conditions that otherwise works; NotModelled where it cannot be told."""
     questions = (length_faults, kernel_faults, batch_faults)

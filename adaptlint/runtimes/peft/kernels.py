@@ -37,7 +37,7 @@ def kernel_doubts(base: Base, request: Request) -> Iterator[Fault]:
 
 
 def _single_precision(base: Base) -> Iterator[Refusal]:
-    """transformers 5 loads a base in the type that its config or its checkpoint says, and flash attention casts none."""
+    """transformers 5 loads a base in the type that its config or checkpoint says, and flash attention casts none."""
     name = next((name for name in DTYPES if name in base.config), None)
     said = base.config[name] if name else None
     if said is None and base.headers is not None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from adaptlint.bases import Base
 from adaptlint.findings import Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Scene
-from adaptlint.runtimes.peft.backends import check_backend
-from adaptlint.runtimes.peft.conditions import asks, condition_faults, condition_refusal
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.forward import forward_refusal
 from adaptlint.runtimes.peft.loads import MismatchRefusal
@@ -61,10 +60,9 @@ def _predict(
         told = [doubt._replace(target=target, decides=True) for doubt in doubts]
         return Prediction(blank, (*told, *_unread(scene, target)))
     plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
-    try:
-        check_backend(base, release, request)
-    except (Refusal, NotModelled) as problem:
-        return _unloaded(blank, problem, plan, (*_unread(scene, target),))
+    unloaded = _load_of_base(base, release, request)
+    if unloaded is not None:
+        return _unloaded(blank, unloaded, plan, (*_unread(scene, target),))
     run = door(scene, base, release)
     steps, outcome, stage, error = _walk(run, plan)
     faults = list(run.faults)
@@ -102,7 +100,9 @@ def _forward(run: Run, request: Request, faults: list[Fault]) -> Ended | None:
     settings = run.loaded.get(active)
     try:
         refusal = forward_refusal(run.wrapped, active, run.loaded)
-        if refusal is None and settings is not None and asks(request):
+        if refusal is None and settings is not None and request.has_conditions:
+            from adaptlint.runtimes.peft.conditions import condition_refusal
+
             run.reached.add("conditions")
             refusal = condition_refusal(run.wrapped.base, settings, request)
     except NotModelled as gap:
@@ -111,12 +111,27 @@ def _forward(run: Run, request: Request, faults: list[Fault]) -> Ended | None:
     if refusal is not None:
         faults.append(refusal.fault._replace(adapter=active, target=target, decides=True))
         return "fails", "forward", refusal.error
-    if settings is not None and asks(request):
+    if settings is not None and request.has_conditions:
+        from adaptlint.runtimes.peft.conditions import condition_faults
+
         given = [each for each in run.scene.adapters if each.name == active]
         for fault in condition_faults(run.wrapped.base, given[0] if given else None, settings, request):
             faults.append(fault._replace(adapter=active, target=target))
             ended = ("wrong", "forward", None) if fault.decides else ended
     return ended
+
+
+def _load_of_base(base: Base, release: Release, request: Request) -> Refusal | NotModelled | None:
+    """What the load of the base itself raises with the backend that was asked for."""
+    if request.attn is None:
+        return None
+    from adaptlint.runtimes.peft.backends import check_backend
+
+    try:
+        check_backend(base, release, request)
+    except (Refusal, NotModelled) as problem:
+        return problem
+    return None
 
 
 def _unloaded(
