@@ -55,7 +55,7 @@ def ordinary_inputs(model: Any, asked: Mapping[str, Any] = {}) -> Inputs:
     inputs = {"input_ids": ids}
     if model.config.is_encoder_decoder:
         classifies = "Classification" in type(model).__name__  # by the decoder's state at the input's last token
-        length = seq if classifies else asked.get("decoder_seq", seq)
+        length = seq if classifies else asked.get("decoder_seq", min(seq, 7))
         inputs["decoder_input_ids"] = torch.randint(3, 30, (batch, length), generator=source)
     if asked.get("mask") == "padded":
         inputs["attention_mask"] = torch.ones(batch, seq, dtype=torch.long)

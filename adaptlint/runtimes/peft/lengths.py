@@ -36,7 +36,7 @@ def length_faults(base: Base, settings: Settings, request: Request) -> Iterator[
     for name, size in asked.items():
         total = size + added.get(name, 0)
         if not _surely_fits(base, total):
-            refusal = _overflow(base, settings, name, size, total)
+            refusal = _overflow(base, settings, request, name, total)
             if refusal is not None:
                 yield refusal
 
@@ -63,11 +63,15 @@ def _surely_fits(base: Base, total: int) -> bool:
     return bool(limits) and total + spare <= min(limits)
 
 
-def _overflow(base: Base, settings: Settings, name: str, size: int, total: int) -> Refusal | None:
+def _overflow(base: Base, settings: Settings, request: Request, name: str, total: int) -> Refusal | None:
+    size: int = getattr(request, name)
     at = settings.where("num_virtual_tokens") if total > size else _limit(base)
     found = _reached(base, name, total, at)
     if found.conflict is None:
         return None
+    if request.mask == "padded" and request.batch == 1:
+        text = f"whether {total} positions are too many where the one text has padding: some classes do not count it"
+        raise NotModelled("length-not-modelled", at=at, facts={"problem": text})
     error, match = RAISES.get(found.conflict.op, OTHERWISE)
     extra = f" and {total - size} virtual ones" if total > size else ""
     facts: dict[str, Fact] = {"size": size, "virtual": extra, "total": total, "text": found.conflict.text}
