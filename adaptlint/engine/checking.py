@@ -66,7 +66,8 @@ def check(
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
-    request = Request("", transformers, plan, compose is not None or bool(fusions), attn, batch, seq, decoder_seq, mask)
+    composed = compose is not None or bool(fusions)
+    request = Request("", transformers, plan, composed, attn, batch, seq, decoder_seq, mask, cache)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
     report = _report(scene, predictions, tuple(targets), attn, select, ignore)

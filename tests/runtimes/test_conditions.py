@@ -166,3 +166,17 @@ def test_a_broken_tokenizer_config_says_no_side(tmp_path: Path) -> None:
     for text, codes in (('{"padding_side": "left"}', ["AL559"]), ('{"padding_side": 3}', []), ("[", []), ("[]", [])):
         place.write_text(text)
         assert [finding.code for finding in told(built.model, built, mask="padded").findings] == codes
+
+
+@pytest.mark.parametrize(("said", "codes"), [({"dtype": "float32"}, ["AL554", "AL560"]), ({}, ["AL560"])])
+def test_a_lock_knows_only_the_type_that_its_config_said(
+    said: dict[str, str], codes: list[str], tmp_path: Path
+) -> None:
+    built = made(tmp_path, base={"from": "tiny-llama", "config": said})
+    base = load_base(built.model)
+    assert isinstance(base, Base)
+    lock = str(tmp_path / "base.lock.json")
+    write_lock(base, lock)
+    for model in (built.model, lock):
+        found = [finding.code for finding in told(model, built, attn="flash_attention_2").findings]
+        assert found == codes[:1]

@@ -38,8 +38,8 @@ def kernel_doubts(base: Base, request: Request) -> Iterator[Fault]:
 
 def _single_precision(base: Base) -> Iterator[Refusal]:
     """transformers 5 loads a base in the type that its config or checkpoint says, and flash attention casts none."""
-    name = next((name for name in DTYPES if name in base.config), None)
-    said = base.config[name] if name else None
+    said = base.features.get("dtype")  # only where the file says one: a built config has one all the same
+    name = next((name for name in DTYPES if base.config.get(name) == said), None)
     if said is None and base.headers is not None:
         kinds = {row.dtype for row in base.headers.tensors.values()} & {"F64", "F32", "F16", "BF16"}
         said = "float32" if kinds == {"F32"} else None

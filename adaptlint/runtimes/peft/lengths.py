@@ -66,7 +66,7 @@ def _surely_fits(base: Base, total: int) -> bool:
 def _overflow(base: Base, settings: Settings, request: Request, name: str, total: int) -> Refusal | None:
     size: int = getattr(request, name)
     at = settings.where("num_virtual_tokens") if total > size else _limit(base)
-    found = _reached(base, name, total, at)
+    found = _reached(base, {name: total}, at, request.cache)
     if found.conflict is None:
         return None
     if request.mask == "padded" and request.batch == 1:
@@ -83,17 +83,18 @@ def _overflow(base: Base, settings: Settings, request: Request, name: str, total
     )  # fmt: skip
 
 
-def _reached(base: Base, name: str, total: int, at: Where) -> Reached:
+def _reached(base: Base, sizes: Mapping[str, int], at: Where, cache: bool) -> Reached:
     """The forward of the class at that length; where none can be recorded that of its body, which has the positions."""
     from adaptlint.dataflow.load import FlowProblem
     from adaptlint.dataflow.reach import reach
 
+    (name, total), *_ = sizes.items()
     try:
-        return reach(base.ref, base.asked, {name: total}, name)
+        return reach(base.ref, base.asked, sizes, name, cache=cache)
     except FlowProblem as problem:
         told = str(problem).rstrip(".")
     try:
-        return reach(base.ref, BODY, {name: total}, name)
+        return reach(base.ref, BODY, sizes, name, cache=cache)
     except FlowProblem:
         text = f"whether {total} tokens are too many for this base ({told})"
         raise NotModelled("length-not-modelled", at=at, facts={"problem": text}) from None
