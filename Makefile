@@ -13,7 +13,7 @@ ONLY ?=
 RELEASES ?=
 METHODS ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-releases fuzz flow-sweep flow-sweep-releases bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -54,6 +54,11 @@ fuzz: .venv-test/.installed
 # N=1025 SEED=n: verdicts against real PEFT on adapters made on the spot, each method on 25 architectures
 differential: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.run --n $(N) $(if $(SEED),--seed $(SEED))
+
+# N=300 SEED=n: forwards under a backend, sizes and a mask
+differential-conditions: N = 300
+differential-conditions: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.differential.conditions --n $(N) $(if $(SEED),--seed $(SEED))
 
 # N=100 SEED=n RELEASES="0.14.0" METHODS="LORA IA3": the same for older releases, each in an environment of its own
 differential-releases: N = 100

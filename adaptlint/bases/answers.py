@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adaptlint.bases.backends import attention_features
 from adaptlint.bases.classes import Choice, answers_to
 from adaptlint.bases.folded import fold_modules
 from adaptlint.bases.libraries import Libraries
@@ -140,7 +141,8 @@ def _features(libraries: Libraries, model: Any, choice: Choice) -> dict[str, Any
     old_prefixes = getattr(model, "_checkpoint_conversion_mapping", None)
     if old_prefixes:
         features["checkpoint_conversion_mapping"] = plain(old_prefixes)
-    return {**features, **_conversion_features(libraries.conversions, model)}
+    attention = attention_features(libraries.transformers.PreTrainedModel, model)
+    return {**features, **attention, **_conversion_features(libraries.conversions, model)}
 
 
 def _tied_weights_keys(model: Any) -> Any:

@@ -15,6 +15,10 @@
         text_tie_word_embeddings, tied_weights_keys, quantization (absent for plain weights), dtype
         converts_adapters         transformers registers a conversion under this model type
         conversion_family         the model type whose conversion it shares, absent for its own
+        attention                 backends that the class and all its parts support, "eager" first; absent: unknown
+        attention_refused_by      {backend: class}, where not the class itself but a part of it refuses
+        flash_kernels             the only kernels that are taken for flash attention; absent where there is no list
+        pools_last_token          true for a classifier that reads off at each text's last token
         inferred                  true where kinds were guessed from tensor names; no class was looked at
         input_embedding_error, output_embedding_error   [exception type, text], only where asking raises
 
@@ -28,6 +32,9 @@ from typing import Any
 
 FORMAT = 1
 """Goes up when a build records something else; older cache entries and locks are then made anew."""
+
+NOTED = 2
+"""Goes up when a build notes more than before: older cache entries are made anew, and older locks know less."""
 
 _FIELDS: dict[str, tuple[type, ...]] = {
     "model_type": (str, type(None)),

@@ -6,12 +6,12 @@ import json
 import os
 from typing import Any
 
-from adaptlint.bases.record import FORMAT, is_record
+from adaptlint.bases.record import FORMAT, NOTED, is_record
 from adaptlint.bases.versions import installed_versions
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
 LIBRARIES = ("transformers", "torch")
-_LABEL = f"adaptlint-base-{FORMAT}"
+_LABEL = f"adaptlint-base-{FORMAT}.{NOTED}"
 
 
 def base_key(config: dict[str, Any], asked: str | None) -> str:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, output
-from adaptlint.cli.plain import Option
+from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.reporters import FORMATS, render
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ OPTIONS = (
     Option("--plan", "What is done with the adapters.  [each is loaded in turn]", metavar="'STEP; STEP'"),
     Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
     Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),
+    Option("--attn", "Attention backend of the base.  [transformers' choice]", choices=BACKENDS),
+    Option("--batch", "Texts in one forward.", "number"),
+    Option("--seq", "Tokens of a text, virtual ones not counted.", "number"),
+    Option("--decoder-seq", "Tokens that a decoder beside an encoder is given.", "number"),
+    Option("--mask", "Attention mask of the forward.", choices=("none", "padded")),
     Option("--select", "Only these rules: codes or how they begin, with commas.", "many", "CODES"),
     Option("--ignore", "All rules but these.", "many", "CODES"),
     Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note"), default="error"),
@@ -85,6 +90,11 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         model_class=options["model_class"],
         task=options["task"],
         plan=options["plan"],
+        attn=options["attn"],
+        batch=options["batch"],
+        seq=options["seq"],
+        decoder_seq=options["decoder_seq"],
+        mask=options["mask"],
         values=options["values"],
         select=codes(options["select"]),
         ignore=codes(options["ignore"]),

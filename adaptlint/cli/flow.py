@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from adaptlint.dataflow.flow import Flow
 
-BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 DEFAULT_BACKEND = "sdpa"
 
 

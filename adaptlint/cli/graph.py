@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, output
-from adaptlint.cli.flow import BACKENDS, DEFAULT_BACKEND, refuse_without_flow, text_of
-from adaptlint.cli.plain import Option
+from adaptlint.cli.flow import DEFAULT_BACKEND, refuse_without_flow, text_of
+from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.cli.problem import base_or_stop
 from adaptlint.reporters.showing import shown
 

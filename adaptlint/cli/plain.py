@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+
 
 class Option(NamedTuple):
     """One option. `kind`: "value" (given once), "number" (from 1 on), "many" (repeatable) or "flag".

@@ -11,6 +11,7 @@ from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.artefacts.words import FLOATS
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.catalogue import load_catalogue, select
+from adaptlint.engine.arguments import refuse_wrong_arguments
 from adaptlint.engine.claims import findings_of
 from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
 from adaptlint.engine.spots import Spots
@@ -52,21 +53,24 @@ def check(
 
     `model` is a folder with config.json, a config.json, a shape lock or a hub id in the local cache; `adapters` one
     folder, or a list of folders or (name, folder) pairs in load order. Bad files become findings; ValueError is
-    raised only for arguments that no file could mend (an unknown plan step, a bad `values`). With a composition, an
-    attention backend or concrete inputs the verdict is "unknown": they are not modelled yet.
+    raised only for arguments that no file could mend (an unknown plan step, a bad `values`).
+
+    `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
+    and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
+    machine that has its kernels. With a composition the verdict is "unknown": these are not modelled yet.
     """
-    if values not in ("none", "sample", "full"):
-        raise ValueError(f"values is none, sample or full, not {values!r}")
-    composed = any(part is not None for part in (compose, attn, batch, seq, decoder_seq, mask)) or bool(fusions)
+    refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()
     given = tuple(Adapter(name, path) for name, path in named_adapters(adapters))
     opened = perf_counter()
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
-    predictions = [predict(scene, Request(target, transformers, plan, composed)) for target in targets]
+    composed = compose is not None or bool(fusions)
+    request = Request("", transformers, plan, composed, attn, batch, seq, decoder_seq, mask, cache)
+    predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
-    report = _report(scene, predictions, tuple(targets), select, ignore)
+    report = _report(scene, predictions, tuple(targets), attn, select, ignore)
     ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
     starts = (started, opened, built, predicted)
     return report._replace(
@@ -127,6 +131,7 @@ def _report(
     scene: Scene,
     predictions: Sequence[Prediction],
     targets: tuple[str, ...],
+    attn: str | None,
     chosen: Sequence[str],
     ignored: Sequence[str],
 ) -> Report:
@@ -149,6 +154,7 @@ def _report(
         scene.base.source if isinstance(scene.base, Base) else None,
         tuple(_adapter_subject(adapter) for adapter in scene.adapters),
         targets,
+        attn,
     )
     unchecked = not isinstance(scene.base, Base) or all(isinstance(a.folder, Malformed) for a in scene.adapters)
     from adaptlint import __version__

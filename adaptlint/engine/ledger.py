@@ -19,6 +19,7 @@ NEEDS = {
     "injected": "the runtime stops before it puts the adapter into the model",
     "weights": "the runtime stops before it reads the tensors",
     "loaded": "the runtime stops before it copies the tensors",
+    "conditions": "no backend, sizes or mask of a forward were asked about",
     "values": "tensor values were not asked for (--values)",
     "headers": "the base's own weights are not there",
 }

@@ -123,6 +123,7 @@ class Subject(NamedTuple):
     model_source: str | None
     adapters: tuple[AdapterSubject, ...]
     targets: tuple[str, ...]
+    attn: str | None = None  # the attention backend that was asked about
 
     def to_dict(self) -> dict[str, object]:
         """The subject as the JSON report has it."""
@@ -135,7 +136,7 @@ class Subject(NamedTuple):
             },
             "adapters": [adapter.to_dict() for adapter in self.adapters],
             "compose": None,
-            "attn": None,
+            "attn": self.attn,
             "targets": list(self.targets),
         }
 

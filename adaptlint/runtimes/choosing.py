@@ -7,7 +7,7 @@ from adaptlint.graph import Scene
 from adaptlint.runtimes.prediction import Prediction, Request
 
 MODELLED = ("peft", "transformers")
-COMPOSED = "compositions, attention backends and concrete inputs are not modelled"
+COMPOSED = "compositions are not modelled"
 
 
 def predict(scene: Scene, request: Request) -> Prediction:

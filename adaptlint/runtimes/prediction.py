@@ -13,7 +13,18 @@ class Request(NamedTuple):
     target: str
     transformers: str | None = None
     plan: str | None = None
-    composed: bool = False  # a composition, backend or concrete inputs were asked about
+    composed: bool = False  # a composition was asked about
+    attn: str | None = None  # the attention backend that the base is loaded with; None: transformers' own choice
+    batch: int | None = None  # texts in the forward
+    seq: int | None = None  # tokens of a text, virtual ones not counted
+    decoder_seq: int | None = None  # tokens that the decoder of an encoder-decoder is given
+    mask: str | None = None  # "none": no attention mask is passed; "padded": one that has padding
+    cache: bool = True  # whether recorded forwards may be read from the cache and kept in it
+
+    @property
+    def has_conditions(self) -> bool:
+        """True if anything was asked about the forward's conditions."""
+        return any((self.attn, self.batch, self.seq, self.decoder_seq, self.mask))
 
 
 class Prediction(NamedTuple):
@@ -21,4 +32,4 @@ class Prediction(NamedTuple):
 
     verdict: Verdict
     faults: tuple[Fault, ...]
-    reached: frozenset[str] = frozenset()  # how far the runtime got: injected, weights, loaded
+    reached: frozenset[str] = frozenset()  # how far the runtime got: injected, weights, loaded, conditions

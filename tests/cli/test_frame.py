@@ -33,7 +33,8 @@ def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--compose=a", "--attn=sdpa", "--batch=2", "--replay", "--baseline=x", "--fusion=a"]
+    "option",
+    ["--compose=a", "--replay", "--baseline=x", "--fusion=a", "--attn=fast", "--batch=0", "--seq=x", "--mask=1"],
 )
 def test_what_does_not_work_yet_is_not_accepted(option: str) -> None:
     assert adaptlint("check", "model", "adapter", option).returncode == 2

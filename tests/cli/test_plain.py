@@ -62,7 +62,7 @@ def test_random_lines(seed: int) -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_every_option_is_understood(option: Any) -> None:
-    value = option.choices[-1] if option.choices else "x"
+    value = option.choices[-1] if option.choices else "7"
     lines = [["m", "a", option.name]] if option.kind == "flag" else [["m", option.name, value, "a"]]
     lines += [] if option.kind == "flag" else [["m", "a", f"{option.name}={value}"], [*lines[0], *lines[0]]]
     for line in lines:

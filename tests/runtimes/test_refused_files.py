@@ -17,7 +17,13 @@ from tests.conftest import ROOT
 BASE = ROOT / "fixtures" / "bases" / "tiny-llama"
 CONFIG = {"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
 # Reasons whose faults bring their own words, because these depend on more than facts.
-SAY_IT_THEMSELVES = {"target-not-modelled", "base-classes-not-known", "composition-not-modelled"}
+SAY_IT_THEMSELVES = {
+    "target-not-modelled",
+    "base-classes-not-known",
+    "composition-not-modelled",
+    "backend-not-modelled",
+    "length-not-modelled",
+}
 
 
 def checked(adapter: Path) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from adaptlint.bases import Base
 from adaptlint.findings import Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Scene
 from adaptlint.runtimes.peft.config_file import open_config
@@ -16,6 +17,8 @@ from adaptlint.runtimes.peft.run import Run
 from adaptlint.runtimes.peft.trust import doubts_about, release_of, transformers_of, unsure_of_base
 from adaptlint.runtimes.peft.weights import open_weights
 from adaptlint.runtimes.prediction import Prediction, Request
+
+Ended = tuple[str, str | None, RaisedError | None]
 
 
 def _unread(scene: Scene, target: str) -> Iterator[Fault]:
@@ -56,8 +59,11 @@ def _predict(
     if base is None or doubts:
         told = [doubt._replace(target=target, decides=True) for doubt in doubts]
         return Prediction(blank, (*told, *_unread(scene, target)))
-    run = door(scene, base, release)
     plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
+    unloaded = _load_of_base(base, release, request)
+    if unloaded is not None:
+        return _unloaded(blank, unloaded, plan, (*_unread(scene, target),))
+    run = door(scene, base, release)
     steps, outcome, stage, error = _walk(run, plan)
     faults = list(run.faults)
     if outcome in ("works", "wrong"):
@@ -66,10 +72,9 @@ def _predict(
         if idle is not None:
             faults.append(idle._replace(adapter=active, target=target, decides=True))
             outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
-        refusal = forward_refusal(run.wrapped, active, run.loaded)
-        if refusal is not None:
-            faults.append(refusal.fault._replace(adapter=active, target=target, decides=True))
-            outcome, stage, error = "fails", "forward", refusal.error
+        ended = _forward(run, request, faults)
+        if ended is not None:
+            outcome, stage, error = ended
     gap = unsure_of_base(base, outcome, error, run.wrapped.release)
     if gap is not None:
         faults.append(gap._replace(target=target, decides=True))
@@ -87,6 +92,58 @@ def _predict(
         warned=run.warned,
     )
     return Prediction(verdict, tuple(faults), frozenset(run.reached))
+
+
+def _forward(run: Run, request: Request, faults: list[Fault]) -> Ended | None:
+    """Outcome, stage and error of one forward where it changes them; what there is to say is put into `faults`."""
+    active, target, ended = run.wrapped.active, run.target, None
+    settings = run.loaded.get(active)
+    try:
+        refusal = forward_refusal(run.wrapped, active, run.loaded)
+        if refusal is None and settings is not None and request.has_conditions:
+            from adaptlint.runtimes.peft.conditions import condition_refusal
+
+            run.reached.add("conditions")
+            refusal = condition_refusal(run.wrapped.base, settings, request)
+    except NotModelled as gap:
+        faults.append(gap.fault._replace(adapter=active, target=target, decides=True))
+        return "unknown", None, None
+    if refusal is not None:
+        faults.append(refusal.fault._replace(adapter=active, target=target, decides=True))
+        return "fails", "forward", refusal.error
+    if settings is not None and request.has_conditions:
+        from adaptlint.runtimes.peft.conditions import condition_faults
+
+        given = [each for each in run.scene.adapters if each.name == active]
+        for fault in condition_faults(run.wrapped.base, given[0] if given else None, settings, request):
+            faults.append(fault._replace(adapter=active, target=target))
+            ended = ("wrong", "forward", None) if fault.decides else ended
+    return ended
+
+
+def _load_of_base(base: Base, release: Release, request: Request) -> Refusal | NotModelled | None:
+    """What the load of the base itself raises with the backend that was asked for."""
+    if request.attn is None:
+        return None
+    from adaptlint.runtimes.peft.backends import check_backend
+
+    try:
+        check_backend(base, release, request)
+    except (Refusal, NotModelled) as problem:
+        return problem
+    return None
+
+
+def _unloaded(
+    blank: Verdict, problem: Refusal | NotModelled, plan: list[Step], unread: tuple[Fault, ...]
+) -> Prediction:
+    """The verdict where the base itself cannot be loaded as asked, or where that cannot be told."""
+    faults = (problem.fault._replace(target=blank.target, decides=True), *unread)
+    reached = frozenset({"conditions"})
+    if isinstance(problem, NotModelled):
+        return Prediction(blank, faults)
+    steps = tuple(StepResult(step.op, step.name, "fails", "load", problem.error) for step in plan[:1])
+    return Prediction(blank._replace(outcome="fails", stage="load", error=problem.error, steps=steps), faults, reached)
 
 
 def _walk(run: Run, plan: list[Step]) -> tuple[list[StepResult], str, str | None, RaisedError | None]:

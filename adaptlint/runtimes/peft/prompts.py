@@ -198,6 +198,7 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
             yield Refusal("TypeError", match, "library-forward-fault", at=at, facts=facts, stage="forward")
         return
     yield from _no_cache(wrapped, settings)
+    yield from _own_cache(wrapped, settings)
     heads, size = cache_heads(config)
     ours = settings["num_attention_heads"]
     if heads is not None and ours != heads:
@@ -218,6 +219,16 @@ def _no_cache(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
     if settings["task_type"] in row["tasks"] and head in row["heads"] and family in row["families"]:
         at, facts = settings.where("task_type"), {"class": wrapped.base.model_class, "cause": row["cause"]}
         yield Refusal(row["type"], row["match"], "library-forward-fault", at=at, facts=facts, stage="forward")
+
+
+def _own_cache(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
+    """Rows of peft.toml: families whose cache is not one of keys and values by heads (seen in transformers 5)."""
+    family = (wrapped.base.model_class or "").partition("For")[0].removesuffix("Model")
+    for row in tables.load()[PEFT]["own_cache"] if wrapped.release.transformers >= (5,) else ():
+        kind = row.get("kind")
+        if family in row["families"] and (kind is None or any(m.kind == kind for m in wrapped.base.modules)):
+            at, facts = settings.where("peft_type"), {"class": wrapped.base.model_class, "cause": row["cause"]}
+            yield Refusal(row["type"], row["match"], "library-forward-fault", at=at, facts=facts, stage="forward")
 
 
 def cache_heads(config: Mapping[str, Any]) -> tuple[int | None, int | None]:
