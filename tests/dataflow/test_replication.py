@@ -122,7 +122,7 @@ def test_the_cause_is_the_view_and_not_the_product() -> None:
     found = leaving("tiny-llama", ("q_proj", "v_proj"))
     attention = "model.layers.0.self_attn"
     assert (found.conflict.op, found.conflict.module) == ("matmul", attention)
-    assert found.operands == [["batch", "4*n"], ["batch", 4]]
+    assert found.operands == [["batch", "4*n", "seq", 8], ["batch", 4, 8, "seq"]]
     assert found.makers == [f"{attention}.q_proj", f"{attention}.k_proj"]
     assert (found.leak.op, found.leak.module, found.leak.source.partition(":")[0]) == (
         "view",
@@ -168,7 +168,7 @@ def test_the_words_name_layers_sizes_and_the_cause() -> None:
     attention = "model.layers.0.self_attn"
     assert text == (
         "matmul in model.layers.{0-2}.self_attn (modeling_llama.py:1) cannot take"
-        f" (batch, 4*n) from {attention}.q_proj and (batch, 4) from {attention}.k_proj;"
+        f" (batch, 4*n, seq, 8) from {attention}.q_proj and (batch, 4, 8, seq) from {attention}.k_proj;"
         " the rows leave the batch axis before, where view (modeling_llama.py:1) makes"
         " (batch, seq, 4*n, 8) of (batch*n, seq, 32)"
     )

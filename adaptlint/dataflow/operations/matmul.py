@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adaptlint.dataflow.operations.dims import broadcast, clash, fits_into, promote, values_of
-from adaptlint.dataflow.value import Shape, Unknown, Value
+from adaptlint.dataflow.value import Conflict, Shape, Unknown, Value
 
 
 def one_kind(*values: Value) -> str:
@@ -25,7 +25,11 @@ def matmul(input: Value, other: Value) -> Value:
         raise clash("matmul-sizes", left, right)
     rows = left[-2:-1] if len(left) > 1 else ()
     columns = right[-1:] if len(right) > 1 else ()
-    return Value((*broadcast(left[:-2], right[:-2]), *rows, *columns), one_kind(input, other))
+    try:
+        before = broadcast(left[:-2], right[:-2])
+    except Conflict:
+        raise clash("broadcast", left, right) from None
+    return Value((*before, *rows, *columns), one_kind(input, other))
 
 
 def reversed_matmul(input: Value, other: Value) -> Value:
