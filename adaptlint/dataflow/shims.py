@@ -53,6 +53,8 @@ def with_numbers(torch: Any) -> Iterator[None]:
     transformers before 5 does so without one, as modeling_swin.py 4.40 with the rates of its drop path.
     """
     real = torch.linspace
+    with torch.device("cpu"):  # torch notes once which functions heed a default device: the real one is among them
+        real(0, 1, 1)
 
     def linspace(*args: Any, **kwargs: Any) -> Any:
         return real(*args, **{"device": "cpu", **kwargs})
