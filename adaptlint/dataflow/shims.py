@@ -55,6 +55,8 @@ def with_numbers(torch: Any) -> Iterator[None]:
     with torch.device("meta"):
         torch.empty(0)  # torch keeps the functions that make tensors at the first use of a device: the real ones
     real = torch.linspace
+    with torch.device("cpu"):  # torch notes once which functions heed a default device: the real one is among them
+        real(0, 1, 1)
 
     def linspace(*args: Any, **kwargs: Any) -> Any:
         return real(*args, **{"device": "cpu", **kwargs})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.dataflow.cases import ATTENTION, CASES, COLON, FLOATS, INDEXED, PAIRS, Case, b, c, f, i
 
 META = {"device": "meta"}
+APART = {"use_separate_proj_weight": True, **{f"{name}_proj_weight": f(8, 8) for name in "qkv"}}
 PROJECTED = (f(24, 8), f(24), None, None, False, 0.0, f(8, 8), f(8))  # what torch's own attention layer has
 
 CASES |= {
@@ -342,6 +343,13 @@ CASES |= {
         (f(2, 12, 20), (1, 6), 2),
         (f(2, 3, 4, 5), (5, 6), 2),
     ],
+    "index": [
+        (f(3, 4, 5), [i(7), i(7)]),
+        (f(3, 4, 5), [i(2, 1), i(6)]),
+        (f(3, 4, 5), [None, i(6)]),
+        (f(3, 4, 5), [i(2), i(3)]),
+        (f(3), [i(2), i(2)]),
+    ],
     "multi_head_attention_forward": [
         (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED),
         (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"need_weights": False}),
@@ -352,6 +360,7 @@ CASES |= {
         (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"attn_mask": f(5, 3)}),
         (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"key_padding_mask": b(2, 5)}),
         (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, {"key_padding_mask": b(2, 3)}),
+        (f(3, 2, 8), f(5, 2, 8), f(5, 2, 8), 8, 2, *PROJECTED, APART),
         (f(3, 2, 8), f(5, 3, 8), f(5, 3, 8), 8, 2, *PROJECTED),
         (f(3, 2, 8), f(5, 2, 8), f(4, 2, 8), 8, 2, *PROJECTED),
         (f(3, 2, 6), f(5, 2, 6), f(5, 2, 6), 8, 2, *PROJECTED),

@@ -30,6 +30,7 @@ ELSEWHERE: dict[str, Callable[..., Any]] = {
     "alias": torch.ops.aten.alias.default,
     "cummax_": torch.cummax,
     "fft_fftn": torch.fft.fftn,
+    "index": torch.ops.aten.index.Tensor,
     "linalg_norm": torch.linalg.norm,
     "linalg_solve_triangular": torch.linalg.solve_triangular,
     "linalg_vector_norm": torch.linalg.vector_norm,

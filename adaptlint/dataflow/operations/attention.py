@@ -71,12 +71,14 @@ def multi_head(
 ) -> tuple[Value, ...]:
     """`multi_head_attention_forward`, torch's own layer: positions, batch, width (torch 2.13, nn/functional.py)."""
     more = (bias_k, bias_v, *(options.get(name) for name in ("static_k", "static_v")))
-    if add_zero_attn or use_separate_proj_weight or any(isinstance(one, Value) for one in more):
-        raise Unknown("attention with keys of its own, or of other widths")
+    if add_zero_attn or any(isinstance(one, Value) for one in more):
+        raise Unknown("attention with keys of its own")
     width = several_heads(query, key, value, num_heads, attn_mask, key_padding_mask)
     if width != embed_dim_to_check:
         raise clash("attention-sizes", query.shape, more=f"of width {embed_dim_to_check}")
-    if in_proj_weight.shape != (3 * width, width) or out_proj_weight.shape[-1:] != (width,):
+    apart = [options.get(f"{name}_proj_weight") for name in "qkv"] if use_separate_proj_weight else []
+    square = all(isinstance(one, Value) and one.shape == (width, width) for one in apart)
+    if not (square if apart else in_proj_weight.shape == (3 * width, width)) or out_proj_weight.shape[-1:] != (width,):
         raise Unknown("projections of other widths")
     queries, batch, keys = *query.shape[:2], key.shape[0]
     result = Value((queries, batch, out_proj_weight.shape[0]), one_kind(query, key, value))

@@ -131,6 +131,11 @@ def getitem(input: Value, index: Any) -> Value:
     return Value(shape, input.kind, input.bound if places.whole else cut(input))
 
 
+def index(input: Value, indices: Any) -> Value:
+    """The operation below square brackets: a tensor of places for each axis, None for all of them."""
+    return getitem(input, tuple(slice(None) if one is None else one for one in indices))
+
+
 def setitem(input: Value, index: Any, value: Any) -> None:
     """`tensor[index] = value`: leading axes of one place do not count."""
     places = places_of(input, index)
@@ -241,6 +246,7 @@ RULES: dict[str, Any] = {
     "__getitem__": getitem,
     "__setitem__": setitem,
     "gather": gather,
+    "index": index,
     "index_add": index_put,
     "index_add_": index_put,
     "index_copy_": index_put,
