@@ -32,15 +32,9 @@ found = [name for name in banned if name in sys.modules]
 print(f"@{','.join(found)}@{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}", file=sys.stderr)
 """
 
-# Median seconds of a second and later check in one process, and of reading and parsing the two headers.
-IN_PROCESS = """
-import glob, json, os, statistics, struct, sys, time
-import adaptlint
-
-def headers():
-    for path in [path for folder in sys.argv[1:3] for path in glob.glob(os.path.join(folder, "*.safetensors"))]:
-        with open(path, "rb") as file:
-            json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+# The function that both of the following measure with.
+MEDIAN = """
+import statistics, time
 
 def median(work, count):
     times = []
@@ -49,30 +43,38 @@ def median(work, count):
         work()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+"""
+
+# Median seconds of a second and later check in one process, and of reading and parsing the two headers.
+IN_PROCESS = (
+    MEDIAN
+    + """
+import glob, json, os, struct, sys
+import adaptlint
+
+def headers():
+    for path in [path for folder in sys.argv[1:3] for path in glob.glob(os.path.join(folder, "*.safetensors"))]:
+        with open(path, "rb") as file:
+            json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
 
 check = lambda: adaptlint.check(sys.argv[1], sys.argv[2])
 check()
 headers()
 print(median(check, 15), median(headers, 15))
 """
+)
 
 # Prints as JSON: seconds to record a family of two layers, to read its graph at 80 layers and to propagate that, and to
 # propagate at each depth that argv[2:] names.
-FLOW_IN_PROCESS = """
-import json, statistics, sys, time
+FLOW_IN_PROCESS = (
+    MEDIAN
+    + """
+import json, sys
 import torch, transformers
 import transformers.models.llama.modeling_llama
 from adaptlint.dataflow.flow_graph import read_graph
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import record
-
-def median(work, count=31):
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 config = json.load(open(sys.argv[1]))
 sizes = {"batch": 31, "seq": 37}
@@ -87,11 +89,12 @@ started = time.perf_counter()
 text_of(2)
 told = {"record": time.perf_counter() - started}
 text = text_of(80)
-told["load"] = median(lambda: read_graph(json.loads(text)))
+told["load"] = median(lambda: read_graph(json.loads(text)), 31)
 graph = read_graph(json.loads(text))
-told["propagate"] = median(lambda: propagate(graph, sizes))
+told["propagate"] = median(lambda: propagate(graph, sizes), 31)
 for depth in map(int, sys.argv[2:]):
     deep = read_graph(json.loads(text_of(depth)))
-    told[f"depth {depth}"] = median(lambda: propagate(deep, sizes))
+    told[f"depth {depth}"] = median(lambda: propagate(deep, sizes), 31)
 print(json.dumps(told))
 """
+)
