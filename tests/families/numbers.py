@@ -1,0 +1,168 @@
+"""The simplest formula over named whole numbers that gives a column of whole numbers exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+Expression = Any
+Column = Any  # numpy array of int64
+MAX_NAMES = 24
+MAX_TERMS = 90
+COEFFICIENT = 64
+TOLERANCE = 1e-6
+
+
+def fit(values: Sequence[int], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Expression | None:
+    """An expression (see adaptlint/bases/templates.py) that has these values in these rows; None if none is found."""
+    target = np.array(values, dtype=np.int64)
+    columns = _columns(rows, names)
+    for find in (_one_name, _scaled, _two_factors, _rounded_share, _sums):
+        found = find(target, columns)
+        if found is not None:
+            return found
+    return None
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Column]:
+    """The names that are numbers in every row and not the same in all; of equal ones the first."""
+    columns: dict[str, Column] = {}
+    seen: set[bytes] = set()
+    for name in names:
+        cells = [row.get(name) for row in rows]
+        if all(type(cell) is int and abs(cell) < 1 << 40 for cell in cells):
+            column = np.array(cells, dtype=np.int64)
+        elif all(type(cell) in (int, float) for cell in cells):
+            column = np.array(cells, dtype=np.float64)
+        else:
+            continue
+        if len(set(cells)) > 1 and column.tobytes() not in seen:
+            seen.add(column.tobytes())
+            columns[name] = column
+    return columns
+
+
+def _wholes(columns: Mapping[str, Column]) -> dict[str, Column]:
+    return {name: column for name, column in columns.items() if column.dtype == np.int64}
+
+
+def _one_name(target: Column, columns: Mapping[str, Column]) -> Expression | None:
+    return next((name for name, column in _wholes(columns).items() if np.array_equal(column, target)), None)
+
+
+def _scaled(target: Column, columns: Mapping[str, Column]) -> Expression | None:
+    """A multiple, a part or a neighbour of one number."""
+    for name, column in _wholes(columns).items():
+        found = _multiple(target, column, name)
+        if found is not None:
+            return found
+        shift = int(target[0] - column[0])
+        if np.array_equal(column + shift, target):
+            return ["+", name, shift]
+        for part in range(2, 17):
+            if np.array_equal(column // part, target):
+                return ["//", name, part]
+            if np.array_equal(-(-column // part), target):
+                return ["//", ["+", name, part - 1], part]
+    return None
+
+
+def _multiple(target: Column, column: Column, expression: Expression) -> Expression | None:
+    """target = p * column // q with small p and q."""
+    for row in np.flatnonzero(column)[:1]:
+        for bottom in (1, 2, 3, 4, 8):
+            top = round(float(target[row]) * bottom / float(column[row]))
+            if 0 < abs(top) <= COEFFICIENT and np.array_equal(column * top, target * bottom):
+                scaled = expression if top == 1 else ["*", top, expression]
+                return scaled if bottom == 1 else ["//", scaled, bottom]
+    return None
+
+
+def _products(columns: Mapping[str, Column]) -> Iterator[tuple[Expression, Column]]:
+    wholes = list(_wholes(columns).items())[:MAX_NAMES]
+    for index, (name, column) in enumerate(wholes):
+        for other, factor in wholes[index:]:
+            if np.abs(column).max() < 1 << 30 and np.abs(factor).max() < 1 << 30:
+                yield ["*", name, other], column * factor
+
+
+def _quotients(columns: Mapping[str, Column]) -> Iterator[tuple[Expression, Column]]:
+    wholes = list(_wholes(columns).items())[:MAX_NAMES]
+    for name, column in wholes:
+        for other, divisor in wholes:
+            if name != other and (divisor > 0).all():
+                yield ["//", name, other], column // divisor
+
+
+def _two_factors(target: Column, columns: Mapping[str, Column]) -> Expression | None:
+    products, quotients = list(_products(columns)), list(_quotients(columns))
+    for expression, column in [*products, *quotients]:
+        found = _multiple(target, column, expression)
+        if found is not None:
+            return found
+    for expression, column in quotients:
+        for power in (1, 2):
+            shift = int(target[0] - column[0] ** power)
+            if abs(shift) <= COEFFICIENT and np.array_equal(column**power + shift, target):
+                squared = expression if power == 1 else ["*", expression, expression]
+                return ["+", squared, shift] if shift else squared
+    wholes = list(_wholes(columns).items())[:MAX_NAMES]
+    for expression, column in products:
+        for name, divisor in wholes:
+            if (divisor > 0).all() and name not in expression and np.array_equal(column // divisor, target):
+                return ["//", expression, name]
+    for expression, column in quotients:
+        for name, factor in wholes:
+            if np.array_equal(column * factor, target):
+                return ["*", expression, name]
+    return None
+
+
+def _rounded_share(target: Column, columns: Mapping[str, Column]) -> Expression | None:
+    """int(number * share), perhaps times a small whole number."""
+    shares = {name: column for name, column in columns.items() if column.dtype == np.float64}
+    for share, factors in shares.items():
+        for name, column in _wholes(columns).items():
+            if np.array_equal((column * factors).astype(np.int64), target):
+                return ["int", ["*", name, share]]
+        for left, right in combinations(_wholes(columns).items(), 2):
+            quotient = left[1] // np.maximum(right[1], 1)
+            if (right[1] > 0).all() and np.array_equal((quotient * factors).astype(np.int64), target):
+                return ["int", ["*", ["//", left[0], right[0]], share]]
+    return None
+
+
+def _sums(target: Column, columns: Mapping[str, Column]) -> Expression | None:
+    """Two or three terms and a constant, with small whole coefficients."""
+    terms: list[tuple[Expression, Column]] = list(_wholes(columns).items())
+    terms += list(_products(columns))
+    terms += [(e, c) for e, c in _quotients(columns) if len(set(c.tolist())) > 1]
+    terms = terms[:MAX_TERMS * 2]
+    return _sum_of(target, terms, 2) or _sum_of(target, terms[:MAX_TERMS // 2], 3)
+
+
+def _sum_of(target: Column, terms: Sequence[tuple[Expression, Column]], count: int) -> Expression | None:
+    distinct = len(np.unique(target))
+    if distinct < count + 3:
+        return None
+    ones = np.ones(len(target))
+    floats = [column.astype(np.float64) for _, column in terms]
+    wanted = target.astype(np.float64)
+    for chosen in combinations(range(len(terms)), count):
+        matrix = np.stack([*(floats[index] for index in chosen), ones], axis=1)
+        solution = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
+        whole = np.rint(solution)
+        if np.abs(solution - whole).max() > TOLERANCE or np.abs(whole[:-1]).max() > COEFFICIENT:
+            continue
+        if (whole[:-1] == 0).any() or np.abs(matrix @ whole - wanted).max() > TOLERANCE:
+            continue
+        parts = [_times(int(c), terms[index][0]) for c, index in zip(whole, chosen, strict=False)]
+        return ["+", *parts, *([int(whole[-1])] if whole[-1] else [])]
+    return None
+
+
+def _times(coefficient: int, expression: Expression) -> Expression:
+    return expression if coefficient == 1 else ["*", coefficient, expression]
