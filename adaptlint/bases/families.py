@@ -122,23 +122,28 @@ def class_of(
     architectures = raw.get("architectures")
     architectures = architectures if isinstance(architectures, list) else []
     first = architectures[0] if architectures and isinstance(architectures[0], str) else None
-    found, chosen_by = None, ""
+    found: Any = None
     if not (asked and asked.startswith("Auto")) and (asked or first):
         found, chosen_by = asked or first, "asked" if asked else "architectures"
     else:
-        auto_map = config.get("auto_map")
-        mapped = [name for name in auto_map if name.startswith("AutoModel")] if isinstance(auto_map, dict) else []
-        candidates = [(asked, "asked")] if asked else [(name, "auto_map") for name in mapped]
-        candidates += [] if asked else [(name, "guess") for name in _GUESSES]
-        for auto, chosen_by in candidates:
-            found = table["auto"].get(auto)
-            if found is not None:
-                break
+        named = [(auto, how) for auto, how in _auto_classes(config, asked) if auto in table["auto"]]
+        if not named:
+            raise NotCovered("class")
+        found, chosen_by = table["auto"][named[0][0]], named[0][1]
     if isinstance(found, list):
         found = next((name for name in architectures if name in found), found[0])
     if found not in table["classes"]:
         raise NotCovered(f"class: {found}")
-    return found, chosen_by
+    return str(found), chosen_by
+
+
+def _auto_classes(config: Mapping[str, Any], asked: str | None) -> list[tuple[str, str]]:
+    """The Auto classes that are looked at in turn where no class is named."""
+    if asked:
+        return [(asked, "asked")]
+    auto_map = config.get("auto_map")
+    mapped = [name for name in auto_map if name.startswith("AutoModel")] if isinstance(auto_map, dict) else []
+    return [(name, "auto_map") for name in mapped] + [(name, "guess") for name in _GUESSES]
 
 
 def folded(node: dict[str, Any], done: dict[int, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What transformers makes of a raw config: defaults filled in, labels, rotary settings, keys that it drops or keeps.
 
 The parts that every config class shares are said here (transformers 5.23, configuration_utils.py and
-modeling_rope_utils.py); what a class adds is in its table: defaults, the values that were tried, and a template for each
-key of the result. A value of a kind that nobody tried is not covered.
+modeling_rope_utils.py); what a class adds is in its table: defaults, the values that were tried, and a template for
+each key of the result. A value of a kind that nobody tried is not covered.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ _ROPE_OPTIONAL = frozenset(
         "rope_theta",
     }
 )
+SMALL_HEAD = 4
 _SCALED = ("llama3", "yarn", "longrope")
 _NOT_SAVED = frozenset(
     {
@@ -72,20 +73,33 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
     `raw` is what `buildable` has left. Raises NotCovered.
     """
     fields = table["fields"]
-    given, extras = {}, {}
-    for key, value in raw.items():
+    given, extras, made = {}, {}, {}
+    for name, value in raw.items():
+        key = table["aliases"].get(name, name)
+        if key != name and raw.get(key, value) != value:
+            raise NotCovered(name)
         if key in fields:
             if not admits(fields[key], value):
                 raise NotCovered(f"{key}: {value!r}"[:200])
             given[key] = value
         elif key not in POPPED and key not in table["popped"] and not (key in ROPE_KEYS and "rope" in table):
-            if key in table["read"] or key.startswith("_"):
+            if key in table["config"]:
+                made[key] = value
+                continue
+            kind = "null" if value is None else type(value).__name__
+            if key.startswith("_") or kind not in table["read"].get(key, (kind,)):
                 raise NotCovered(key)
             extras[key] = kept(value)
     inputs = {**table["defaults"], **given}
-    config = {**Filling(table["shared"], flat(inputs)).fill(table["config"]), **extras}
+    config = {**Filling([], flat(inputs)).fill(table["config"]), **extras}
+    for key, value in made.items():
+        if config[key] != value or type(config[key]) is not type(value):
+            raise NotCovered(key)  # what the class makes itself, given otherwise
     config["id2label"], config["label2id"] = labels(raw, inputs.get("problem_type"), table["labels"])
     if "rope" in table:
+        head_dim = config.get("head_dim")
+        if type(head_dim) is int and head_dim > SMALL_HEAD and head_dim % 2:
+            raise NotCovered("head_dim")  # PreTrainedConfig.validate_rope
         rope = rope_parameters(table["rope"], raw, {**inputs, **config})
         if rope is not None:
             config["rope_parameters"] = rope

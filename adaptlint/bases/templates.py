@@ -11,9 +11,9 @@ A template is JSON in which these objects stand for something else (`names` maps
     {"$=": n}                            the n-th shared template of the table
     {"$-": 0}                            nothing: the entry is left out of the object that it stands in
 
-Expressions are whole numbers, names ("hidden_size", "@0": the outermost list's index) or ["+" | "-" | "*" | "//" | "int" |
-"at", operand, ...]. Conditions are ["is", expression, constant], ["null", e], ["<" | "=" | "%", e, e] ("%": divides),
-["in", e, name of a list], ["not", c], ["and", c, ...].
+Expressions are whole numbers, names ("hidden_size", "@0": the outermost list's index) or ["+" | "-" | "*" | "//" |
+"int" | "at", operand, ...]. Conditions are ["is", expression, constant], ["null", e], ["no", e] (null, 0, false or
+empty), ["<" | "=" | "%", e, e] ("%": divides), ["in", e, name of a list], ["not", c], ["and", c, ...].
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ def holds(condition: Sequence[Any], names: Names) -> bool:
         return type(value) is type(condition[2]) and bool(value == condition[2])
     if kind == "null":
         return value is None
+    if kind == "no":
+        return not value
     return COMPARISONS[kind](value, evaluate(condition[2], names))
 
 

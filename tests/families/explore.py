@@ -1,4 +1,4 @@
-"""What the fields of a config do: values that change nothing, values that are refused, and configs that can be built."""
+"""What the fields of a config do: values that change nothing, values that are refused, configs that can be built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.families.space import ACTIVATIONS, LAYER_TYPES, Field, Raw, Space
 
 LARGE = 1_000_000
 JUNK_TEXT = "zzz"
-STEPS = 5
+ROUNDS_OF_ALL = 3
+SIZES = 3
+FOREIGN: tuple[Any, ...] = (7, True, 0.5, JUNK_TEXT, None, [3, 1], {"a": 1})
 
 
 class Trial:
@@ -57,46 +59,126 @@ class Explorer:
         for turn in range(max(map(len, probes.values()))):
             batch = [(name, values[turn]) for name, values in probes.items() if turn < len(values)]
             batch = [(name, value) for name, value in batch if self._accepted(name, value)]
-            self._sort(base, [pair for pair in batch if pair[0] not in self.active])
+            some = None if turn < ROUNDS_OF_ALL else in_turn(self.classes, turn)
+            self._sort(base, [pair for pair in batch if pair[0] not in self.active], some)
+        for name in sorted(self.active):
+            for turn, value in enumerate(probes[name]):
+                if value is None or isinstance(value, bool) or value in (0, 1):
+                    self._keep(self.tried({**base.raw, name: value}))
+                elif isinstance(value, str):
+                    self._keep(self.tried({**base.raw, name: value}, in_turn(self.classes, turn)))
+
+        for part in (2, 4, 8, 16, 32, 64):
+            self._keep(self.tried(self._smaller(part)))
+
+    def _smaller(self, part: int) -> Raw:
+        """The config to start from with every larger size divided by the same number."""
+        raw = dict(self.space.start)
+        for name in sorted(self.active):
+            value = self.space.value(raw, name)
+            if type(value) is int and value >= 4 * part and value % part == 0 and not self.space.layered(name):
+                raw[name] = value // part
+        return raw
+
+    def _keep(self, trial: Trial) -> bool:
+        """Put a trial to those that could be built, or to those that could not."""
+        if any(part is None for part in trial.parts.values()):
+            self.refusals.append(trial)
+        if any(part is not None for part in trial.parts.values()):
+            self.trials.append(trial)
+            return True
+        return False
 
     def _accepted(self, name: str, value: Any) -> bool:
         if resolved(self.space.config_class, {**self.space.start, name: value}) is None:
             self.refused.setdefault(name, []).append(value)
+            if type(value) is int and value > 1 and value != LARGE:
+                self.active.add(name)  # a size that others must fit
+                self.refusals.append(self.tried({**self.space.start, name: value}, []))
             return False
         return True
 
-    def _sort(self, base: Trial, batch: list[tuple[str, Any]]) -> None:
-        """Halve the batch until each part either changes nothing or is one field."""
+    def explore_foreign(self, names: list[str]) -> dict[str, list[str]]:
+        """For names that are no fields: the kinds of values that change nothing but the config's own text."""
+        base, kinds = self.trials[0], dict[str, list[str]]()
+        left = [name for name in names if name.isidentifier() and name not in self.space.fields]
+        for value in FOREIGN:
+            batch = [n for n in left if resolved(self.space.config_class, {**base.raw, n: value}) is not None]
+            kind = "null" if value is None else type(value).__name__
+            inert = self._inert(base, batch, value, None)
+            for name in inert:
+                kinds.setdefault(name, []).append(kind)
+            left = [name for name in left if name in inert or name not in batch]
+        return {name: found for name, found in kinds.items() if name in left}
+
+    def _inert(self, base: Trial, batch: list[str], value: Any, classes: list[str] | None) -> list[str]:
+        if not batch:
+            return []
+        trial = self.tried({**base.raw, **dict.fromkeys(batch, value)}, classes)
+        kept = trial.config is not None and {**base.config, **dict.fromkeys(batch, value)} == trial.config
+        if kept and not self._unlike(trial, base):
+            return batch
+        if len(batch) == 1:
+            return []
+        middle = len(batch) // 2
+        some = self._unlike(trial, base)[:1] or self.classes[:1]
+        found = [n for part in (batch[:middle], batch[middle:]) for n in self._inert(base, part, value, some)]
+        return self._inert(base, found, value, None) if classes is None and len(found) < len(batch) else found
+
+    def _sort(self, base: Trial, batch: list[tuple[str, Any]], classes: list[str] | None = None) -> None:
+        """Halve the batch until each part either changes nothing or is one field.
+
+        The whole batch is tried on every class, its parts on one that it changed.
+        """
         if not batch:
             return
-        trial = self.tried({**base.raw, **dict(batch)})
-        if self._equal(trial, base):
+        trial = self.tried({**base.raw, **dict(batch)}, classes)
+        unlike = self._unlike(trial, base)
+        if not unlike:
             for name, value in batch:
                 self.fine.setdefault(name, []).append(value)
-            return
-        if len(batch) == 1:
-            name, value = batch[0]
-            if trial.config is None or any(trial.parts[c] is None for c in self.classes if base.parts[c] is not None):
-                self.refused.setdefault(name, []).append(value)
-                self.refusals.append(trial)
-            else:
-                self.active.add(name)
-                self.trials.append(trial)
-            return
-        middle = len(batch) // 2
-        self._sort(base, batch[:middle])
-        self._sort(base, batch[middle:])
+        elif len(batch) == 1:
+            self._known(self.tried(trial.raw) if classes else trial, base, *batch[0])
+        else:
+            middle = len(batch) // 2
+            self._sort(base, batch[:middle], unlike[:1])
+            self._sort(base, batch[middle:], unlike[:1])
+            if len(classes or self.classes) > 1:
+                left = [
+                    pair
+                    for pair in batch
+                    if pair[0] not in self.active and pair[1] not in self.refused.get(pair[0], [])
+                ]
+                if self._unlike(self.tried({**base.raw, **dict(left)}, classes), base):
+                    self._sort(base, left[: len(left) // 2], classes)
+                    self._sort(base, left[len(left) // 2 :], classes)
 
-    def _equal(self, one: Trial, other: Trial) -> bool:
-        return all(
-            (one.parts[name] is None) == (other.parts[name] is None)
-            and (one.parts[name] is None or _text(one.parts[name][0]) == _text(other.parts[name][0]))
-            for name in self.classes
-        )
+    def _known(self, trial: Trial, base: Trial, name: str, value: Any) -> None:
+        """A value that changes something, or that is refused."""
+        if value == -1:  # counted from the end by some classes, refused by others
+            self.refused.setdefault(name, []).append(value)
+        elif trial.config is None or any(trial.parts[c] is None for c in self.classes if base.parts[c] is not None):
+            self.refused.setdefault(name, []).append(value)
+            self.refusals.append(trial)
+            if type(value) is int and value > 1 and value != LARGE:
+                self.active.add(name)
+        else:
+            self.active.add(name)
+            self.trials.append(trial)
+
+    def _unlike(self, one: Trial, other: Trial) -> list[str]:
+        return [
+            name
+            for name in one.parts
+            if (one.parts[name] is None) != (other.parts[name] is None)
+            or (one.parts[name] is not None and _text(one.parts[name][0]) != _text(other.parts[name][0]))
+        ]
 
     def _probes(self, field: Field) -> list[Any]:
         """Values to put in a field, the telling ones first, default apart."""
         value, kinds = field.default, set(field.kinds)
+        if field.name == "num_labels":
+            return [5]
         found: list[Any] = []
         if type(value) is bool or "bool" in kinds:
             found += [not value, False, True] if type(value) is bool else [True, False]
@@ -117,26 +199,25 @@ class Explorer:
             found += [{"a": 1}]
         if "null" in kinds and value is not None:
             found.append(None)
+        if self.space.layered(field.name):
+            found = [probe for probe in found if probe != 0]  # a model without layers refuses nothing
         unlike = {json.dumps(probe): probe for probe in found if json.dumps(probe) != json.dumps(value)}
         return list(unlike.values())[:24]
 
-    def walk(self, wanted: int, names: list[str], side_every: int = 1) -> None:
-        """Go from one config that can be built to the next until `wanted` more were found."""
+    def walk(self, wanted: int, names: list[str]) -> None:
+        """Go from one config that can be built to the next until `wanted` more were found.
+
+        Each is built as the first class and as two others in turn.
+        """
         here, found, turns = self.trials[0], 0, 0
-        while found < wanted and turns < wanted * 4:
+        while found < wanted and turns < wanted * 3:
             turns += 1
             if self.draw.random() < 0.06:
                 here = self.draw.choice(self.trials)
             raw = self.space.moved(here.raw, self.draw, names, self.draw.choice((1, 1, 2, 3)))
-            classes = self.classes if turns % side_every == 0 else self.classes[:2]
-            trial = self.tried(raw, classes)
-            if all(part is None for part in trial.parts.values()):
-                self.refusals.append(trial)
-                continue
-            if any(part is None for part in trial.parts.values()):
-                self.refusals.append(trial)
-            self.trials.append(trial)
-            here, found = trial, found + 1
+            trial = self.tried(raw, in_turn(self.classes, turns))
+            if self._keep(trial):
+                here, found = trial, found + 1
 
     def domains(self) -> dict[str, Any]:
         """What may stand in each field, from what was tried (see `resolved.admits`)."""
@@ -146,8 +227,16 @@ class Explorer:
         active = field.name in self.active
         seen = [field.default]
         seen += [t.raw[field.name] for t in self.trials if field.name in t.raw]
-        seen += [] if active else self.fine.get(field.name, [])
+        refused = [json.dumps(value) for value in self.refused.get(field.name, [])]
+        seen += [v for v in self.fine.get(field.name, []) if not active and json.dumps(v) not in refused]
         return _domain_of(seen, active, self.refused.get(field.name, []))
+
+
+def in_turn(classes: list[str], turn: int) -> list[str]:
+    """The first class and two of the others, each of them as often."""
+    others = classes[1:]
+    chosen = {others[(2 * turn + step) % len(others)] for step in range(2)} if others else set()
+    return [name for name in classes if name == classes[0] or name in chosen]
 
 
 def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, Any]:
@@ -162,13 +251,14 @@ def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, A
             domain[kind] = sorted(set(values))
         elif kind in ("int", "float"):
             free = (active and kind == "int") or any(value >= LARGE for value in values)
-            domain[kind] = [min(values), None if free else max(values)]
+            sized = active and kind == "int" and len(set(values)) >= SIZES and 1 not in refused
+            domain[kind] = [min([1] * sized + values), None if free else max(values)]
         elif kind == "str":
             domain[kind] = True if JUNK_TEXT in values and not active else sorted(set(values) - {JUNK_TEXT})
         elif kind == "list":
             domain[kind] = _lists(values, active)
         elif not active:
-            domain[kind] = True if {"a": 1} in values else False
+            domain[kind] = {"a": 1} in values
     return {kind: known for kind, known in domain.items() if known is not False}
 
 

@@ -21,6 +21,7 @@ Template = Any
 MAX_DEPTH = 5
 MAX_PAIRS = 16
 MAX_CASES = 40
+MOST_RANKED = 60
 _DIGITS = re.compile(r"\d+")
 
 
@@ -58,12 +59,23 @@ class Learner:
     def __init__(self, usable: Iterable[str]) -> None:
         self.usable = list(usable)
         self.fitted: dict[Any, Any] = {}
+        self.learnt: dict[Any, Template] = {}
+        self.trees: dict[Any, Template] = {}
+        self.entries: dict[tuple[int, int], Sample] = {}
+        self.kept: list[Any] = []  # what is remembered by identity must not go away
 
     def learn(self, samples: Sequence[Sample], path: str = "", depth: int = 0) -> Template:
         """The template that gives every sample's value. Raises Unlearnt."""
-        texts = {json.dumps(sample.value) for sample in samples}
-        if len(texts) == 1:
+        texts = tuple([json.dumps(sample.value) for sample in samples])
+        if len(set(texts)) == 1:
             return samples[0].value
+        key = (tuple([id(sample.facts) for sample in samples]), texts, depth)
+        if key not in self.learnt:
+            self.kept.append(samples)
+            self.learnt[key] = self._varied(samples, path, depth)
+        return self.learnt[key]
+
+    def _varied(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
         named = self._same_as_a_name(samples, path.rpartition(".")[2])
         if named is not None:
             return {"$": named}
@@ -102,17 +114,18 @@ class Learner:
                 pass
         return self._split(samples, path, depth)
 
-    def _fit(self, samples: Sequence[Sample], depth: int) -> Any:
+    def _fit(self, samples: Sequence[Sample], depth: int, sums: bool = True) -> Any:
         values = [sample.value for sample in samples]
-        key = (tuple(values), tuple(id(sample.facts) for sample in samples), depth)
+        key = (tuple(values), tuple(id(sample.facts) for sample in samples), depth, sums)
         if key not in self.fitted:
-            self.fitted[key] = fit(values, [sample.names for sample in samples], self._names(depth))
+            self.kept.append(samples)
+            self.fitted[key] = fit(values, [sample.names for sample in samples], self._names(depth), sums)
         return self.fitted[key]
 
     def _split(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
         """Two formulas and the condition between them."""
         for condition in self._conditions(samples, depth):
-            text = json.dumps(condition)
+            text = repr(condition)
             sides: tuple[list[Sample], list[Sample]] = ([], [])
             told = [sample.fact(text, condition) for sample in samples]
             if None in told:
@@ -129,7 +142,7 @@ class Learner:
     def _simple(self, samples: Sequence[Sample], depth: int) -> Template | None:
         if len({sample.value for sample in samples}) == 1:
             return samples[0].value
-        found = self._fit(samples, depth)
+        found = self._fit(samples, depth, False)
         return None if found is None else {"$": found}
 
     def _object(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
@@ -171,7 +184,7 @@ class Learner:
     def _repeated(self, samples: Sequence[Sample], count: Template, path: str, depth: int) -> Template:
         index = f"@{depth}"
         parts = [
-            Sample({**sample.names, index: place}, part)
+            self._element(sample, index, place).with_value(part)
             for sample in samples
             for place, part in enumerate(sample.value)
         ]
@@ -181,6 +194,14 @@ class Learner:
         length = count if type(count) is int else count["$"]
         each = {"each": 1} if f'"{index}"' in json.dumps(of) else {}
         return {"$*": length, "of": of, **each}
+
+    def _element(self, sample: Sample, index: str, place: int) -> Sample:
+        """The sample with the place in a list among its names, the same object for the same place."""
+        key = (id(sample.facts), place)
+        if key not in self.entries:
+            self.kept.append(sample.facts)
+            self.entries[key] = Sample({**sample.names, index: place}, None)
+        return self.entries[key]
 
     def _numbered_text(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
         pieces = _DIGITS.split(samples[0].value)
@@ -192,9 +213,7 @@ class Learner:
             parts += [learnt, piece]
         return {"$text": parts}
 
-    def _chosen(
-        self, samples: Sequence[Sample], label: Callable[[Any], Any], path: str, depth: int
-    ) -> Template:
+    def _chosen(self, samples: Sequence[Sample], label: Callable[[Any], Any], path: str, depth: int) -> Template:
         """A choice by label, each label's samples learnt on their own."""
         groups: dict[Any, list[Sample]] = {}
         for sample in samples:
@@ -214,6 +233,8 @@ class Learner:
         found = {sample.value for sample in samples}
         if len(found) == 1:
             return leaf(found.pop())
+        if level == 0:
+            return self._grown(samples, leaf, path, depth)
         if level > MAX_DEPTH:
             raise Unlearnt(path)
         best = self._best_condition(samples, depth)
@@ -229,6 +250,23 @@ class Learner:
             sides[not sample.fact(text, condition)].append(sample)
         then, other = (self._tree(side, leaf, path, depth, level + 1) for side in sides)
         return {"$?": condition, "then": then, "else": other}
+
+    def _grown(self, samples: Sequence[Sample], leaf: Callable[[Any], Template], path: str, depth: int) -> Template:
+        """A whole tree; one for the same division of the same samples is grown once, whatever its leaves."""
+        numbers: dict[Any, int] = {}
+        marks = [numbers.setdefault(sample.value, len(numbers)) for sample in samples]
+        key = (tuple(marks), tuple([id(sample.facts) for sample in samples]), depth)
+        if key not in self.trees:
+            self.kept.append(samples)
+            marked = [sample.with_value(mark) for sample, mark in zip(samples, marks, strict=True)]
+            try:
+                self.trees[key] = self._tree(marked, lambda mark: {"mark": mark}, path, depth, 1)
+            except Unlearnt:
+                self.trees[key] = None
+        if self.trees[key] is None:
+            raise Unlearnt(path)
+        leaves = {mark: leaf(label) for label, mark in numbers.items()}
+        return _planted(self.trees[key], leaves)
 
     def _case(self, samples: Sequence[Sample]) -> tuple[str, dict[str, Any]] | None:
         """A name whose value alone gives the label, each value known."""
@@ -247,9 +285,10 @@ class Learner:
 
     def _best_condition(self, samples: Sequence[Sample], depth: int) -> tuple[Any, float, str] | None:
         best: tuple[Any, float, str] | None = None
+        samples = _telling(samples)
         whole = _entropy(samples)
         for condition in self._conditions(samples, depth):
-            text = json.dumps(condition)
+            text = repr(condition)
             told = [sample.fact(text, condition) for sample in samples]
             if None in told or len(set(told)) == 1:
                 continue
@@ -284,9 +323,19 @@ class Learner:
                     yield from (["=", name, other], ["<", name, other], ["%", name, other])
 
 
+def _planted(tree: Template, leaves: dict[int, Template]) -> Template:
+    if "mark" in tree:
+        return leaves[tree["mark"]]
+    if "$case" in tree:
+        return {**tree, "of": {text: _planted(part, leaves) for text, part in tree["of"].items()}}
+    return {**tree, "then": _planted(tree["then"], leaves), "else": _planted(tree["else"], leaves)}
+
+
 def _about_one(name: str, values: dict[str, Any], kinds: set[type]) -> Iterable[Any]:
     if type(None) in kinds:
         yield ["null", name]
+        if any(value in (0, "") and value is not False for value in values.values()):
+            yield ["no", name]
     if bool in kinds:
         yield ["is", name, True]
     if str in kinds and len(values) <= MAX_CASES:
@@ -302,7 +351,8 @@ def _about_index(index: str, numbers: list[str], lists: list[str], samples: Sequ
     yield ["is", index, 0]
     yield from (["<", index, name] for name in numbers)
     for name in lists:
-        found = {p for s in samples for p in s.names.get(name) or () if isinstance(p, str | bool | int)}
+        values = [value for sample in samples if isinstance(value := sample.names.get(name), list)]
+        found = {entry for value in values for entry in value if isinstance(entry, str | bool | int)}
         entries = sorted(found, key=str)
         if len(entries) <= 8:
             yield from (["is", ["at", name, index], entry] for entry in entries)
@@ -320,6 +370,17 @@ def _about_index(index: str, numbers: list[str], lists: list[str], samples: Sequ
             if name != other:
                 yield ["%", ["-", index, other], name]
                 yield ["<", index, ["-", name, other]]
+
+
+def _telling(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Enough samples to rank conditions by: some of each label, spread over all."""
+    if len(samples) <= MOST_RANKED:
+        return samples
+    groups: dict[Any, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.value, []).append(sample)
+    share = max(4, MOST_RANKED // len(groups))
+    return [sample for group in groups.values() for sample in group[:: max(1, len(group) // share)]]
 
 
 def _entropy(samples: Sequence[Sample]) -> float:

@@ -27,19 +27,34 @@ AUTO_CLASSES = (
 KINDS = dict(zip(("causal", "masked", "seq2seq", "image"), AUTO_CLASSES, strict=False))
 JUNK = ("_name_or_path", "transformers_version", "_attn_implementation_autoset")
 _RANGE = re.compile(r"[0-9,-]+")
-_INITIALISERS = ("uniform_", "normal_", "trunc_normal_", "constant_", "ones_", "zeros_", "xavier_uniform_",
-                 "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "orthogonal_", "eye_", "dirac_")
+_INITIALISERS = (
+    "uniform_",
+    "normal_",
+    "trunc_normal_",
+    "constant_",
+    "ones_",
+    "zeros_",
+    "xavier_uniform_",
+    "xavier_normal_",
+    "kaiming_uniform_",
+    "kaiming_normal_",
+    "orthogonal_",
+    "eye_",
+    "dirac_",
+)
 
 
 @contextmanager
 def quick() -> Iterator[None]:
     """Parameters are not initialised and the Auto tables are read once for each class: the records stay the same."""
     import torch
+    from transformers import PreTrainedConfig
 
     from adaptlint.bases import answers
 
     before = {name: getattr(torch.nn.init, name) for name in _INITIALISERS}
-    slow = answers.answers_to
+    slow, said = answers.answers_to, PreTrainedConfig.__repr__
+    PreTrainedConfig.__repr__ = lambda config: type(config).__name__  # from_dict writes it into a log line
     known: dict[tuple[str, str], list[str]] = {}
 
     def fast(libraries: Any, model_type: str, name: str) -> list[str]:
@@ -53,7 +68,7 @@ def quick() -> Iterator[None]:
     try:
         yield
     finally:
-        answers.answers_to = slow
+        answers.answers_to, PreTrainedConfig.__repr__ = slow, said
         for name, function in before.items():
             setattr(torch.nn.init, name, function)
 

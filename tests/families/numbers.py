@@ -11,16 +11,20 @@ import numpy as np
 Expression = Any
 Column = Any  # numpy array of int64
 MAX_NAMES = 24
-MAX_TERMS = 90
+MAX_TERMS = 60
 COEFFICIENT = 64
 TOLERANCE = 1e-6
+NEAR = 0.2
+CHUNK = 4096
 
 
-def fit(values: Sequence[int], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Expression | None:
+def fit(
+    values: Sequence[int], rows: Sequence[Mapping[str, Any]], names: Sequence[str], sums: bool = True
+) -> Expression | None:
     """An expression (see adaptlint/bases/templates.py) that has these values in these rows; None if none is found."""
     target = np.array(values, dtype=np.int64)
     columns = _columns(rows, names)
-    for find in (_one_name, _scaled, _two_factors, _rounded_share, _sums):
+    for find in (_one_name, _scaled, _two_factors, _rounded_share, *((_sums,) if sums else ())):
         found = find(target, columns)
         if found is not None:
             return found
@@ -140,27 +144,30 @@ def _sums(target: Column, columns: Mapping[str, Column]) -> Expression | None:
     terms: list[tuple[Expression, Column]] = list(_wholes(columns).items())
     terms += list(_products(columns))
     terms += [(e, c) for e, c in _quotients(columns) if len(set(c.tolist())) > 1]
-    terms = terms[:MAX_TERMS * 2]
-    return _sum_of(target, terms, 2) or _sum_of(target, terms[:MAX_TERMS // 2], 3)
+    return _sum_of(target, terms[: MAX_TERMS * 2], 2) or _sum_of(target, terms[: MAX_TERMS // 2], 3)
 
 
 def _sum_of(target: Column, terms: Sequence[tuple[Expression, Column]], count: int) -> Expression | None:
     distinct = len(np.unique(target))
     if distinct < count + 3:
         return None
-    ones = np.ones(len(target))
-    floats = [column.astype(np.float64) for _, column in terms]
     wanted = target.astype(np.float64)
-    for chosen in combinations(range(len(terms)), count):
-        matrix = np.stack([*(floats[index] for index in chosen), ones], axis=1)
-        solution = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
-        whole = np.rint(solution)
-        if np.abs(solution - whole).max() > TOLERANCE or np.abs(whole[:-1]).max() > COEFFICIENT:
-            continue
-        if (whole[:-1] == 0).any() or np.abs(matrix @ whole - wanted).max() > TOLERANCE:
-            continue
-        parts = [_times(int(c), terms[index][0]) for c, index in zip(whole, chosen, strict=False)]
-        return ["+", *parts, *([int(whole[-1])] if whole[-1] else [])]
+    matrix = np.stack([*(column.astype(np.float64) for _, column in terms), np.ones(len(target))], axis=1)
+    scale = np.abs(matrix).max(axis=0)
+    products, aims = (matrix / scale).T @ (matrix / scale), (matrix / scale).T @ wanted
+    chosen = np.array([[*part, len(terms)] for part in combinations(range(len(terms)), count)])
+    for start in range(0, len(chosen), CHUNK):
+        part = chosen[start : start + CHUNK]
+        blocks = products[part[:, :, None], part[:, None, :]] + 1e-12 * np.eye(count + 1)
+        solved = np.linalg.solve(blocks, aims[part][:, :, None])[:, :, 0] / scale[part]
+        whole = np.rint(solved)
+        near = (np.abs(solved - whole) < NEAR).all(axis=1) & (np.abs(whole[:, :-1]) <= COEFFICIENT).all(axis=1)
+        for row in np.flatnonzero(near & (whole[:, :-1] != 0).all(axis=1)):
+            if np.abs(matrix[:, part[row]] @ whole[row] - wanted).max() < TOLERANCE:
+                pairs = zip(whole[row], part[row][:-1], strict=False)
+                constant = int(whole[row][-1])
+                parts = [_times(int(coefficient), terms[index][0]) for coefficient, index in pairs]
+                return ["+", *parts, *([constant] if constant else [])]
     return None
 
 

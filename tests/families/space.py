@@ -21,6 +21,7 @@ ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_g
 LARGEST = 1 << 17
 DEEPEST = 6
 MOST_COUNTED = 64
+MOST_LABELS = 40
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
 
 
@@ -65,14 +66,14 @@ class Space:
         raw: Raw = {"model_type": self.model_type}
         for name, field in self.fields.items():
             value = field.default
-            if type(value) is int and self.layered(name) and value > 3:
-                raw[name] = 3
+            if type(value) is int and self.layered(name) and value > 2:
+                raw[name] = 2
             elif type(value) is int and "expert" in name and value > 8 and _limit(name, None) == MAX_COUNT:
                 raw[name] = 8 if "per" not in name and "top" not in name else 2
         deep = {self.fields[name].default for name in raw if name != "model_type" and self.layered(name)}
         for name, field in self.fields.items():
             if isinstance(field.default, list) and len(field.default) in deep:
-                raw[name] = field.default[:3]
+                raw[name] = field.default[:2]
         return raw
 
     def layered(self, name: str) -> bool:
@@ -102,6 +103,8 @@ class Space:
                 raw[name] = value
 
     def _largest(self, name: str) -> int:
+        if name == "num_labels":
+            return MOST_LABELS
         if self.layered(name):
             return DEEPEST
         return MOST_COUNTED if _limit(name, None) == MAX_COUNT else LARGEST
@@ -141,7 +144,9 @@ class Space:
             return draw.randint(1, DEEPEST)
         others = [v for n in self.fields if type(v := self.value(raw, n)) is int and 0 < v <= self._largest(name)]
         around = [before * 2, before * 3, before // 2, before // 4, before + 1, before - 1, before * 2]
-        choices = [v for v in [*around, draw.choice(others or [1]), draw.randint(0, 8)] if v <= self._largest(name)]
+        choices = [
+            v for v in [*around, draw.choice(others or [1]), draw.randint(0, 8)] if 0 <= v <= self._largest(name)
+        ]
         return draw.choice(choices)
 
     def _list(self, raw: Raw, draw: random.Random, before: list[Any]) -> list[Any]:
@@ -172,7 +177,7 @@ class Space:
             return draw.random() < 0.5
         if kind == "str":
             return draw.choice(field.options) if field.options else None
-        if kind == "list" and "layer_types" in field.name or "block_type" in field.name:
+        if (kind == "list" and "layer_types" in field.name) or "block_type" in field.name:
             depth = next((self.value(raw, n) for n in self.fields if self.layered(n)), 1)
             return [draw.choice(LAYER_TYPES) for _ in range(depth or 1)]
         return [draw.randint(0, 3)] if kind == "list" else None
@@ -211,6 +216,9 @@ def _options(name: str, default: Any, literal: list[str], sources: str) -> list[
 def sources_of(config_class: Any, model_classes: list[Any]) -> str:
     """The text of the modules in which these classes and their parents are written, transformers' shared ones apart."""
     modules = {
-        parent.__module__ for cls in (config_class, *model_classes) for parent in cls.__mro__ if ".models." in parent.__module__
+        parent.__module__
+        for cls in (config_class, *model_classes)
+        for parent in cls.__mro__
+        if ".models." in parent.__module__
     }
     return "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
