@@ -71,6 +71,27 @@ class Explorer:
         for part in (2, 4, 8, 16, 32, 64):
             self._keep(self.tried(self._smaller(part)))
 
+    def unmask(self, trials: list[Trial]) -> bool:
+        """Find fields that do nothing in the config to start from but something in others; whether there were any."""
+        before = set(self.active)
+        for turn, trial in enumerate(trials):
+            names = [n for n in sorted(self.space.fields) if n not in self.active and self.fine.get(n)]
+            pairs = [(name, self.draw.choice(self.fine[name])) for name in names]
+            classes = [name for name in in_turn(self.classes, turn) if trial.parts.get(name) is not None]
+            if classes:
+                self._unmask(trial, pairs, classes)
+        return self.active != before
+
+    def _unmask(self, trial: Trial, pairs: list[tuple[str, Any]], classes: list[str]) -> None:
+        if not pairs or not self._unlike(self.tried({**trial.raw, **dict(pairs)}, classes), trial):
+            return
+        if len(pairs) == 1:
+            self.active.add(pairs[0][0])
+            return
+        middle = len(pairs) // 2
+        self._unmask(trial, pairs[:middle], classes[:1])
+        self._unmask(trial, pairs[middle:], classes[:1])
+
     def _smaller(self, part: int) -> Raw:
         """The config to start from with every larger size divided by the same number."""
         raw = dict(self.space.start)
@@ -81,7 +102,9 @@ class Explorer:
         return raw
 
     def _keep(self, trial: Trial) -> bool:
-        """Put a trial to those that could be built, or to those that could not."""
+        """Put a trial to those that could be built, or to those that could not; one with a size of zero to neither."""
+        if trial.config and any(type(v) is int and v == 0 and self.space.sized(k) for k, v in trial.config.items()):
+            return False
         if any(part is None for part in trial.parts.values()):
             self.refusals.append(trial)
         if any(part is not None for part in trial.parts.values()):
@@ -176,7 +199,7 @@ class Explorer:
 
     def _probes(self, field: Field) -> list[Any]:
         """Values to put in a field, the telling ones first, default apart."""
-        value, kinds = field.default, set(field.kinds)
+        value, kinds = self.space.value(self.space.start, field.name), set(field.kinds)
         if field.name == "num_labels":
             return [5]
         found: list[Any] = []
@@ -199,8 +222,10 @@ class Explorer:
             found += [{"a": 1}]
         if "null" in kinds and value is not None:
             found.append(None)
+        if self.space.sized(field.name):
+            found = [probe for probe in found if type(probe) is bool or probe != 0]
         if self.space.layered(field.name):
-            found = [probe for probe in found if probe != 0]  # a model without layers refuses nothing
+            found = [probe for probe in found if probe != LARGE]
         unlike = {json.dumps(probe): probe for probe in found if json.dumps(probe) != json.dumps(value)}
         return list(unlike.values())[:24]
 

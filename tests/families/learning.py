@@ -14,14 +14,20 @@ from collections.abc import Callable, Iterable, Sequence
 from math import log2
 from typing import Any
 
-from adaptlint.bases.templates import NotCovered, evaluate, holds
-from tests.families.numbers import fit
+import numpy as np
+
+from adaptlint.bases.templates import Filling, NotCovered, holds
+from tests.families.numbers import Formulas, fit
 
 Template = Any
 MAX_DEPTH = 5
 MAX_PAIRS = 16
 MAX_CASES = 40
 MOST_RANKED = 60
+MOST_FORMULAS = 12
+MAX_SPLITS = 2
+FEW_VALUES = 4
+LEAST_VALUES = 5
 _DIGITS = re.compile(r"\d+")
 
 
@@ -32,16 +38,23 @@ class Unlearnt(Exception):
 class Sample:
     """What a config's names were, the indices of the lists it stands in, and the value that came of it."""
 
-    __slots__ = ("facts", "names", "value")
+    __slots__ = ("facts", "names", "parent", "value")
 
-    def __init__(self, names: dict[str, Any], value: Any, facts: dict[str, bool | None] | None = None) -> None:
+    def __init__(
+        self,
+        names: dict[str, Any],
+        value: Any,
+        facts: dict[str, bool | None] | None = None,
+        parent: Sample | None = None,
+    ) -> None:
         self.names = names
         self.value = value
+        self.parent = parent  # the sample whose list this is an entry of
         self.facts: dict[str, bool | None] = {} if facts is None else facts
 
     def with_value(self, value: Any) -> Sample:
         """The same config, another part of what came of it."""
-        return Sample(self.names, value, self.facts)
+        return Sample(self.names, value, self.facts, self.parent)
 
     def fact(self, text: str, condition: Any) -> bool | None:
         """Whether a condition holds, None where it cannot be asked; `text`: the condition's own."""
@@ -59,6 +72,8 @@ class Learner:
     def __init__(self, usable: Iterable[str]) -> None:
         self.usable = list(usable)
         self.fitted: dict[Any, Any] = {}
+        self.formulas: dict[Any, Formulas] = {}
+        self.sizes: list[Template] = []  # what other parts of the record have been found to be
         self.learnt: dict[Any, Template] = {}
         self.trees: dict[Any, Template] = {}
         self.entries: dict[tuple[int, int], Sample] = {}
@@ -76,6 +91,9 @@ class Learner:
         return self.learnt[key]
 
     def _varied(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
+        parents = _parents(samples)
+        if parents is not None:
+            return self.learn(parents, path, depth)
         named = self._same_as_a_name(samples, path.rpartition(".")[2])
         if named is not None:
             return {"$": named}
@@ -88,7 +106,7 @@ class Learner:
             return self._list(samples, path, depth)
         if kinds == {str} and len({_DIGITS.sub("#", sample.value) for sample in samples}) == 1:
             return self._numbered_text(samples, path, depth)
-        label = _scalar_label if kinds.isdisjoint((dict, list)) else _kind_label
+        label = _scalar_label if len(kinds) == 1 else _kind_label
         return self._chosen(samples, label, path, depth)
 
     def _names(self, depth: int) -> list[str]:
@@ -104,46 +122,70 @@ class Learner:
         return None
 
     def _number(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
+        known = next((template for template in self.sizes if _gives(template, samples)), None)
+        if known is not None:
+            return known
         found = self._fit(samples, depth)
-        if found is not None:
-            return {"$": found}
-        if len({sample.value for sample in samples}) <= 4:
+        learnt = {"$": found} if found is not None else self._pieces(samples, path, depth)
+        if '"@' not in json.dumps(learnt):
+            self.sizes.append(learnt)
+        return learnt
+
+    def _pieces(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
+        """A whole number that no one formula gives: few values chosen between, or several formulas."""
+        if len({sample.value for sample in samples}) <= FEW_VALUES:
             try:
                 return self._chosen(samples, _scalar_label, path, depth)
             except Unlearnt:
                 pass
         return self._split(samples, path, depth)
 
-    def _fit(self, samples: Sequence[Sample], depth: int, sums: bool = True) -> Any:
-        values = [sample.value for sample in samples]
-        key = (tuple(values), tuple(id(sample.facts) for sample in samples), depth, sums)
+    def _fit(self, samples: Sequence[Sample], depth: int) -> Any:
+        values = tuple([sample.value for sample in samples])
+        key = (values, tuple([id(sample.facts) for sample in samples]), depth)
         if key not in self.fitted:
             self.kept.append(samples)
-            self.fitted[key] = fit(values, [sample.names for sample in samples], self._names(depth), sums)
+            whole = np.flatnonzero(self._formulas(samples, depth).matches(values).all(axis=1))
+            if len(whole):
+                self.fitted[key] = self._formulas(samples, depth).expressions[whole[0]]
+            else:
+                self.fitted[key] = fit(values, [sample.names for sample in samples], self._names(depth))
         return self.fitted[key]
 
-    def _split(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
-        """Two formulas and the condition between them."""
+    def _formulas(self, samples: Sequence[Sample], depth: int) -> Formulas:
+        key = (tuple([id(sample.facts) for sample in samples]), depth)
+        if key not in self.formulas:
+            self.kept.append(samples)
+            if len(self.formulas) > MOST_FORMULAS:
+                self.formulas.clear()
+            self.formulas[key] = Formulas([sample.names for sample in samples], self._names(depth))
+        return self.formulas[key]
+
+    def _split(self, samples: Sequence[Sample], path: str, depth: int, level: int = 0) -> Template:
+        """Two formulas and the condition between them; on one side there may be two again."""
+        lookup = Lookup(self._formulas(samples, depth), [sample.value for sample in samples])
+        whole = lookup.formula(np.ones(len(samples), dtype=bool))
+        if whole is not None:
+            return whole
+        best: tuple[int, Any, Any, Template, bool] | None = None
         for condition in self._conditions(samples, depth):
-            text = repr(condition)
-            sides: tuple[list[Sample], list[Sample]] = ([], [])
-            told = [sample.fact(text, condition) for sample in samples]
-            if None in told:
+            told = [sample.fact(repr(condition), condition) for sample in samples]
+            if None in told or not 3 <= sum(map(bool, told)) <= len(told) - 3:
                 continue
-            for sample, side in zip(samples, told, strict=True):
-                sides[not side].append(sample)
-            if min(map(len, sides)) < 3:
-                continue
-            parts = [self._simple(side, depth) for side in sides]
+            sides = np.array(told, dtype=bool)
+            parts = [lookup.formula(side) for side in (sides, ~sides)]
             if None not in parts:
                 return {"$?": condition, "then": parts[0], "else": parts[1]}
-        raise Unlearnt(path)
-
-    def _simple(self, samples: Sequence[Sample], depth: int) -> Template | None:
-        if len({sample.value for sample in samples}) == 1:
-            return samples[0].value
-        found = self._fit(samples, depth, False)
-        return None if found is None else {"$": found}
+            for part, side, then in ((parts[0], sides, True), (parts[1], ~sides, False)):
+                if part is not None and "$" in str(part) and (best is None or side.sum() > best[0]):
+                    best = int(side.sum()), condition, side, part, then
+        if best is None or level == MAX_SPLITS:
+            raise Unlearnt(path)
+        _, condition, side, part, then = best
+        left = [sample for sample, known in zip(samples, side, strict=True) if not known]
+        found = self._fit(left, depth)
+        rest = {"$": found} if found is not None else self._split(left, path, depth, level + 1)
+        return {"$?": condition, "then": part if then else rest, "else": rest if then else part}
 
     def _object(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
         if len({sample.value.get("class") for sample in samples}) > 1 and all("class" in s.value for s in samples):
@@ -200,7 +242,7 @@ class Learner:
         key = (id(sample.facts), place)
         if key not in self.entries:
             self.kept.append(sample.facts)
-            self.entries[key] = Sample({**sample.names, index: place}, None)
+            self.entries[key] = Sample({**sample.names, index: place}, None, None, sample)
         return self.entries[key]
 
     def _numbered_text(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
@@ -323,6 +365,53 @@ class Learner:
                     yield from (["=", name, other], ["<", name, other], ["%", name, other])
 
 
+def _gives(template: Template, samples: Sequence[Sample]) -> bool:
+    """Whether a template for a whole number gives every sample's value."""
+    try:
+        return all(Filling([], sample.names).fill(template) == sample.value for sample in samples)
+    except NotCovered:
+        return False
+
+
+class Lookup:
+    """What gives the values of some of the rows: a constant, a formula, or a name and a formula together."""
+
+    def __init__(self, formulas: Formulas, values: Sequence[int]) -> None:
+        self.formulas = formulas
+        self.values = np.array(values, dtype=np.int64)
+        self.plain = formulas.matches(self.values)
+        self.sums = list(formulas.sums(self.values))
+        self.heads = list(formulas.heads(self.values))
+
+    def formula(self, side: Any) -> Template | None:
+        """The template for the rows that `side` picks."""
+        if len(np.unique(self.values[side])) == 1:
+            return int(self.values[side][0])
+        found = np.flatnonzero(self.plain[:, side].all(axis=1))
+        if len(found):
+            return {"$": self.formulas.expressions[found[0]]}
+        if len(np.unique(self.values[side])) < LEAST_VALUES:
+            return None
+        for first, factor, matches in self.sums:
+            found = np.flatnonzero(matches[:, side].all(axis=1))
+            if len(found):
+                second = self.formulas.expressions[found[0]]
+                return {"$": ["+", first, second if factor == 1 else ["*", factor, second]]}
+        return next(({"$": expression} for expression, matches in self.heads if matches[side].all()), None)
+
+
+def _parents(samples: Sequence[Sample]) -> list[Sample] | None:
+    """The samples whose lists these are entries of, where all entries of each list are the same."""
+    found: dict[int, Sample] = {}
+    for sample in samples:
+        if sample.parent is None:
+            return None
+        known = found.setdefault(id(sample.parent.facts), sample.parent.with_value(sample.value))
+        if known.value is not sample.value and json.dumps(known.value) != json.dumps(sample.value):
+            return None
+    return list(found.values())
+
+
 def _planted(tree: Template, leaves: dict[int, Template]) -> Template:
     if "mark" in tree:
         return leaves[tree["mark"]]
@@ -417,6 +506,3 @@ def _merged_order(orders: Sequence[list[str]]) -> list[str] | None:
         merged.append(ready)
         del left[ready]
     return merged
-
-
-__all__ = ["Learner", "Sample", "Unlearnt", "evaluate"]

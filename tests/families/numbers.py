@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,114 @@ COEFFICIENT = 64
 TOLERANCE = 1e-6
 NEAR = 0.2
 CHUNK = 4096
+
+
+class Formulas:
+    """Simple formulas over the names of some rows, worked out once, to be looked up by the values that they give.
+
+    A formula over a null, or with a division by nothing, has no value in that row.
+    """
+
+    NONE = -(1 << 62)
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+        self.expressions: list[Expression] = []
+        columns: list[Column] = []
+        wholes, shares = self._read(rows, names)
+        for expression, column in self._made(wholes, shares):
+            self.expressions.append(expression)
+            columns.append(column)
+        self.matrix = np.stack(columns) if columns else np.empty((0, len(rows)), dtype=np.int64)
+
+    def matches(self, values: Sequence[int]) -> Any:
+        """For each formula and row, whether the formula gives the row's value."""
+        return self.matrix == np.array(values, dtype=np.int64)
+
+    def sums(self, values: Any) -> Iterator[tuple[str, int, Any]]:
+        """(name, factor, matches): where the name and so many times a formula give the row's value."""
+        for place, name in enumerate(self.expressions):
+            if isinstance(name, str):
+                for factor in (1, 2):
+                    left = values - self.matrix[place]
+                    yield name, factor, np.where(left % factor == 0, left // factor, self.NONE + 1) == self.matrix
+
+    def heads(self, values: Any) -> Iterator[tuple[Expression, Any]]:
+        """(formula, matches) of products of a size and a sum of two, as queries, keys and values side by side have."""
+        named = [(name, self.matrix[place]) for place, name in enumerate(self.expressions) if isinstance(name, str)]
+        sizes = [*named, *((e, c) for e, c in zip(self.expressions, self.matrix, strict=True) if _is_quotient(e))]
+        for size, column in sizes:
+            known = (column > 0) & (values % np.where(column > 0, column, 1) == 0)
+            counts = np.where(known, values // np.where(column > 0, column, 1), self.NONE)
+            for (first, left), (second, right) in permutations(named, 2):
+                for factor in (1, 2):
+                    matches = left + factor * right == counts
+                    if matches.any():
+                        many = second if factor == 1 else ["*", factor, second]
+                        yield ["*", ["+", first, many], size], matches
+
+    def _read(
+        self, rows: Sequence[Mapping[str, Any]], names: Sequence[str]
+    ) -> tuple[list[tuple[str, Column]], list[tuple[str, Column]]]:
+        wholes: dict[bytes, tuple[str, Column]] = {}
+        shares: dict[bytes, tuple[str, Column]] = {}
+        for name in names:
+            cells = [row.get(name) for row in rows]
+            kinds = {type(cell) for cell in cells} - {type(None)}
+            if len(set(map(str, cells))) < 2:
+                continue
+            if kinds == {int}:
+                column = np.array([self.NONE if cell is None else cell for cell in cells], dtype=np.int64)
+                wholes.setdefault(column.tobytes(), (name, column))
+            elif kinds <= {int, float} and kinds:
+                numbers = np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+                shares.setdefault(numbers.tobytes(), (name, numbers))
+        return list(wholes.values())[:MAX_NAMES], list(shares.values())
+
+    def _made(
+        self, wholes: Sequence[tuple[str, Column]], shares: Sequence[tuple[str, Column]]
+    ) -> Iterator[tuple[Expression, Column]]:
+        small = [(name, np.where(np.abs(column) < 1 << 20, column, self.NONE)) for name, column in wholes]
+        yield from wholes
+        for name, column in small:
+            for factor in (2, 3, 4, 6, 8):
+                yield ["*", factor, name], self._kept(column * factor, column)
+                yield ["//", name, factor], self._kept(column // factor, column)
+            for shift in (-2, -1, 1, 2):
+                yield ["+", name, shift], self._kept(column + shift, column)
+        products = [(["*", a, b], self._kept(x * y, x, y)) for (a, x), (b, y) in combinations(small, 2)]
+        products += [(["*", a, a], self._kept(x * x, x)) for a, x in small]
+        quotients = [(["//", a, b], self._divided(x, y)) for a, x in small for b, y in small if a != b]
+        yield from products
+        yield from quotients
+        for name, factors in shares:
+            for whole, column in small:
+                known = ~np.isnan(factors) & (column != self.NONE)
+                yield (
+                    ["int", ["*", whole, name]],
+                    np.where(known, np.nan_to_num(column * factors), self.NONE).astype(np.int64),
+                )
+        for name, column in small:
+            for expression, other in quotients:
+                yield (
+                    ["*", expression, name],
+                    self._kept(np.where(other == self.NONE, 0, other) * column, other, column),
+                )
+            for expression, other in products:
+                if name not in expression:
+                    yield ["//", expression, name], self._divided(other, column)
+
+    def _kept(self, column: Column, *parts: Column) -> Column:
+        for part in parts:
+            column = np.where(part == self.NONE, self.NONE, column)
+        return column
+
+    def _divided(self, column: Column, divisor: Column) -> Column:
+        quotient = column // np.where(divisor > 0, divisor, 1)
+        return np.where((divisor > 0) & (column != self.NONE), quotient, self.NONE)
+
+
+def _is_quotient(expression: Expression) -> bool:
+    return isinstance(expression, list) and expression[0] == "//" and all(isinstance(part, str) for part in expression)
 
 
 def fit(

@@ -107,7 +107,10 @@ class Recording:
                 self._drop(name, _problem(self.space.start, name))
             explorer.explore_fields()
             self.mark("explored")
+            explorer.unmask(explorer.trials[:])
             explorer.walk(TRIALS, self._walked())
+            if explorer.unmask(explorer.trials[-TRIALS::4]):
+                explorer.walk(MORE_TRIALS, self._walked())
             self.mark("walked")
             for turn in range(ROUNDS):
                 self._learn()
@@ -188,7 +191,7 @@ class Recording:
             "popped": sorted(popped + ["output_attentions"] * ("output_attentions" not in fields)),
             "aliases": {},
             "read": {},
-            "labels": 2,
+            "labels": len((self.explorer.trials[0].config or {}).get("id2label") or ()),
             "demands": [],
             "config": {},
             "untold": [],
@@ -204,6 +207,9 @@ class Recording:
         if self.foreign is None:
             self.foreign = self.explorer.explore_foreign(tested)
         table["aliases"] = aliases
+        made = self.explorer.trials[0].config or {}
+        counted = [key for key, value in made.items() if type(value) is int and value]
+        table["sized"] = sorted(key for key in counted if self.space.sized(key))
         table["read"] = {name: self.foreign.get(name, []) for name in sorted(foreign - set(aliases))}
         rope = self._rope()
         if rope is not None:
@@ -277,7 +283,7 @@ class Recording:
         for key in sorted(keys - {*LABELS, *(("rope_parameters",) if "rope" in self.table else ())}):
             column = [sample.with_value(sample.value[key]) for sample in samples]
             try:
-                self.table["config"][key] = Learner(_near(key, usable, column)).learn(column, f".{key}")
+                self.table["config"][key] = _with_default(Learner(_near(key, usable, column)), column, key)
             except Unlearnt:
                 self.table["untold"].append(key)
 
@@ -517,6 +523,17 @@ def _fields(raw: Raw, table: dict[str, Any]) -> Raw:
 def _near(key: str, usable: list[str], column: list[Sample]) -> list[str]:
     """The names in the order in which they are likely to matter for this key."""
     return sorted(usable, key=lambda name: name.partition(".")[0] != key)
+
+
+def _with_default(learner: Learner, samples: list[Sample], key: str) -> Any:
+    """A template for a key of a resolved config: mostly what is given, or what the class puts for a null or a zero."""
+    for kind, absent in (("null", lambda value: value is None), ("no", lambda value: not value)):
+        own = [sample for sample in samples if absent(sample.names.get(key))]
+        given = [sample for sample in samples if not absent(sample.names.get(key))]
+        if own and given and all(json.dumps(s.value) == json.dumps(s.names[key]) for s in given):
+            learnt = learner.learn(own, f".{key}")
+            return {"$": key} if learnt == {"$": key} else {"$?": [kind, key], "then": learnt, "else": {"$": key}}
+    return learner.learn(samples, f".{key}")
 
 
 def breaking(space: Space, raw: Raw, condition: Any) -> list[Raw]:

@@ -18,6 +18,7 @@ Raw = dict[str, Any]
 APART = frozenset({"transformers_version", "dtype", "id2label", "label2id", "model_type", "return_dict", *ROPE_KEYS})
 LAYERS = ("layer", "depth", "block", "stage")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "gelu_fast", "tanh", "swish")
+SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
 LARGEST = 1 << 17
 DEEPEST = 6
 MOST_COUNTED = 64
@@ -79,6 +80,12 @@ class Space:
     def layered(self, name: str) -> bool:
         """True for fields that count layers."""
         return _limit(name, None) == MAX_COUNT and any(word in name for word in LAYERS) and "head" not in name
+
+    def sized(self, name: str) -> bool:
+        """True for fields that no real config has a zero in: what a class does then says nothing."""
+        if name in self.fields and self.fields[name].default == 0:
+            return False
+        return self.layered(name) or any(word in SIZE_WORDS for word in name.split("_"))
 
     def value(self, raw: Raw, name: str) -> Any:
         """What a field has in this config."""
