@@ -8,7 +8,7 @@ from typing import Any
 
 from adaptlint.bases.base import BaseProblem
 from tests.families.live import built, learnable, resolved
-from tests.families.space import ACTIVATIONS, LAYER_TYPES, Field, Raw, Space
+from tests.families.space import ACTIVATIONS, LAYER_TYPES, START_LAYERS, Field, Raw, Space
 
 LARGE = 1_000_000
 JUNK_TEXT = "zzz"
@@ -218,6 +218,8 @@ class Explorer:
             found += [[changed, *value[1:]]]
         if "list" in kinds or isinstance(value, list):
             found += [[], [3, 1], ["a", "b"]]
+            if "type" in field.name:
+                found += [[name] * START_LAYERS for name in LAYER_TYPES]
         if "dict" in kinds or isinstance(value, dict):
             found += [{"a": 1}]
         if "null" in kinds and value is not None:
@@ -244,6 +246,16 @@ class Explorer:
             if self._keep(trial):
                 here, found = trial, found + 1
 
+    def layer_lists(self) -> list[Any]:
+        """A demand for each list of names that changes nothing: it has an entry for each layer."""
+        deep = [n for n in self.space.fields if self.space.layered(n) and self.space.start.get(n) == START_LAYERS]
+        found = []
+        for name in self.space.fields:
+            values = [v for v in self.fine.get(name, []) if isinstance(v, list) and v and isinstance(v[0], str)]
+            if name not in self.active and values and ["a", "b"] not in values and deep:
+                found.append(["=", f"len({name})", deep[0]])
+        return found
+
     def domains(self) -> dict[str, Any]:
         """What may stand in each field, from what was tried (see `resolved.admits`)."""
         return {name: self._domain(field) for name, field in self.space.fields.items() if name != "num_labels"}
@@ -253,7 +265,10 @@ class Explorer:
         seen = [field.default]
         seen += [t.raw[field.name] for t in self.trials if field.name in t.raw]
         refused = [json.dumps(value) for value in self.refused.get(field.name, [])]
-        seen += [v for v in self.fine.get(field.name, []) if not active and json.dumps(v) not in refused]
+        fine = [value for value in self.fine.get(field.name, []) if json.dumps(value) not in refused]
+        seen += [
+            value for value in fine if not active or (isinstance(value, list) and value and isinstance(value[0], str))
+        ]
         return _domain_of(seen, active, self.refused.get(field.name, []))
 
 

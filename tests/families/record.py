@@ -21,17 +21,19 @@ from typing import Any, NamedTuple
 from adaptlint.bases import families
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.families import FORMAT
-from adaptlint.bases.resolved import ROPE_KEYS, ROPE_NUMBERS, flat
-from adaptlint.bases.templates import Filling, NotCovered, holds
+from adaptlint.bases.resolved import ROPE_KEYS, ROPE_NUMBERS, flat, resolve
+from adaptlint.bases.templates import NotCovered
+from adaptlint.bases.wanted import buildable
 from tests.families.explore import Explorer, Trial, in_turn
 from tests.families.learning import Learner, Sample, Unlearnt
-from tests.families.live import AUTO_CLASSES, auto_tables, built, classes_of, first_of, quick, resolved
+from tests.families.live import auto_tables, built, classes_of, first_of, quick, resolved
 from tests.families.space import NoSpace, Raw, Space, sources_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = ROOT / "tests" / "families" / "left_out.json"
 FOLDER = ROOT / "adaptlint" / "bases" / "families"
 CONFIGS = 160
+CONFIG_TURNS = 4
 TRIALS = 56
 MORE_TRIALS = 24
 ROUNDS = 4
@@ -94,6 +96,8 @@ class Recording:
         self.foreign: dict[str, list[str]] | None = None
         self.named: dict[int, Sample] = {}
         self.good: Raw | None = None
+        self.configs: list[tuple[Raw, Raw]] = []
+        self.config_draw = random.Random(f"configs {model_type} {seed}")
         self.learner: Learner | None = None
 
     def run(self) -> dict[str, int]:
@@ -192,7 +196,7 @@ class Recording:
             "aliases": {},
             "read": {},
             "labels": len((self.explorer.trials[0].config or {}).get("id2label") or ()),
-            "demands": [],
+            "demands": self.explorer.layer_lists(),
             "config": {},
             "untold": [],
             "classes": {},
@@ -273,32 +277,65 @@ class Recording:
         return True
 
     def _learn_config(self) -> None:
-        """A template for every key of `to_dict()`, from configs alone: making one takes a millisecond or two."""
-        samples = self._config_samples()
+        """A template for every key of `to_dict()`, from configs alone: making one takes a millisecond or two.
+
+        What is wrong on fresh ones is learnt from; a key that stays wrong is left out.
+        """
+        for turn in range(CONFIG_TURNS):
+            self._learn_keys(self._config_samples())
+            wrong = self._wrong_keys()
+            if not wrong:
+                return
+            if turn == CONFIG_TURNS - 1:
+                for key in wrong:
+                    self.table["config"].pop(key, None)
+                self.table["untold"] = sorted({*self.table["untold"], *wrong})
+
+    def _learn_keys(self, samples: list[Sample]) -> None:
+        self.table["config"], self.table["untold"] = {}, []
         keys = set.intersection(*(set(sample.value) for sample in samples))
-        if any(set(sample.value) - keys for sample in samples):
-            pass
         usable = [name for name in flat(self.space.defaults()) if name not in LABELS]
         usable += [name for name in samples[0].names if name not in usable]
         for key in sorted(keys - {*LABELS, *(("rope_parameters",) if "rope" in self.table else ())}):
             column = [sample.with_value(sample.value[key]) for sample in samples]
             try:
-                self.table["config"][key] = _with_default(Learner(_near(key, usable, column)), column, key)
+                self.table["config"][key] = _with_default(Learner(_near(key, usable)), column, key)
             except Unlearnt:
                 self.table["untold"].append(key)
 
     def _config_samples(self) -> list[Sample]:
-        trials = [(trial.raw, trial.config) for trial in self.explorer.trials if trial.config is not None]
-        draw = random.Random(f"configs {self.space.model_type}")
+        if not self.configs:
+            self.configs = [(t.raw, t.config) for t in self.explorer.trials if t.config is not None]
+            for raw in self._config_draws(CONFIGS):
+                config = resolved(self.config_class, raw)
+                if config is not None:
+                    self.configs.append((raw, config))
+        named = [({**self.space.defaults(), **_fields(raw, self.table)}, config) for raw, config in self.configs]
+        return [Sample(flat(inputs), config) for inputs, config in named]
+
+    def _config_draws(self, count: int) -> Iterator[Raw]:
         names = sorted(self.space.fields)
-        here = self.space.start
-        for _ in range(CONFIGS):
-            raw = self.space.moved(here, draw, names, draw.choice((1, 1, 2, 4)))
+        for _ in range(count):
+            here, _config = self.config_draw.choice(self.configs)
+            yield self.space.moved(here, self.config_draw, names, self.config_draw.choice((1, 2, 4, 8)))
+
+    def _wrong_keys(self) -> set[str]:
+        """Keys of fresh resolved configs that the table says otherwise; a config that is refused is kept as such."""
+        wrong: set[str] = set()
+        for raw in list(self._config_draws(CONFIGS)):
+            try:
+                ours = resolve(self.table, buildable(raw))[1]
+            except NotCovered:
+                continue
             config = resolved(self.config_class, raw)
-            if config is not None:
-                trials.append((raw, config))
-                here = raw
-        return [Sample(flat({**self.space.defaults(), **_fields(raw, self.table)}), config) for raw, config in trials]
+            if config is None:
+                self.explorer.refusals.append(Trial(raw, None, {}))
+                continue
+            found = {key for key in self.table["config"] if json.dumps(ours[key]) != json.dumps(config.get(key))}
+            wrong |= found
+            if found:
+                self.configs.append((raw, config))
+        return wrong
 
     def _learn_class(self, name: str) -> dict[str, Any]:
         told = [trial for trial in self.explorer.trials if trial.parts.get(name) is not None]
@@ -520,7 +557,7 @@ def _fields(raw: Raw, table: dict[str, Any]) -> Raw:
     return {key: value for key, value in raw.items() if key in table["fields"]}
 
 
-def _near(key: str, usable: list[str], column: list[Sample]) -> list[str]:
+def _near(key: str, usable: list[str]) -> list[str]:
     """The names in the order in which they are likely to matter for this key."""
     return sorted(usable, key=lambda name: name.partition(".")[0] != key)
 
@@ -700,8 +737,6 @@ def told(outcome: Outcome) -> str:
     untold = " untold " + ",".join(outcome.table["untold"]) if outcome.table["untold"] else ""
     return f"{outcome.model_type} {size} bytes {outcome.seconds:.0f} s: {classes}{untold}{dropped}"
 
-
-__all__ = ["AUTO_CLASSES", "Filling", "holds", "recorded"]
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

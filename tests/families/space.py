@@ -21,6 +21,7 @@ ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_g
 SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
 LARGEST = 1 << 17
 DEEPEST = 6
+START_LAYERS = 2
 MOST_COUNTED = 64
 MOST_LABELS = 40
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
@@ -67,19 +68,21 @@ class Space:
         raw: Raw = {"model_type": self.model_type}
         for name, field in self.fields.items():
             value = field.default
-            if type(value) is int and self.layered(name) and value > 2:
-                raw[name] = 2
+            if type(value) is int and self.layered(name) and value > START_LAYERS:
+                raw[name] = START_LAYERS
             elif type(value) is int and "expert" in name and value > 8 and _limit(name, None) == MAX_COUNT:
                 raw[name] = 8 if "per" not in name and "top" not in name else 2
         deep = {self.fields[name].default for name in raw if name != "model_type" and self.layered(name)}
         for name, field in self.fields.items():
             if isinstance(field.default, list) and len(field.default) in deep:
-                raw[name] = field.default[:2]
+                raw[name] = field.default[:START_LAYERS]
         return raw
 
     def layered(self, name: str) -> bool:
         """True for fields that count layers."""
-        return _limit(name, None) == MAX_COUNT and any(word in name for word in LAYERS) and "head" not in name
+        if name not in self.fields or type(self.fields[name].default) is not int or "head" in name:
+            return False
+        return _limit(name, None) == MAX_COUNT and any(word in name for word in LAYERS)
 
     def sized(self, name: str) -> bool:
         """True for fields that no real config has a zero in: what a class does then says nothing."""
@@ -152,7 +155,9 @@ class Space:
         others = [v for n in self.fields if type(v := self.value(raw, n)) is int and 0 < v <= self._largest(name)]
         around = [before * 2, before * 3, before // 2, before // 4, before + 1, before - 1, before * 2]
         choices = [
-            v for v in [*around, draw.choice(others or [1]), draw.randint(0, 8)] if 0 <= v <= self._largest(name)
+            v
+            for v in [*around, draw.choice(others or [1]), draw.randint(0, 8), draw.randint(0, 3)]
+            if 0 <= v <= self._largest(name)
         ]
         return draw.choice(choices)
 
