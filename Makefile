@@ -12,8 +12,9 @@ ORACLE ?= tests/oracle/sample
 ONLY ?=
 RELEASES ?=
 METHODS ?=
+TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -72,6 +73,15 @@ flow-sweep: .venv-test/.installed
 # RELEASES="4.51.3": a sample of it on older releases of transformers, each in an environment of its own
 flow-sweep-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.dataflow.releases $(RELEASES)
+
+# TYPES="llama t5": the shipped tables learnt anew from live builds; all model types without TYPES
+families: .venv-test/.installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TEST)/python -W ignore -m tests.families.record $(TYPES) --write
+	$(TEST)/python -m pytest tests/test_house.py -k "fresh and families" --write-pages
+
+# every shipped table against live builds of fresh configs
+families-verify: .venv-test/.installed
+	FAMILIES=all $(TEST)/python -m pytest tests/families
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

@@ -13,6 +13,7 @@ from pathlib import Path
 from adaptlint.catalogue import load_catalogue
 from adaptlint.testing import Recipe, page_examples, read_recipe
 from tests.conftest import ROOT
+from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
 
 VERIFIED = "## Verified on"
@@ -91,5 +92,6 @@ PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "
 TEXTS: dict[str, Callable[[], str]] = {
     "rules/README.md": index,
     "README.md": readme,
+    "docs/families.md": families_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

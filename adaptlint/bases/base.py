@@ -40,7 +40,8 @@ class Base:
     """A base model as one class sees it: modules in `named_modules()` order, ties, embeddings, loading tables.
 
     `record` is what a build, lock or cache entry holds (see `record.py`); everything here is read from it, the
-    modules lazily. `source` is "meta", "cache", "lock" or "headers".
+    modules lazily. `source` is "meta", "cache", "lock", "shipped" (a table, see
+    `families.py`) or "headers".
     """
 
     __slots__ = (

@@ -14,7 +14,7 @@ from adaptlint.bases.answers import record_model
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
 from adaptlint.bases.libraries import Libraries
-from adaptlint.bases.wanted import buildable, quantisation, refuse_absurd
+from adaptlint.bases.wanted import buildable, note_storage, refuse_absurd
 
 MAX_MODULES = 150_000
 MAX_SECONDS = 120.0
@@ -44,7 +44,7 @@ def build_record(config: dict[str, Any], asked: str | None) -> dict[str, Any] | 
     except Exception as error:  # transformers raises whatever a config's values provoke
         message = " ".join(str(error).split())[:500] or type(error).__name__
         return BaseProblem("base-build-failed", {"type": type(error).__name__, "message": message})
-    _note_storage(record, config)
+    note_storage(record, config)
     return record
 
 
@@ -60,17 +60,6 @@ def import_libraries() -> Libraries:
     except ImportError:  # releases before 5 convert no checkpoints
         conversion_mapping = None
     return Libraries(torch, transformers, configuration_auto.CONFIG_MAPPING, modeling_auto, Conv1D, conversion_mapping)
-
-
-def _note_storage(record: dict[str, Any], config: dict[str, Any]) -> None:
-    """What `buildable` took out of the config and others may ask for."""
-    method = quantisation(config)
-    if method:
-        record["features"]["quantization"] = method
-        record["config"]["quantization_config"] = config.get("quantization_config")
-    dtype = config.get("dtype", config.get("torch_dtype"))
-    if isinstance(dtype, str):
-        record["features"]["dtype"] = record["config"]["dtype"] = dtype
 
 
 @contextlib.contextmanager

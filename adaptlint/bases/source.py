@@ -1,4 +1,4 @@
-"""Where the base's shapes come from: a lock, the cache, a build; its own headers on top, or alone."""
+"""Where the base's shapes come from: a lock, the cache, a shipped table, a build; its own headers on top, or alone."""
 
 from __future__ import annotations
 
@@ -95,6 +95,10 @@ def _from_config(ref: str, document: Document, asked: str | None, cache: bool) -
     key = base_key(config, asked)
     record = cached_record(key) if cache else None
     source = "cache"
+    if record is None:
+        from adaptlint.bases.families import shipped_record
+
+        record, source = shipped_record(config, asked), "shipped"
     if record is None:
         built = _build(config, asked)
         if isinstance(built, BaseProblem):

@@ -93,6 +93,17 @@ def quantisation(config: Config) -> str | None:
     return quantisation(text) if isinstance(text, dict) else None
 
 
+def note_storage(record: dict[str, Any], config: dict[str, Any]) -> None:
+    """What `buildable` took out of the config and others may ask for."""
+    method = quantisation(config)
+    if method:
+        record["features"]["quantization"] = method
+        record["config"]["quantization_config"] = config.get("quantization_config")
+    dtype = config.get("dtype", config.get("torch_dtype"))
+    if isinstance(dtype, str):
+        record["features"]["dtype"] = record["config"]["dtype"] = dtype
+
+
 def refuse_absurd(config: Config, path: str = "") -> BaseProblem | None:
     """base-too-large for numbers that no model has and that would hang a build."""
     for key, value in config.items():

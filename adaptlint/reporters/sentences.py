@@ -112,6 +112,7 @@ def subject_line(report: Report, here: str) -> str:
 
 _SOURCES = {
     "meta": "the meta device",
+    "shipped": "a table that ships with adaptlint",
     "lock": "a shape lock",
     "cache": "the cache",
     "headers": "the base's own headers",

@@ -53,8 +53,9 @@ def shapes(root: Path) -> dict[str, Shape]:
 
 @pytest.fixture
 def no_class(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No torch, and nothing in the cache."""
+    """No torch, no shipped table, and nothing in the cache."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("adaptlint.bases.families.FOLDER", str(tmp_path / "no-tables"))
     monkeypatch.setenv("ADAPTLINT_CACHE", str(tmp_path / "cache"))
 
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from adaptlint.bases import Base, BaseProblem, installed_versions, load_base, store, write_lock
+from adaptlint.bases import Base, BaseProblem, families, installed_versions, load_base, store, write_lock
 
 pytest.importorskip("transformers")
 
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own; what a shipped table answers is not built and not kept."""
     monkeypatch.setenv("ADAPTLINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(families, "FOLDER", str(tmp_path / "no-tables"))
     return tmp_path / "cache" / "bases"
 
 
@@ -141,6 +143,12 @@ def test_a_warm_load_imports_nothing_heavy(root: Path, own_cache: Path) -> None:
         [sys.executable, "-S", "-c", code, str(config), folders], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["cache"]
+
+
+def test_what_a_table_answers_is_not_kept(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTLINT_CACHE", str(tmp_path / "cache"))
+    assert tiny(root).source == "shipped"
+    assert not (tmp_path / "cache" / "bases").exists()
 
 
 def test_installed_versions_are_those_of_the_metadata() -> None:

@@ -129,7 +129,7 @@ def test_classes_that_are_not_known(
 
 def test_without_torch_the_extra_is_named(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = problem(written(tmp_path, root, vocab_size=4711))
+    found = problem(written(tmp_path, root, model_type="from_the_future"))
     assert (found.reason, found.facts) == ("models-extra-missing", {"missing": ["torch", "transformers"]})
 
 

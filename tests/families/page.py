@@ -1,0 +1,56 @@
+"""docs/families.md: which model types ship with a table, and why others have none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT
+
+TABLES = ROOT / "adaptlint" / "bases" / "families"
+LEFT_OUT = Path(__file__).with_name("left_out.json")
+KINDS = {
+    "causal": "AutoModelForCausalLM",
+    "masked": "AutoModelForMaskedLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "image": "AutoModelForImageClassification",
+}
+HEAD = """# Families that need nothing installed
+
+Written by `make families`: the model types whose modules and shapes adaptlint knows from their `config.json` alone.
+Behind each class stands how many fresh configs, drawn after the table was learnt, gave the record of a live build, key
+by key; a class with one that did not has no table. A config that lies outside of what a table has seen (another kind of
+value, a relation between sizes that builds refuse) goes to the live build. How tables are made: [decision
+7](decisions/0007-shipped-families.md).
+"""
+
+
+def tables() -> dict[str, dict[str, Any]]:
+    """Every shipped table by model type."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(TABLES.glob("*.json"))}
+
+
+def families_page() -> str:
+    """The page, from the tables themselves and the list of what was left out."""
+    found = tables()
+    made_with = ", ".join(sorted({f"transformers {table['made_with']['transformers']}" for table in found.values()}))
+    counts = {kind: sum(_has(table, auto) for table in found.values()) for kind, auto in KINDS.items()}
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    lines = [HEAD, f"{len(found)} model types ({told}), recorded with {made_with}.", ""]
+    lines += ["| model type | classes | left out of the config |", "| --- | --- | --- |"]
+    for model_type, table in found.items():
+        classes = ", ".join(f"{name} {table['verified'][name]}" for name in table["classes"])
+        rope = [] if "told" in table.get("rope", {"told": 1}) else ["rope_parameters"]
+        lines.append(f"| {model_type} | {classes} | {', '.join([*table['untold'], *rope])} |")
+    lines += ["", "## Without a table", "", "| model type | why |", "| --- | --- |"]
+    for model_type, reasons in sorted(json.loads(LEFT_OUT.read_text(encoding="utf-8")).items()):
+        for name, why in reasons.items():
+            said = " ".join(why.split()).replace("|", "/")[:160]
+            lines.append(f"| {model_type} | {f'{name}: ' if name else ''}{said} |")
+    return "\n".join([*lines, ""])
+
+
+def _has(table: dict[str, Any], auto: str) -> bool:
+    entry = table["auto"].get(auto, [])
+    return any(name in table["classes"] for name in (entry if isinstance(entry, list) else [entry]))
