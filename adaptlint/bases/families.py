@@ -1,7 +1,7 @@
 """The record of a base from a table that ships with us: no torch, no transformers, one file read.
 
 `families/<model_type>.json` holds what `python -m tests.families.record` learnt from live builds of one release of
-transformers (docs/decisions/0007): templates over the config's own integers, what values were tried, and what relations
+transformers (docs/decisions/0008): templates over the config's own integers, what values were tried, and what relations
 every config had that could be built. Whatever lies outside of that has no answer here.
 """
 

@@ -22,7 +22,7 @@ Written by `make families`: the model types whose modules and shapes adaptlint k
 Behind each class stands how many fresh configs, drawn after the table was learnt, gave the record of a live build, key
 by key; a class with one that did not has no table. A config that lies outside of what a table has seen (another kind of
 value, a relation between sizes that builds refuse) goes to the live build. How tables are made: [decision
-7](decisions/0007-shipped-families.md).
+8](decisions/0008-shipped-families.md).
 """
 
 
