@@ -138,7 +138,7 @@ class Explorer:
         if not batch:
             return []
         trial = self.tried({**base.raw, **dict.fromkeys(batch, value)}, classes)
-        kept = trial.config is not None and {**base.config, **dict.fromkeys(batch, value)} == trial.config
+        kept = trial.config is not None and {**(base.config or {}), **dict.fromkeys(batch, value)} == trial.config
         if kept and not self._unlike(trial, base):
             return batch
         if len(batch) == 1:
@@ -300,6 +300,11 @@ def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, A
         elif not active:
             domain[kind] = {"a": 1} in values
     return {kind: known for kind, known in domain.items() if known is not False}
+
+
+def all_text(values: list[Any]) -> bool:
+    """True for a list of texts that has any."""
+    return bool(values) and all(isinstance(value, str) for value in values)
 
 
 def _lists(values: list[Any], active: bool) -> Any:
