@@ -115,9 +115,10 @@ class Explorer:
     def _accepted(self, name: str, value: Any) -> bool:
         if resolved(self.space.config_class, {**self.space.start, name: value}) is None:
             self.refused.setdefault(name, []).append(value)
-            if type(value) is int and value > 1 and value != LARGE:
-                self.active.add(name)  # a size that others must fit
+            if type(value) is int and value > 0 and value != LARGE:
                 self.refusals.append(self.tried({**self.space.start, name: value}, []))
+                if value > 1:
+                    self.active.add(name)  # a size that others must fit
             return False
         return True
 
@@ -291,7 +292,7 @@ def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, A
             domain[kind] = sorted(set(values))
         elif kind in ("int", "float"):
             free = (active and kind == "int") or any(value >= LARGE for value in values)
-            sized = active and kind == "int" and len(set(values)) >= SIZES and 1 not in refused
+            sized = active and kind == "int" and len(set(values)) >= SIZES
             domain[kind] = [min([1] * sized + values), None if free else max(values)]
         elif kind == "str":
             domain[kind] = True if JUNK_TEXT in values and not active else sorted(set(values) - {JUNK_TEXT})
