@@ -115,9 +115,10 @@ class Explorer:
     def _accepted(self, name: str, value: Any) -> bool:
         if resolved(self.space.config_class, {**self.space.start, name: value}) is None:
             self.refused.setdefault(name, []).append(value)
-            if type(value) is int and value > 1 and value != LARGE:
-                self.active.add(name)  # a size that others must fit
+            if type(value) is int and value > 0 and value != LARGE:
                 self.refusals.append(self.tried({**self.space.start, name: value}, []))
+                if value > 1:
+                    self.active.add(name)  # a size that others must fit
             return False
         return True
 
@@ -138,7 +139,7 @@ class Explorer:
         if not batch:
             return []
         trial = self.tried({**base.raw, **dict.fromkeys(batch, value)}, classes)
-        kept = trial.config is not None and {**base.config, **dict.fromkeys(batch, value)} == trial.config
+        kept = trial.config is not None and {**(base.config or {}), **dict.fromkeys(batch, value)} == trial.config
         if kept and not self._unlike(trial, base):
             return batch
         if len(batch) == 1:
@@ -291,7 +292,7 @@ def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, A
             domain[kind] = sorted(set(values))
         elif kind in ("int", "float"):
             free = (active and kind == "int") or any(value >= LARGE for value in values)
-            sized = active and kind == "int" and len(set(values)) >= SIZES and 1 not in refused
+            sized = active and kind == "int" and len(set(values)) >= SIZES
             domain[kind] = [min([1] * sized + values), None if free else max(values)]
         elif kind == "str":
             domain[kind] = True if JUNK_TEXT in values and not active else sorted(set(values) - {JUNK_TEXT})
@@ -300,6 +301,11 @@ def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, A
         elif not active:
             domain[kind] = {"a": 1} in values
     return {kind: known for kind, known in domain.items() if known is not False}
+
+
+def all_text(values: list[Any]) -> bool:
+    """True for a list of texts that has any."""
+    return bool(values) and all(isinstance(value, str) for value in values)
 
 
 def _lists(values: list[Any], active: bool) -> Any:

@@ -50,10 +50,10 @@ def quick() -> Iterator[None]:
     import torch
     from transformers import PreTrainedConfig
 
-    from adaptlint.bases import answers
+    from adaptlint.bases import answers, classes
 
     before = {name: getattr(torch.nn.init, name) for name in _INITIALISERS}
-    slow, said = answers.answers_to, PreTrainedConfig.__repr__
+    slow, said = classes.answers_to, PreTrainedConfig.__repr__
     PreTrainedConfig.__repr__ = lambda config: type(config).__name__  # from_dict writes it into a log line
     known: dict[tuple[str, str], list[str]] = {}
 
@@ -64,11 +64,11 @@ def quick() -> Iterator[None]:
 
     for name in _INITIALISERS:
         setattr(torch.nn.init, name, lambda tensor, *args, **kwargs: tensor)
-    answers.answers_to = fast
+    vars(answers)["answers_to"] = fast
     try:
         yield
     finally:
-        answers.answers_to, PreTrainedConfig.__repr__ = slow, said
+        vars(answers)["answers_to"], PreTrainedConfig.__repr__ = slow, said
         for name, function in before.items():
             setattr(torch.nn.init, name, function)
 
@@ -79,7 +79,7 @@ def auto_tables(model_type: str) -> dict[str, Any]:
 
     found = {}
     for name, auto in vars(modeling_auto).items():
-        mapping = getattr(getattr(auto, "_model_mapping", None), "_model_mapping", None)
+        mapping: Any = getattr(getattr(auto, "_model_mapping", None), "_model_mapping", None)
         if name.startswith("AutoModel") and hasattr(mapping, "get") and mapping.get(model_type) is not None:
             entry = mapping.get(model_type)
             found[name] = list(entry) if isinstance(entry, list | tuple) else entry
@@ -111,7 +111,8 @@ def resolved(config_class: Any, raw: dict[str, Any]) -> dict[str, Any] | None:
             made = config_class.from_dict(buildable(raw)).to_dict()
     except Exception:
         return None
-    return plain({key: value for key, value in made.items() if key not in JUNK})
+    kept: dict[str, Any] = plain({key: value for key, value in made.items() if key not in JUNK})
+    return kept
 
 
 def learnable(record: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -35,7 +35,7 @@ class Formulas:
             columns.append(column)
         self.matrix = np.stack(columns) if columns else np.empty((0, len(rows)), dtype=np.int64)
 
-    def matches(self, values: Sequence[int]) -> Any:
+    def matches(self, values: Any) -> Any:
         """For each formula and row, whether the formula gives the row's value."""
         return self.matrix == np.array(values, dtype=np.int64)
 

@@ -86,7 +86,8 @@ class Space:
 
     def sized(self, name: str) -> bool:
         """True for fields that no real config has a zero in: what a class does then says nothing."""
-        if name in self.fields and self.fields[name].default == 0:
+        default = self.fields[name].default if name in self.fields else None
+        if default == 0 or type(default) is float or "drop" in name:
             return False
         return self.layered(name) or any(word in SIZE_WORDS for word in name.split("_"))
 
