@@ -22,7 +22,7 @@ TABLES = tables()
 SAMPLE = ("llama", "gpt2", "bert", "t5", "vit", "gemma", "distilbert", "opt")
 DRAWN = sorted(TABLES) if os.environ.get("FAMILIES") == "all" else [name for name in SAMPLE if name in TABLES]
 FIXTURES = sorted((ROOT / "fixtures" / "bases").glob("*/config.json"))
-COVERED = ("tiny-bert", "tiny-gpt2", "tiny-llama", "tiny-t5", "tiny-vit")
+COVERED = ("tiny-bert", "tiny-gpt2", "tiny-llama", "tiny-opt", "tiny-roberta", "tiny-t5", "tiny-vit")
 TURNS = 4
 
 
