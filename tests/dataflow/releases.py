@@ -20,7 +20,7 @@ from adaptlint.dataflow.load import BACKENDS
 from tests.dataflow.sweep import DOC, OLDER, RESULTS, Row, exceptions
 from tests.releases.prove import ENVIRONMENTS, PINS, ROOT, environment
 
-RELEASES = ("4.40.2", "4.48.3", "4.57.6")
+RELEASES = ("4.40.2", "4.46.3", "4.48.3", "4.51.3", "4.57.6")
 SAMPLE = 40
 HEAD = """
 Classes drawn evenly from the Auto tables of each release (`make flow-sweep-releases`), swept as above. A class that
