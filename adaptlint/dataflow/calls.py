@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from adaptlint.dataflow.changes import Changes, Resize
-from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Template, path_in, size_of
+from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Shape, Template, path_in, size_of
 from adaptlint.dataflow.operations import apply, rule_of, survivor
 from adaptlint.dataflow.value import Conflict, Unknown, Value
-
-if TYPE_CHECKING:
-    from adaptlint.dataflow.propagate import FlowConflict
 
 ARITHMETIC = {
     "+": operator.add,
@@ -30,6 +27,34 @@ COMPARISONS = {
     ">=": operator.ge,
 }
 UNCLEAR = "a module whose output is changed returns what it was given"
+
+
+class FlowConflict(NamedTuple):
+    """The first operation that cannot be: its name, module, source line, and both sides.
+
+    `node` is its number in the template of run `run`, of which this is call `call`; `layers` says how many layers from
+    this one on are changed in the same way.
+    """
+
+    op: str
+    module: str
+    source: str
+    text: str
+    operands: tuple[Shape, ...]
+    node: int = 0
+    run: int = 0
+    call: int = 0
+    layers: int = 1
+    layer: str = ""
+
+    @property
+    def folded(self) -> str:
+        """The module with all layers that are changed alike: "model.layers.{0-31}.mlp"; "the model" for the root."""
+        prefix, dot, first = self.layer.rpartition(".")
+        if self.layers < 2 or not (self.module + ".").startswith(self.layer + "."):
+            return self.module or "the model"
+        numbers = f"{{{first}-{int(first) + self.layers - 1}}}"
+        return f"{prefix}{dot}{numbers}{self.module[len(self.layer) :]}"
 
 
 class Stopped(Exception):
@@ -103,8 +128,6 @@ class Call:
             raise Stopped(reason)
 
     def _conflict(self, node: Node, index: int, conflict: Conflict) -> Stopped:
-        from adaptlint.dataflow.propagate import FlowConflict
-
         module = path_in(self.layer, node.module)
         reason = f"{node.op} in {module or 'the model'} fails before"
         self._give_up(reason, index)

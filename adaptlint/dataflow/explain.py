@@ -6,12 +6,13 @@ out of the batch axis, such as a view whose -1 takes it into the heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from adaptlint.dataflow.calls import FlowConflict
 from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.flow_graph import FlowGraph, path_in
-from adaptlint.dataflow.propagate import FlowConflict, Moved, propagate
+from adaptlint.dataflow.propagate import Moved, propagate
 from adaptlint.dataflow.symbols import Dim, Shape, decode_shapes, probes
 from adaptlint.dataflow.value import Value
 
@@ -54,9 +55,9 @@ class Explained(NamedTuple):
             pairs = zip(self.operands, self.makers, strict=False)
             sides = [f"{_shape(dims)}{f' from {maker}' if maker else ''}" for dims, maker in pairs]
         parts = [f"{conflict.op} in {conflict.folded} ({conflict.source}) cannot take {' and '.join(sides)}"]
-        if self.leak is not None and self.leak.taken and self.leak.given:
-            leak = self.leak
-            before = f"{leak.op} ({leak.source}) makes {_shape(self.leak.given)} of {_shape(self.leak.taken)}"
+        leak = self.leak
+        if leak is not None and leak.taken and leak.given:
+            before = f"{leak.op} ({leak.source}) makes {_shape(leak.given)} of {_shape(leak.taken)}"
             parts.append(f"the rows leave the batch axis before, where {before}")
         if self.at_one:
             parts.append("a batch of one hides it, since a size of one stretches")
@@ -70,7 +71,7 @@ def explain(graph: FlowGraph, changes: Changes) -> Explained:
     moves = [propagate(graph, vector, changes) for vector in vectors]
     conflict = moves[0].conflict
     unknown = next((reason for moved in moves for reason in moved.unknown.values()), "")
-    leak = _leak(graph, changes, vectors) if extra else None
+    leak = _leak(graph, changes, vectors, moves) if extra else None
     if conflict is None:
         return Explained(None, unknown, None, [], leak, False)
     other = moves[1].conflict
@@ -132,21 +133,20 @@ def _flat(arguments: list[Any]) -> Iterator[dict[str, Any]]:
             yield {"n": [argument["a"], 0]}
 
 
-def _leak(graph: FlowGraph, changes: Changes, vectors: list[dict[str, int]]) -> Leak | None:
-    """The first operation whose result has a factor on another axis than the batch's."""
+def _leak(graph: FlowGraph, changes: Changes, vectors: list[dict[str, int]], moves: list[Moved]) -> Leak | None:
+    """The first operation whose result has a factor on another axis than the batch's; `moves` are the changed runs."""
     factors = [one.times for one in [*changes.modules.values(), *changes.inputs.values()] if isinstance(one.times, str)]
     if not factors or BATCH not in vectors[0]:
         return None
-    pairs = [(_by_node(propagate(graph, vector)), _by_node(propagate(graph, vector, changes))) for vector in vectors]
-    before, after = pairs[0]
+    before, changed = _by_node(propagate(graph, vectors[0])), [_by_node(moved) for moved in moves]
     factor, batch = vectors[0][factors[0]], vectors[0][BATCH]
-    for place, outputs in after.items():
+    for place, outputs in changed[0].items():
         usual = before.get(place)
         if isinstance(outputs, str) or usual is None or isinstance(usual, str):
             continue
         for value, was in zip(outputs, usual, strict=False):
             if _leaves_batch(value.shape, was.shape, factor, batch):
-                return _told(graph, place, [changed for _, changed in pairs], vectors)
+                return _told(graph, place, changed, vectors)
     return None
 
 
@@ -164,7 +164,7 @@ def _by_node(moved: Moved) -> dict[tuple[int, int, int], Any]:
 
 
 def _told(
-    graph: FlowGraph, place: tuple[int, int, int], runs: list[Mapping[Any, Any]], vectors: list[dict[str, int]]
+    graph: FlowGraph, place: tuple[int, int, int], runs: Sequence[Mapping[Any, Any]], vectors: list[dict[str, int]]
 ) -> Leak:
     number, call, index = place
     run = graph.runs[number]

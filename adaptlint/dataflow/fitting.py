@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from adaptlint.dataflow.calls import FlowConflict
 from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.explain import makers_of
 from adaptlint.dataflow.flow_graph import FlowGraph, Shape, path_in
-from adaptlint.dataflow.propagate import FlowConflict, propagate
+from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.symbols import probes
 
 MAX_STEPS = 64

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
 
 if TYPE_CHECKING:
+    from adaptlint.dataflow.calls import FlowConflict
     from adaptlint.dataflow.flow_graph import FlowGraph
-    from adaptlint.dataflow.propagate import FlowConflict, Moved
+    from adaptlint.dataflow.propagate import Moved
 
 ROOT = ""  # the path of the model itself
 

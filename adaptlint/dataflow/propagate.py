@@ -8,41 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from adaptlint.dataflow.calls import Call, Stopped
+from adaptlint.dataflow.calls import Call, FlowConflict, Stopped
 from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, Shape, path_in
 from adaptlint.dataflow.value import Value
 
 Outputs = tuple[Value, ...]
 Results = list[Outputs | str]
-
-
-class FlowConflict(NamedTuple):
-    """The first operation that cannot be: its name, module, source line, and both sides.
-
-    `node` is its number in the template of run `run`, of which this is call `call`; `layers` says how many layers from
-    this one on are changed in the same way.
-    """
-
-    op: str
-    module: str
-    source: str
-    text: str
-    operands: tuple[Shape, ...]
-    node: int = 0
-    run: int = 0
-    call: int = 0
-    layers: int = 1
-    layer: str = ""
-
-    @property
-    def folded(self) -> str:
-        """The module with all layers that are changed alike: "model.layers.{0-31}.mlp"; "the model" for the root."""
-        prefix, dot, first = self.layer.rpartition(".")
-        if self.layers < 2 or not (self.module + ".").startswith(self.layer + "."):
-            return self.module or "the model"
-        numbers = f"{{{first}-{int(first) + self.layers - 1}}}"
-        return f"{prefix}{dot}{numbers}{self.module[len(self.layer) :]}"
 
 
 class Calls(NamedTuple):
