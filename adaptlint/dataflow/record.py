@@ -45,6 +45,7 @@ class Built(NamedTuple):
     inputs: Recipe
     backend: str
     transformers: str
+    options: dict[str, Any]
 
     @property
     def symbols(self) -> list[str]:
@@ -117,13 +118,14 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     found = recipes_of(model, model.config.to_dict())
     if not found:
         raise FlowProblem(f"There is no recipe for the inputs of {name} yet.")
-    return Built(torch, model, found, found[0], backend, str(libraries.transformers.__version__))
+    options = {"use_cache": False} if "use_cache" in taken_by(model) else {}
+    return Built(torch, model, found, found[0], backend, str(libraries.transformers.__version__), options)
 
 
 def trace_at(built: Built, sizes: dict[str, int]) -> Recording:
     """One recorded forward at these sizes. Raises FlowProblem."""
     torch, model = built.torch, built.model
-    recorder, result = _forward(built, sizes, {"use_cache": False})
+    recorder, result = _forward(built, sizes, built.options)
     fields = result.items() if isinstance(result, dict) else ()
     return Recording(
         type(model).__name__,
@@ -156,8 +158,6 @@ def _forward(built: Built, sizes: dict[str, int], options: dict[str, Any]) -> tu
 def _forward_as_is(built: Built, sizes: dict[str, int], options: dict[str, Any]) -> tuple[Recorder, Any]:
     torch, model = built.torch, built.model
     given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
-    if "use_cache" not in taken_by(model):
-        options = {}
     recorder = Recorder(torch, model, given)
     try:
         with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
@@ -171,7 +171,7 @@ def _forward_as_is(built: Built, sizes: dict[str, int], options: dict[str, Any])
 
 def _behind_a_prefix(built: Built) -> Built:
     try:
-        _, result = _forward(built, _at(FIRST, built, None), {"use_cache": True})
+        _, result = _forward(built, _at(FIRST, built, None), dict.fromkeys(built.options, True))
         cache = getattr(result, "past_key_values", None)
         return built._replace(inputs=prefixed(built.inputs, cache, FIRST["batch"]))
     except NoCacheError as problem:

@@ -1,0 +1,172 @@
+"""AdapterHub's layers while a forward is recorded: each is one operation, whatever is active in it.
+
+What an active composition makes of its tensors is not in the graph; who runs the graph says what such an operation does
+(`runtimes/adapters/`). Facts: adapters 1.0.0 to 1.3.0, composition.py (`adjust_tensors_for_parallel`,
+`match_attn_matrices_for_parallel`), methods/{lora,bottleneck,prefix_tuning,reft,prompt_tuning,invertible}.py, utils.py
+(`prefix_attention_mask`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import Any
+
+from adaptlint.dataflow.shims import put
+
+LORA = "hub.lora"
+MERGED = "hub.merged_lora"
+BOTTLENECK = "hub.bottleneck"
+PREFIX = "hub.prefix"
+REFT = "hub.reft"
+PROMPT = "hub.prompt"
+PROMPT_MASK = "hub.prompt_mask"
+INVERTIBLE = "hub.invertible"
+MATCH = "hub.match"
+ADJUST = "hub.adjust"
+
+
+@contextmanager
+def as_operations(torch: Any, recorder: Any) -> Iterator[None]:
+    """The layers and functions of the installed `adapters` note themselves."""
+    notes = _Notes(torch, recorder)
+    with ExitStack() as stack:
+        for place, owner, name, make in _METHODS:
+            holder = getattr(_imported(f"adapters.{place}"), owner, None)
+            if holder is not None and name in vars(holder):
+                stack.enter_context(put(holder, name, make(notes, vars(holder)[name])))
+        for name, make in _FUNCTIONS:
+            for file in [*sys.modules.values()]:
+                if getattr(file, "__name__", "").startswith("adapters.") and name in vars(file):
+                    stack.enter_context(put(file, name, make(notes, vars(file)[name])))
+        yield
+
+
+class _Notes:
+    """Where operations are noted, with what a layer says of itself."""
+
+    def __init__(self, torch: Any, recorder: Any) -> None:
+        self.torch = torch
+        self.recorder = recorder
+
+    def add(self, op: str, args: list[Any], about: dict[str, Any], like: list[Any]) -> list[Any]:
+        """One operation with outputs like these tensors (None stays None)."""
+        with self.torch._C.DisableTorchFunction():
+            made = [None if one is None else self.torch.empty_like(one, device="meta") for one in like]
+        self.recorder.add(op, args, about, [one for one in made if one is not None])
+        return made
+
+
+def about(layer: Any) -> dict[str, Any]:
+    """Where it lies, as the library names it; its path is that of the module that runs."""
+    return {"location": getattr(layer, "location_key", None), "attn": getattr(layer, "attn_key", None)}
+
+
+def _projection(op: str) -> Callable[..., Any]:
+    """A linear layer that LoRA may be added to."""
+
+    def make(notes: _Notes, original: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(self: Any, x: Any) -> Any:
+            output = original(self, x)
+            return notes.add(op, [x, output], about(self), [output])[0]
+
+        return forward
+
+    return make
+
+
+def _bottleneck(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(self: Any, hidden_states: Any, residual_input: Any, layer_norm: Any) -> Any:
+        hooked = bool(getattr(self, "is_layer_hooked", False))
+        told = {**about(self), "norm": layer_norm is not None, "hooked": hooked}
+        return notes.add(BOTTLENECK, [hidden_states, residual_input], told, [hidden_states])[0]
+
+    return forward
+
+
+def _prefix(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(
+        self: Any,
+        key_states: Any,
+        value_states: Any,
+        residual_input: Any,
+        attention_mask: Any = None,
+        invert_mask: bool = True,
+    ) -> Any:
+        told = {**about(self), "invert": bool(invert_mask)}
+        given = [key_states, value_states, residual_input, attention_mask]
+        return tuple(notes.add(PREFIX, given, told, [key_states, value_states, attention_mask]))
+
+    return forward
+
+
+def _through(op: str) -> Callable[..., Any]:
+    """A layer that takes states and hands them on."""
+
+    def make(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(self: Any, hidden_states: Any, rev: bool = False) -> Any:
+            return notes.add(op, [hidden_states], {**about(self), "rev": bool(rev)}, [hidden_states])[0]
+
+        return forward
+
+    return make
+
+
+def _prompt_mask(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+    def prefix_attention_mask(attention_mask: Any, dim: Any = 3, prefix_value: int = 0) -> Any:
+        if attention_mask is None:
+            return None
+        told = {"dim": [dim] if isinstance(dim, int) else list(dim), "value": int(prefix_value)}
+        return notes.add(PROMPT_MASK, [attention_mask], told, [attention_mask])[0]
+
+    return prefix_attention_mask
+
+
+def _match(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+    def match_attn_matrices_for_parallel(query: Any, key: Any, value: Any) -> Any:
+        return tuple(notes.add(MATCH, [query, key, value], {}, [query, key, value]))
+
+    return match_attn_matrices_for_parallel
+
+
+def _adjust(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+    def adjust_tensors_for_parallel(hidden_states: Any, *tensors: Any) -> Any:
+        return tuple(notes.add(ADJUST, [hidden_states, *tensors], {}, list(tensors)))
+
+    return adjust_tensors_for_parallel
+
+
+def _adjust_in_place(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]:
+    def adjust_tensors_for_parallel_(hidden_states: Any, *tensors: Any) -> None:
+        there = [tensor for tensor in tensors if tensor is not None]
+        if there:
+            notes.recorder.add(ADJUST, [hidden_states, *there], {"in_place": True}, there)
+
+    return adjust_tensors_for_parallel_
+
+
+_METHODS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
+    ("methods.lora", "LoRALinear", "forward", _projection(LORA)),
+    ("methods.lora", "LoRAMergedLinear", "forward", _projection(MERGED)),
+    ("methods.bottleneck", "BottleneckLayer", "bottleneck_layer_forward", _bottleneck),
+    ("methods.prefix_tuning", "PrefixTuningLayer", "forward", _prefix),
+    ("methods.reft", "ReftLayer", "forward", _through(REFT)),
+    ("methods.prompt_tuning", "PromptTuningLayer", "forward", _through(PROMPT)),
+    ("methods.invertible", "InvertibleAdapterLayer", "forward", _through(INVERTIBLE)),
+    ("model_mixin", "InvertibleAdaptersMixin", "invertible_adapters_forward", _through(INVERTIBLE)),
+)
+_FUNCTIONS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("prefix_attention_mask", _prompt_mask),
+    ("match_attn_matrices_for_parallel", _match),
+    ("adjust_tensors_for_parallel", _adjust),
+    ("adjust_tensors_for_parallel_", _adjust_in_place),
+)
+
+
+def _imported(file: str) -> Any:
+    try:
+        return import_module(file)
+    except ImportError:
+        return None
