@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from adaptlint.dataflow.changes import Changes, Resize
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Shape, Template, path_in, size_of
@@ -26,7 +26,23 @@ COMPARISONS = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+LAYER = "hub."
+WATCHED = ("scaled_dot_product_attention",)
 UNCLEAR = "a module whose output is changed returns what it was given"
+
+
+class Layers(Protocol):
+    """Who says what the layers of an adapter library do with what they are given (nodes "hub.…", see wrapped.py)."""
+
+    def state(self, layer: str) -> object:
+        """All that its answers depend on in this layer, beside what they are given."""
+
+    def outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
+        """What the operation returns. Raises Conflict with the exception's own name and text, Unknown where unsure."""
+
+
+    def watch(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> None:
+        """See what an operation of torch is given that may compute something else than is meant."""
 
 
 class FlowConflict(NamedTuple):
@@ -46,6 +62,7 @@ class FlowConflict(NamedTuple):
     call: int = 0
     layers: int = 1
     layer: str = ""
+    kind: str = ""
 
     @property
     def folded(self) -> str:
@@ -80,8 +97,10 @@ class Call:
         sizes: Mapping[str, int],
         given: list[Value | str],
         changes: Changes,
+        layers: Layers | None = None,
     ) -> None:
         self.graph = graph
+        self.layers = layers
         self.template = graph.templates[run.template]
         self.layer = run.layer(call)
         self.sizes = sizes
@@ -131,7 +150,8 @@ class Call:
         module = path_in(self.layer, node.module)
         reason = f"{node.op} in {module or 'the model'} fails before"
         self._give_up(reason, index)
-        return Stopped(reason, FlowConflict(node.op, module, node.source, conflict.text, conflict.operands, index))
+        found = FlowConflict(node.op, module, node.source, conflict.text, conflict.operands, index, kind=conflict.kind)
+        return Stopped(reason, found)
 
     def _give_up(self, reason: str, known: int) -> None:
         self.results[known:] = [reason] * (len(self.template.nodes) - known)
@@ -149,9 +169,13 @@ class Call:
             return (kept,)
         kwargs = {name: self._argument(argument) for name, argument in node.kwargs.items()} if node.kwargs else {}
         if rule_of(node.op) is None:
+            if self.layers is not None and node.op.startswith(LAYER):
+                return self.layers.outputs(node.op, path_in(self.layer, node.module), args, kwargs)
             return self._as_recorded(node)
         if node.op == "embedding" and self.changes.leaves and args[0].bound is None and self._fewer_rows(node.args[1]):
             raise Unknown("how far the indices into a table with fewer rows reach is not known")
+        if self.layers is not None and node.op in WATCHED:
+            self.layers.watch(node.op, path_in(self.layer, node.module), args, kwargs)
         found = apply(node.op, args, kwargs)
         if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
             self._write(node.args[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from adaptlint.dataflow.calls import Call, FlowConflict, Stopped
+from adaptlint.dataflow.calls import Call, FlowConflict, Layers, Stopped
 from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, Shape, path_in
 from adaptlint.dataflow.value import Value
@@ -62,9 +62,14 @@ class Moved:
         return self._told
 
 
-def propagate(graph: FlowGraph, sizes: Mapping[str, int], changes: Changes | None = None) -> Moved:
-    """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size."""
-    walk = _Walk(graph, sizes, changes or Changes())
+def propagate(
+    graph: FlowGraph, sizes: Mapping[str, int], changes: Changes | None = None, layers: Layers | None = None
+) -> Moved:
+    """The shapes under these sizes of the graph's symbols; KeyError for a symbol without a size.
+
+    Without `layers`, those of an adapter library hand on what they are given.
+    """
+    walk = _Walk(graph, sizes, changes or Changes(), layers)
     conflict = walk.all()
     outputs: dict[str, Shape] = {}
     for name, (run, node, output) in graph.outputs.items():
@@ -97,8 +102,11 @@ def _picked(found: Any, output: int) -> Value:
 class _Walk:
     """Every run in turn; `last` has what its last call gave."""
 
-    def __init__(self, graph: FlowGraph, sizes: Mapping[str, int], changes: Changes) -> None:
+    def __init__(
+        self, graph: FlowGraph, sizes: Mapping[str, int], changes: Changes, layers: Layers | None = None
+    ) -> None:
         self.graph = graph
+        self.layers = layers
         self.sizes = sizes
         self.changes = changes
         self.last: list[Results] = []
@@ -121,12 +129,13 @@ class _Walk:
         while call < run.times:
             given = [self._value(ref) for ref in (run.then if call else run.given)]
             own = self.own[number].get(call)
-            same = _alike(self.own[number], call, run.times)
-            if before == (given, own) and self.calls:
+            state = self.layers.state(run.layer(call)) if self.layers is not None else None
+            same = _alike(self.own[number], call, run.times) if self.layers is None else 1
+            if before == (given, own, state) and self.calls:
                 self.calls.append(self.calls[-1]._replace(first=call, times=same))
                 call += same
                 continue
-            before = (list(given), own)
+            before = (list(given), own, state)
             self._call(number, run, call, given, same)
             call += 1
 
@@ -134,7 +143,7 @@ class _Walk:
         """One call; the tensors that it wrote into are put back."""
         refs = run.then if call else run.given
         changes = self.changes.joined(self.own[number].get(call))
-        making = Call(self.graph, run, call, self.sizes, given, changes)
+        making = Call(self.graph, run, call, self.sizes, given, changes, self.layers)
         self.last[number] = making.results
         self.calls.append(Calls(number, call, 1, making.results, list(given)))
         try:

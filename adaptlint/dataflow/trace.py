@@ -55,9 +55,9 @@ class Recorder:
             self._leaf(tensor, [name])
 
     def add(self, op: str, args: Any, kwargs: dict[str, Any], result: Any) -> None:
-        """Note one operation and its outputs; what returns no tensor is noted only if it writes."""
+        """Note one operation and its outputs; what returns no tensor is noted only if it has an effect."""
         found = tensors_in(result, self.torch)
-        if not found and op != "__setitem__":
+        if not found and op != "__setitem__" and not op.startswith("hub."):
             return
         if len(self.nodes) > MAX_NODES:
             raise TooLong

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from adaptlint.dataflow.shims import put
+from adaptlint.dataflow.trace import layer_of
 
 LORA = "hub.lora"
 MERGED = "hub.merged_lora"
@@ -26,12 +27,15 @@ PROMPT_MASK = "hub.prompt_mask"
 INVERTIBLE = "hub.invertible"
 MATCH = "hub.match"
 ADJUST = "hub.adjust"
+CONTEXT = "hub.context"
+BATCH_OF = ("input_ids", "decoder_input_ids", "attention_mask", "inputs_embeds", "pixel_values", "input_features")
+"""Arguments that a pool of prefixes takes the batch from, in this order (methods/prefix_tuning.py, `forward`)."""
 
 
 @contextmanager
-def as_operations(torch: Any, recorder: Any) -> Iterator[None]:
+def as_operations(torch: Any, recorder: Any, model: Any) -> Iterator[None]:
     """The layers and functions of the installed `adapters` note themselves."""
-    notes = _Notes(torch, recorder)
+    notes = _Notes(torch, recorder, numbering(model))
     with ExitStack() as stack:
         for place, owner, name, make in _METHODS:
             holder = getattr(_imported(f"adapters.{place}"), owner, None)
@@ -47,9 +51,10 @@ def as_operations(torch: Any, recorder: Any) -> Iterator[None]:
 class _Notes:
     """Where operations are noted, with what a layer says of itself."""
 
-    def __init__(self, torch: Any, recorder: Any) -> None:
+    def __init__(self, torch: Any, recorder: Any, layers: dict[str, int]) -> None:
         self.torch = torch
         self.recorder = recorder
+        self.layers = layers
 
     def add(self, op: str, args: list[Any], about: dict[str, Any], like: list[Any]) -> list[Any]:
         """One operation with outputs like these tensors (None stays None)."""
@@ -57,6 +62,16 @@ class _Notes:
             made = [None if one is None else self.torch.empty_like(one, device="meta") for one in like]
         self.recorder.add(op, args, about, [one for one in made if one is not None])
         return made
+
+
+def numbering(model: Any) -> dict[str, int]:
+    """The library's number of the first layer below each path, as "decoder.layers." (`iter_layers`)."""
+    names = {id(module): path for path, module in model.named_modules()}
+    found: dict[str, int] = {}
+    for number, layer in model.iter_layers():
+        prefix, dot, own = layer_of(names[id(layer)]).rpartition(".")
+        found.setdefault(prefix + dot, number - int(own))
+    return found
 
 
 def about(layer: Any) -> dict[str, Any]:
@@ -147,6 +162,18 @@ def _adjust_in_place(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]
     return adjust_tensors_for_parallel_
 
 
+def _context(notes: _Notes, original: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, model, *args, **kwargs)
+        given = next((kwargs[name] for name in BATCH_OF if kwargs.get(name) is not None), args[0] if args else None)
+        mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+        notes.recorder.add(
+            CONTEXT, [given, mask], {"layers": [[prefix, first] for prefix, first in notes.layers.items()]}, ()
+        )
+
+    return __init__
+
+
 _METHODS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
     ("methods.lora", "LoRALinear", "forward", _projection(LORA)),
     ("methods.lora", "LoRAMergedLinear", "forward", _projection(MERGED)),
@@ -155,6 +182,7 @@ _METHODS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
     ("methods.reft", "ReftLayer", "forward", _through(REFT)),
     ("methods.prompt_tuning", "PromptTuningLayer", "forward", _through(PROMPT)),
     ("methods.invertible", "InvertibleAdapterLayer", "forward", _through(INVERTIBLE)),
+    ("context", "ForwardContext", "__init__", _context),
     ("model_mixin", "InvertibleAdaptersMixin", "invertible_adapters_forward", _through(INVERTIBLE)),
 )
 _FUNCTIONS: tuple[tuple[str, Callable[..., Any]], ...] = (

@@ -1,0 +1,62 @@
+"""What torch says of an operation that it refuses: the exception and its text, for conflicts that rules have found.
+
+Texts are those of torch 2.13, on the CPU. Empty where none is known.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from adaptlint.dataflow.calls import FlowConflict
+from adaptlint.dataflow.value import Shape
+
+PRODUCTS = ("matmul", "__matmul__", "bmm")
+
+
+def raised_by(conflict: FlowConflict) -> tuple[str, str]:
+    """The exception's name and its text ("" where it is not known)."""
+    if conflict.op.startswith("hub."):
+        return conflict.kind, conflict.text
+    shapes = conflict.operands
+    if conflict.kind == "view-size" and len(shapes) == 2:
+        return "RuntimeError", f"shape '{[*shapes[1]]}' is invalid for input of size {prod(shapes[0])}"
+    if conflict.kind == "broadcast" and len(shapes) >= 2:
+        return "RuntimeError", _broadcast(*shapes[:2], conflict.op in PRODUCTS)
+    if conflict.kind == "matmul-sizes" and len(shapes) == 2:
+        return "RuntimeError", _product(*shapes)
+    if conflict.kind == "attention-sizes" and len(shapes) == 3:
+        return "RuntimeError", _attention(*shapes)
+    return "RuntimeError", ""
+
+
+def _broadcast(one: Shape, other: Shape, product: bool = False) -> str:
+    """The last axis that neither stretches; of a product's operands those before the matrices."""
+    if product:
+        one, other = one[:-2], other[:-2]
+    rank = max(len(one), len(other))
+    left, right = (1,) * (rank - len(one)) + one, (1,) * (rank - len(other)) + other
+    for at in range(rank - 1, -1, -1):
+        if left[at] != right[at] and 1 not in (left[at], right[at]):
+            return (
+                f"The size of tensor a ({left[at]}) must match the size of tensor b ({right[at]}) at non-singleton"
+                f" dimension {at}"
+            )
+    return ""
+
+
+def _product(left: Shape, right: Shape) -> str:
+    """Matrices, or as many of them as their axes before say."""
+    if len(right) == 2:
+        return f"mat1 and mat2 shapes cannot be multiplied ({prod(left[:-1])}x{left[-1]} and {right[0]}x{right[1]})"
+    many = prod(left[:-2])
+    return (
+        f"Expected size for first two dimensions of batch2 tensor to be: [{many}, {left[-1]}] but got:"
+        f" [{many}, {right[-2]}]."
+    )
+
+
+def _attention(query: Shape, key: Shape, value: Shape) -> str:
+    """`scaled_dot_product_attention` in its plain form: the scores, then what they weigh."""
+    if query[-1] != key[-1]:
+        return _product(query, (*key[:-2], key[-1], key[-2]))
+    return _product((*query[:-1], key[-2]), value)
