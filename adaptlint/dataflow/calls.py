@@ -27,6 +27,8 @@ COMPARISONS = {
     ">=": operator.ge,
 }
 LAYER = "hub."
+RAISE = "raise"  # the operation of a conflict that the model's own code finds
+ROOT = ""
 WATCHED = ("scaled_dot_product_attention",)
 UNCLEAR = "a module whose output is changed returns what it was given"
 
@@ -41,8 +43,8 @@ class Layers(Protocol):
         """What the operation returns. Raises Conflict with the exception's own name and text, Unknown where unsure."""
 
 
-    def watch(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> None:
-        """See what an operation of torch is given that may compute something else than is meant."""
+    def watch(self, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...] | None:
+        """See what attention is given, which may compute something else than is meant; its result if that is known."""
 
 
 class FlowConflict(NamedTuple):
@@ -144,7 +146,9 @@ class Call:
             held, reason = None, f"a branch at {guard.source} depends on what is not known: {unknown}"
         if held is not guard.held:
             self._give_up(reason, known)
-            raise Stopped(reason)
+            kind, _, text = guard.raises.partition(": ") if held is not None else ("", "", "")
+            module = self.layer or ROOT
+            raise Stopped(reason, FlowConflict(RAISE, module, guard.source, text, (), known, kind=kind) if kind else None)
 
     def _conflict(self, node: Node, index: int, conflict: Conflict) -> Stopped:
         module = path_in(self.layer, node.module)
@@ -174,9 +178,11 @@ class Call:
             return self._as_recorded(node)
         if node.op == "embedding" and self.changes.leaves and args[0].bound is None and self._fewer_rows(node.args[1]):
             raise Unknown("how far the indices into a table with fewer rows reach is not known")
+        found = None
         if self.layers is not None and node.op in WATCHED:
-            self.layers.watch(node.op, path_in(self.layer, node.module), args, kwargs)
-        found = apply(node.op, args, kwargs)
+            found = self.layers.watch(path_in(self.layer, node.module), args, kwargs)
+        if found is None:
+            found = apply(node.op, args, kwargs)
         if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
             self._write(node.args[0])
         return found

@@ -40,7 +40,10 @@ class Node(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """A comparison of sizes that Python made before node `at`: the forward that was recorded went on from `held`."""
+    """A comparison of sizes that Python made before node `at`: the forward that was recorded went on from `held`.
+
+    `raises` is what the model's own code raises otherwise, "ValueError: the beginning of its text", where it does.
+    """
 
     at: int
     left: Term
@@ -48,6 +51,7 @@ class Guard(NamedTuple):
     right: Term
     held: bool
     source: str
+    raises: str = ""
 
 
 class Template(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any
 from adaptlint.dataflow.shims import as_built, put, without_autocast, without_checks, without_vmap
 from adaptlint.dataflow.trace import Recorder
 
+MODELS = ("transformers.models.", "adapters.models.")  # where the code of models lies
 FLASH, FLEX = "flash_attention_2", "flex_attention"
 WINDOW = "_flash_supports_window_size"
 # what a class says that supports the backend; the second word is that of transformers 4
@@ -153,7 +154,7 @@ def _flex_attention(torch: Any, recorder: Recorder) -> Any:
 def _files(model: Any) -> list[Any]:
     """The modeling files of a model's parts."""
     names = {type(module).__module__ for module in model.modules()}
-    return [sys.modules[name] for name in sorted(names) if name.startswith("transformers.models.")]
+    return [sys.modules[name] for name in sorted(names) if name.startswith(MODELS)]
 
 
 def _imported(file: str) -> Any:

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from math import prod
 
-from adaptlint.dataflow.calls import FlowConflict
+from adaptlint.dataflow.calls import LAYER, RAISE, FlowConflict
 from adaptlint.dataflow.value import Shape
 
-PRODUCTS = ("matmul", "__matmul__", "bmm")
+PRODUCTS = ("matmul", "__matmul__", "bmm", "scaled_dot_product_attention")
 
 
 def raised_by(conflict: FlowConflict) -> tuple[str, str]:
     """The exception's name and its text ("" where it is not known)."""
-    if conflict.op.startswith("hub."):
+    if conflict.op.startswith(LAYER) or conflict.op == RAISE:
         return conflict.kind, conflict.text
     shapes = conflict.operands
     if conflict.kind == "view-size" and len(shapes) == 2:
         return "RuntimeError", f"shape '{[*shapes[1]]}' is invalid for input of size {prod(shapes[0])}"
     if conflict.kind == "broadcast" and len(shapes) >= 2:
-        return "RuntimeError", _broadcast(*shapes[:2], conflict.op in PRODUCTS)
+        before = _broadcast(shapes[0][:-2], shapes[1][:-2]) if conflict.op in PRODUCTS else ""
+        return "RuntimeError", before or _broadcast(shapes[0], shapes[1])
     if conflict.kind == "matmul-sizes" and len(shapes) == 2:
         return "RuntimeError", _product(*shapes)
     if conflict.kind == "attention-sizes" and len(shapes) == 3:
@@ -29,10 +30,8 @@ def raised_by(conflict: FlowConflict) -> tuple[str, str]:
     return "RuntimeError", ""
 
 
-def _broadcast(one: Shape, other: Shape, product: bool = False) -> str:
-    """The last axis that neither stretches; of a product's operands those before the matrices."""
-    if product:
-        one, other = one[:-2], other[:-2]
+def _broadcast(one: Shape, other: Shape) -> str:
+    """The last axis that neither stretches; of a product's operands those before the matrices come first."""
     rank = max(len(one), len(other))
     left, right = (1,) * (rank - len(one)) + one, (1,) * (rank - len(other)) + other
     for at in range(rank - 1, -1, -1):

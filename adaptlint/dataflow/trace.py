@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from adaptlint.dataflow.checks import checks_in
 from adaptlint.dataflow.flow_graph import Guard, Node
 from adaptlint.dataflow.recording import Place
 from adaptlint.dataflow.tagged import TaggedInt, term_of
@@ -99,7 +100,7 @@ class Recorder:
 
     def compared(self, left: Any, op: str, right: Any, held: bool) -> None:
         """A branch, or what may become one."""
-        self.guards.append(Guard(len(self.nodes), left, op, right, held, source_line()))
+        self.guards.append(Guard(len(self.nodes), left, op, right, held, source_line(), raised_else()))
         self.guard_places.append(self.stack[-1][1])
 
     def as_data(self, value: Any) -> Any:
@@ -182,13 +183,21 @@ def kind_of(tensor: Any) -> str:
 
 def source_line() -> str:
     """The nearest line of the model's own code: "modeling_llama.py:193"."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in OWN:
-            return f"{frame.f_code.co_filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
+    frame = _outside(sys._getframe(2))
+    return f"{frame.f_code.co_filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.f_lineno}" if frame else ""
+
+
+def raised_else() -> str:
+    """What the model's own code raises where the comparison on its present line comes out otherwise; "" for nothing."""
+    frame = _outside(sys._getframe(2))
+    return checks_in(frame.f_code.co_filename).get(frame.f_lineno, "") if frame else ""
+
+
+def _outside(frame: Any) -> Any:
+    """The nearest frame of the model's own code."""
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OWN:
+        frame = frame.f_back
+    return frame
 
 
 @contextmanager

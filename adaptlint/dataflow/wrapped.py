@@ -28,6 +28,7 @@ INVERTIBLE = "hub.invertible"
 MATCH = "hub.match"
 ADJUST = "hub.adjust"
 CONTEXT = "hub.context"
+METHODS = ("bottleneck", "invertible", "prefix_tuning", "lora", "prompt_tuning", "reft", "mtl_lora")
 BATCH_OF = ("input_ids", "decoder_input_ids", "attention_mask", "inputs_embeds", "pixel_values", "input_features")
 """Arguments that a pool of prefixes takes the batch from, in this order (methods/prefix_tuning.py, `forward`)."""
 
@@ -35,7 +36,7 @@ BATCH_OF = ("input_ids", "decoder_input_ids", "attention_mask", "inputs_embeds",
 @contextmanager
 def as_operations(torch: Any, recorder: Any, model: Any) -> Iterator[None]:
     """The layers and functions of the installed `adapters` note themselves."""
-    notes = _Notes(torch, recorder, numbering(model))
+    notes = _Notes(torch, recorder, model)
     with ExitStack() as stack:
         for place, owner, name, make in _METHODS:
             holder = getattr(_imported(f"adapters.{place}"), owner, None)
@@ -51,16 +52,17 @@ def as_operations(torch: Any, recorder: Any, model: Any) -> Iterator[None]:
 class _Notes:
     """Where operations are noted, with what a layer says of itself."""
 
-    def __init__(self, torch: Any, recorder: Any, layers: dict[str, int]) -> None:
+    def __init__(self, torch: Any, recorder: Any, model: Any) -> None:
         self.torch = torch
         self.recorder = recorder
-        self.layers = layers
+        self.layers = numbering(model)
+        self.takes = taken(model)
 
     def add(self, op: str, args: list[Any], about: dict[str, Any], like: list[Any]) -> list[Any]:
         """One operation with outputs like these tensors (None stays None)."""
         with self.torch._C.DisableTorchFunction():
             made = [None if one is None else self.torch.empty_like(one, device="meta") for one in like]
-        self.recorder.add(op, args, about, [one for one in made if one is not None])
+            self.recorder.add(op, args, about, [one for one in made if one is not None])
         return made
 
 
@@ -72,6 +74,15 @@ def numbering(model: Any) -> dict[str, int]:
         prefix, dot, own = layer_of(names[id(layer)]).rpartition(".")
         found.setdefault(prefix + dot, number - int(own))
     return found
+
+
+def taken(model: Any) -> list[str]:
+    """The methods that the library lets this model have (`supports_adapter`, `support_prompt_tuning`)."""
+    asks = getattr(model, "supports_adapter", None)
+    if asks is not None:
+        return [method for method in METHODS if asks(method)]
+    prompts = bool(getattr(model.base_model, "support_prompt_tuning", True))
+    return [method for method in METHODS if prompts or method != "prompt_tuning"]
 
 
 def about(layer: Any) -> dict[str, Any]:
@@ -163,15 +174,14 @@ def _adjust_in_place(notes: _Notes, _: Callable[..., Any]) -> Callable[..., Any]
 
 
 def _context(notes: _Notes, original: Callable[..., Any]) -> Callable[..., Any]:
-    def __init__(self: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+    def enter(self: Any, model: Any, *args: Any, **kwargs: Any) -> None:
         original(self, model, *args, **kwargs)
         given = next((kwargs[name] for name in BATCH_OF if kwargs.get(name) is not None), args[0] if args else None)
         mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
-        notes.recorder.add(
-            CONTEXT, [given, mask], {"layers": [[prefix, first] for prefix, first in notes.layers.items()]}, ()
-        )
+        told = {"layers": [[prefix, first] for prefix, first in notes.layers.items()], "takes": notes.takes}
+        notes.recorder.add(CONTEXT, [given, mask], told, ())
 
-    return __init__
+    return enter
 
 
 _METHODS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (

@@ -15,6 +15,7 @@ from adaptlint.runtimes.adapters.lora import NONE_AS_TENSOR, averaged
 from adaptlint.runtimes.adapters.numbers import Sum, made_by, plus, term
 from adaptlint.runtimes.adapters.rows import Raised, Rows, Shape, cut, joined, mapped, stacked, tiled, together
 
+NOT_CUT = "'NoneType' object is not subscriptable"
 WITHOUT_INPUT = (1, 2)  # from this release on a bottleneck may have no residual (Phi's second one)
 
 
@@ -76,6 +77,10 @@ class BottleneckLayer(Layer):
 
     def before(self, setup: Block, state: BottleneckState) -> BottleneckState:
         """`pre_block`: as the first adapter of the block has it, for all of it."""
+        config = self.adapters.get(setup.first)
+        if config is not None and config["is_parallel"] and state.given is None:
+            cuts = setup.kind in ("Parallel", "BatchSplit", "MultiTask", "Split")
+            raise Raised("TypeError", NOT_CUT if cuts else "linear(): argument 'input' (position 1) must be Tensor")
         return self._before(setup.first, state)[0]
 
     def _before(self, name: str, state: BottleneckState, fused: bool = False) -> tuple[BottleneckState, Rows | None]:
@@ -85,7 +90,7 @@ class BottleneckLayer(Layer):
         config, hidden, query, residual = self.adapters[name], state.hidden, None, None
         if config["is_parallel"]:
             if state.given is None:
-                raise Raised("AttributeError", "'NoneType' object has no attribute")
+                raise Raised("TypeError", "linear(): argument 'input' (position 1) must be Tensor")
             return state._replace(hidden=state.given, residual=state.given), state.given if fused else None
         if config["residual_before_ln"] is True:
             residual = hidden
@@ -107,7 +112,7 @@ class BottleneckLayer(Layer):
     def slice(self, state: BottleneckState, start: int, stop: int) -> BottleneckState:
         """`vslice`."""
         if state.given is None or state.residual is None:
-            raise Raised("TypeError", "'NoneType' object is not subscriptable")
+            raise Raised("TypeError", NOT_CUT)
         up = None if state.up is None else cut(state.up, start, stop)
         parts = (cut(rows, start, stop) for rows in (state.hidden, state.given, state.residual))
         return BottleneckState(*parts, up, state.last)
@@ -202,7 +207,7 @@ class BottleneckLayer(Layer):
     def _positions(self, state: BottleneckState, start: int, stop: int) -> BottleneckState:
         def part(rows: Rows | None) -> Rows:
             if rows is None:
-                raise Raised("TypeError", "'NoneType' object is not subscriptable")
+                raise Raised("TypeError", NOT_CUT)
             shape: Shape = (rows.shape[0], stop - start, *rows.shape[2:])
             return mapped(lambda held: term("positions", start, stop, held), rows, shape)
 

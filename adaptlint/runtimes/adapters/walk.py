@@ -30,7 +30,9 @@ KINDS = {
     "hub.prompt": "prompt",
     "hub.invertible": "invertible",
 }
+TASKED = ("", "encoder")  # models that `task_ids` reach: a model of two hands them to its encoder alone
 CROSSING = ("cross", "encoder")  # what the places begin with that a prefix's config may leave out
+QUERIES = 2  # the axis of a mask that has a place for each query
 Given = list[Rows | None]
 Run = Callable[[Block, Given, Context], list[Rows]]
 
@@ -62,6 +64,7 @@ class HubLayers:
         self.pool = pool
         self.contexts: dict[str, Context] = {}
         self.numbers: list[tuple[str, int]] = []
+        self.takes: frozenset[str] = frozenset()
         self.shared: dict[str, Sizes] = {}
         self.at_work: set[str] = set()
         self.placed: set[str] = set()
@@ -83,12 +86,17 @@ class HubLayers:
         except Raised as raised:
             raise Conflict(raised.kind, raised.text) from None
 
-    def watch(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> None:
-        """Attention that is causal from the first key on, though there are keys in front of the first query's."""
-        if op == "scaled_dot_product_attention" and about.get("is_causal") and self.prefixed:
-            query, key = args[0], args[1]
-            if query.shape[-2] != key.shape[-2]:
-                self.note("prefix-behind-causal-mask", module, queries=query.shape[-2], keys=key.shape[-2])
+    def watch(self, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...] | None:
+        """Attention that is causal from the first key on, though a prefix is in front; and values longer than keys,
+        which torch's kernel for the CPU does not compare (torch 2.13, `scaled_dot_product_attention`)."""
+        query, key, value = args[:3]
+        if self.prefixed and about.get("is_causal") and query.shape[-2] != key.shape[-2]:
+            self.note("prefix-behind-causal-mask", module, queries=query.shape[-2], keys=key.shape[-2])
+        alike = query.shape[:2] == key.shape[:2] == value.shape[:2] and query.shape[-1] == key.shape[-1]
+        if alike and key.shape[-2] != value.shape[-2] and about.get("attn_mask") is None and len(args) < 4:
+            self.note("values-beyond-keys", module, keys=key.shape[-2], values=value.shape[-2])
+            return (query._replace(shape=(*query.shape[:-1], value.shape[-1])),)
+        return None
 
     def note(self, reason: str, module: str, **facts: Any) -> None:
         """Keep what there is to say."""
@@ -102,7 +110,7 @@ class HubLayers:
         if op in ("hub.match", "hub.adjust"):
             return matched(args) if op == "hub.match" else adjusted(args)
         if op == "hub.prompt_mask":
-            return (args[0]._replace(shape=prompt_mask(args[0].shape, about["dim"], context)),)
+            return (args[0]._replace(shape=self._lengthened(args[0], about["dim"], module, context)),)
         here = self._here(KINDS[op], module, about)
         given = [self._rows(value, context, name) for value, name in zip(args, "xyzm", strict=False)]
         run = self._layer(op, here, about, given)
@@ -121,8 +129,15 @@ class HubLayers:
 
     def _enter(self, module: str, args: list[Any], about: Mapping[str, Any]) -> None:
         batch = args[0].shape[0] if isinstance(args[0], Value) else 1
-        self.contexts[module] = Context(self.release, batch, isinstance(args[1], Value), module == "")
+        self.contexts[module] = Context(self.release, batch, isinstance(args[1], Value), module in TASKED)
         self.numbers = [(prefix, first) for prefix, first in about["layers"]]
+        self.takes = frozenset(about["takes"])
+
+    def _lengthened(self, mask: Value, axes: list[int], module: str, context: Context) -> tuple[int, ...]:
+        """A mask with places for a prompt; where its own rows see everything, they see padding too."""
+        if context.prompt and context.masked and QUERIES in axes:
+            self.note("prompt-sees-padding", module, length=context.prompt)
+        return prompt_mask(mask.shape, axes, context)
 
     def _context(self, module: str) -> Context:
         around = [path for path in self.contexts if not path or module == path or module.startswith(path + ".")]
@@ -144,6 +159,8 @@ class HubLayers:
     def _here(self, kind: str, module: str, about: Mapping[str, Any]) -> dict[str, Config]:
         """The adapters of the composition that have this site (`ModelAdaptersConfig.match`, `add_adapter`)."""
         found: dict[str, Config] = {}
+        if kind == "prompt" and "prompt_tuning" not in self.takes:
+            return found
         number, location, attn = self._number(module), about.get("location"), about.get("attn")
         if kind == "prefix" and not str(location).startswith(CROSSING):
             location = None
@@ -225,7 +242,7 @@ class HubLayers:
         hidden = about["invert"] and (mask.kind == "bool" or len(mask.shape) == 2)
         if hidden:
             self.note("prefix-masked-out", module, kind=mask.kind)
-        elif not about["invert"] and mask.kind == "float" and len(mask.shape) == 4:
+        elif not about["invert"] and mask.kind == "float" and mask.bound is None:  # no ones and zeros
             self.note("prefix-raised-by-mask", module, kind=mask.kind)
 
 
