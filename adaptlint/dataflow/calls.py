@@ -28,7 +28,6 @@ COMPARISONS = {
 }
 LAYER = "hub."
 RAISE = "raise"  # the operation of a conflict that the model's own code finds
-ROOT = ""
 WATCHED = ("scaled_dot_product_attention",)
 UNCLEAR = "a module whose output is changed returns what it was given"
 
@@ -41,7 +40,6 @@ class Layers(Protocol):
 
     def outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
         """What the operation returns. Raises Conflict with the exception's own name and text, Unknown where unsure."""
-
 
     def watch(self, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...] | None:
         """See what attention is given, which may compute something else than is meant; its result if that is known."""
@@ -147,8 +145,8 @@ class Call:
         if held is not guard.held:
             self._give_up(reason, known)
             kind, _, text = guard.raises.partition(": ") if held is not None else ("", "", "")
-            module = self.layer or ROOT
-            raise Stopped(reason, FlowConflict(RAISE, module, guard.source, text, (), known, kind=kind) if kind else None)
+            found = FlowConflict(RAISE, self.layer, guard.source, text, (), known, kind=kind)
+            raise Stopped(reason, found if kind else None)
 
     def _conflict(self, node: Node, index: int, conflict: Conflict) -> Stopped:
         module = path_in(self.layer, node.module)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context, Layer
 from adaptlint.runtimes.adapters.lora import NONE_AS_TENSOR, averaged
-from adaptlint.runtimes.adapters.numbers import Sum, made_by, plus, term
+from adaptlint.runtimes.adapters.numbers import made_by, plus, term
 from adaptlint.runtimes.adapters.rows import Raised, Rows, Shape, cut, joined, mapped, stacked, tiled, together
 
 NOT_CUT = "'NoneType' object is not subscriptable"
@@ -20,7 +20,7 @@ WITHOUT_INPUT = (1, 2)  # from this release on a bottleneck may have no residual
 
 
 class BottleneckState(NamedTuple):
-    """`BottleneckState`: states, the residual of the layer around, that of the adapter, and what the last went up to."""
+    """`BottleneckState`: states, the residual of the layer around, the adapter's own, and what the last went up to."""
 
     hidden: Rows
     given: Rows | None
@@ -73,7 +73,7 @@ class BottleneckLayer(Layer):
 
     def rows_in(self, state: BottleneckState) -> int:
         """Rows of the states."""
-        return state.hidden.count
+        return state.hidden.number
 
     def before(self, setup: Block, state: BottleneckState) -> BottleneckState:
         """`pre_block`: as the first adapter of the block has it, for all of it."""
@@ -114,8 +114,8 @@ class BottleneckLayer(Layer):
         if state.given is None or state.residual is None:
             raise Raised("TypeError", NOT_CUT)
         up = None if state.up is None else cut(state.up, start, stop)
-        parts = (cut(rows, start, stop) for rows in (state.hidden, state.given, state.residual))
-        return BottleneckState(*parts, up, state.last)
+        hidden, given, residual = (cut(rows, start, stop) for rows in (state.hidden, state.given, state.residual))
+        return BottleneckState(hidden, given, residual, up, state.last)
 
     def concat(self, states: list[BottleneckState]) -> BottleneckState:
         """`pad_and_concat`."""
@@ -130,8 +130,8 @@ class BottleneckLayer(Layer):
         if state.given is None or state.residual is None:
             raise Raised("AttributeError", "'NoneType' object has no attribute 'repeat'")
         up = None if state.up is None else tiled(state.up, times, 2)
-        parts = (tiled(rows, times, 2) for rows in (state.hidden, state.given, state.residual))
-        return BottleneckState(*parts, up, state.last)
+        hidden, given, residual = (tiled(rows, times, 2) for rows in (state.hidden, state.given, state.residual))
+        return BottleneckState(hidden, given, residual, up, state.last)
 
     def mean(self, states: list[BottleneckState], weights: list[float]) -> BottleneckState:
         """`mean`: of what is already weighted, residual and all, so that it is divided once more."""
@@ -146,7 +146,7 @@ class BottleneckLayer(Layer):
         up = mapped(lambda held: made_by(name, held), state.hidden)
         output = up
         if config["use_gating"]:
-            gate = mapped(lambda held: made_by(name, "gate", held), state.hidden, (up.count, 1, 1))
+            gate = mapped(lambda held: made_by(name, "gate", held), state.hidden, (up.number, 1, 1))
             output = together(lambda one, other: term("gated", one, other), output, gate)
         parallel = config["is_parallel"]
         if config["adapter_residual_before_ln"] and not parallel:
@@ -173,8 +173,7 @@ class BottleneckLayer(Layer):
         stacked(ups)
         if name not in self.place.fusions:
             raise Raised("KeyError", f"'{name}'")
-        assert query is not None
-        found = query
+        found = state.hidden if query is None else query
         for rows in (*ups, *_there([state.residual])):
             found = together(lambda one, other: term("fused", name, one, other), found, rows)
         return state._replace(hidden=found, last=last)
@@ -217,13 +216,12 @@ class BottleneckLayer(Layer):
 
 def as_many(reference: Rows, rows: Rows) -> Rows:
     """`adjust_tensors_for_parallel`: as many rows as another tensor has, where that has more."""
-    if reference.count <= rows.count:
+    if reference.number <= rows.number:
         return rows
-    if not rows.count:
+    if not rows.number:
         raise Raised("ZeroDivisionError", "integer division or modulo by zero")
-    return Rows(
-        (reference.count // rows.count * rows.count, *rows.shape[1:]), rows.pieces * (reference.count // rows.count)
-    )
+    times = reference.number // rows.number
+    return Rows((times * rows.number, *rows.shape[1:]), rows.pieces * times)
 
 
 def added(one: Rows, other: Rows | None) -> Rows:
@@ -238,6 +236,3 @@ def _there(given: list[Rows | None]) -> list[Rows]:
         if one is None:
             raise Raised("TypeError", NONE_AS_TENSOR.format(number))
     return [one for one in given if one is not None]
-
-
-__all__ = ["BottleneckLayer", "BottleneckState", "Place", "Sum", "added", "as_many"]

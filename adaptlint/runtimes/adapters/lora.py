@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import reduce
 from math import prod
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ class LoraLayer(Layer):
 
     def rows_in(self, state: LoraState) -> int:
         """Rows of what the layer was given."""
-        return state.given.count
+        return state.given.number
 
     def slice(self, state: LoraState, start: int, stop: int) -> LoraState:
         """`vslice`."""
@@ -97,12 +98,12 @@ class LoraLayer(Layer):
             self._fits(name, config, source)
             hidden = mapped(lambda held: made_by(name, held), source, (*source.shape[:-1], state.output.shape[-1]))
         if config.get("use_gating"):
-            gate = mapped(lambda held: made_by(name, "gate", held), state.given, (state.given.count, 1, 1))
+            gate = mapped(lambda held: made_by(name, "gate", held), state.given, (state.given.number, 1, 1))
             hidden = together(lambda one, other: term("gated", one, other), hidden, gate)
         return state._replace(hidden=hidden, last=name)
 
     def _scaled(self, name: str, state: LoraState) -> Rows:
-        shape = (state.given.count, 1, state.output.shape[-1])
+        shape = (state.given.number, 1, state.output.shape[-1])
         vector = state.given.holding(made_by(name, "vector"), shape)
         if state.hidden is None:
             return vector
@@ -159,13 +160,11 @@ def averaged(given: list[Rows | None], weights: list[float]) -> Rows:
             " non-singleton dimension 0",
         )
     count = max(len(parts), len(weights))
-    total: Rows | None = None
+    shares = []
     for number in range(count):
         weight = Fraction(weights[number % len(weights)]).limit_denominator(10**6) / count
-        share = mapped(_by(weight), parts[number % len(parts)])
-        total = share if total is None else together(plus, total, share)
-    assert total is not None
-    return total
+        shares.append(mapped(_by(weight), parts[number % len(parts)]))
+    return reduce(lambda one, other: together(plus, one, other), shares)
 
 
 def _by(weight: Fraction) -> Callable[[Sum], Sum]:

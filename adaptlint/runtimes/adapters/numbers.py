@@ -1,7 +1,7 @@
 """What a site computes, as sums of terms: enough to tell whether two ways through a composition give the same.
 
-A term is a nested tuple: ("x",) is what a site is given, ("lora", "a", ...) what adapter a makes of something. Sums have
-exact coefficients, so that an average that is divided twice is another number than one that is not.
+A term is a nested tuple: ("x", 0) is what a site is given, (ADAPTER, "a", ...) what adapter a makes of something. Sums
+have exact coefficients, so that an average that is divided twice is another number than one that is not.
 """
 
 from __future__ import annotations

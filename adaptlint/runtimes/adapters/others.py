@@ -1,12 +1,17 @@
-"""Layers of AdapterHub that know no composition: they take the first adapter that is named, for all rows.
+"""Layers of AdapterHub that know no composition, and what makes one tensor as many rows as another.
 
-Facts: adapters 1.0.0 to 1.3.0, methods/{reft,prompt_tuning,invertible}.py (`first`), utils.py (`prefix_attention_mask`).
+The layers take the first adapter that is named, for all rows.
+
+Facts: adapters 1.0.0 to 1.3.0, methods/{reft,prompt_tuning,invertible}.py (`first`), utils.py
+(`prefix_attention_mask`), composition.py (`adjust_tensors_for_parallel`, `match_attn_matrices_for_parallel`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from adaptlint.dataflow.value import Value
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context
 from adaptlint.runtimes.adapters.numbers import made_by
@@ -50,3 +55,21 @@ def invertible(setup: Block, adapters: Mapping[str, Config], hidden: Rows) -> Ro
     """`InvertibleAdapterLayer.forward`."""
     first = setup.first
     return mapped(lambda held: made_by(first, "coupled", held), hidden) if first in adapters else hidden
+
+
+def matched(args: list[Any]) -> tuple[Value, ...]:
+    """`match_attn_matrices_for_parallel`. Raises Raised."""
+    most = max(value.shape[0] for value in args)
+    return tuple(_repeated(value, most) for value in args)
+
+
+def adjusted(args: list[Any]) -> tuple[Value, ...]:
+    """`adjust_tensors_for_parallel`; what is not there stays so. Raises Raised."""
+    most = args[0].shape[0]
+    return tuple(_repeated(value, most) if value.shape[0] < most else value for value in args[1:] if value is not None)
+
+
+def _repeated(value: Value, rows: int) -> Value:
+    if not value.shape[0]:
+        raise Raised("ZeroDivisionError", "integer division or modulo by zero")
+    return value._replace(shape=(rows // value.shape[0] * value.shape[0], *value.shape[1:]))

@@ -46,14 +46,14 @@ class PrefixLayer(Layer):
 
     def rows_in(self, state: PrefixState) -> int:
         """Rows of the keys."""
-        return state.keys.count
+        return state.keys.number
 
     def slice(self, state: PrefixState, start: int, stop: int) -> PrefixState:
         """`vslice`, which keeps in mind where in the caller's batch the slice lies."""
         offset = state.part[0] if state.part else 0
         mask = None if state.mask is None else cut(state.mask, start, stop)
-        parts = (cut(rows, start, stop) for rows in (state.keys, state.values, state.given))
-        return PrefixState(*parts, mask, (offset + start, offset + stop))
+        keys, values, given = (cut(rows, start, stop) for rows in (state.keys, state.values, state.given))
+        return PrefixState(keys, values, given, mask, (offset + start, offset + stop))
 
     def picked(self, state: PrefixState) -> PrefixState:
         """`vslice` by a tensor."""
@@ -102,13 +102,13 @@ class PrefixLayer(Layer):
         if state.part is not None and self._is_slice(state.part, batch):
             prefix = cut(prefix, *state.part)
         if config["use_gating"]:
-            gate = mapped(lambda held: made_by(name, "gate", held), state.given, (state.given.count, 1, 1, 1))
+            gate = mapped(lambda held: made_by(name, "gate", held), state.given, (state.given.number, 1, 1, 1))
             prefix = together(lambda one, other: term("gated", one, other), prefix, gate)
         prefix = as_many(state.keys, prefix) if self._adjusts(prefix, state) else prefix
         keys, values = (joined([prefix, rows], axis=2) for rows in (state.keys, state.values))
         mask = state.mask
         if mask is not None:
-            rows, before = state.keys.count, mask.shape[1:-1]
+            rows, before = state.keys.number, mask.shape[1:-1]
             front = whole((rows, *((1, mask.shape[2]) if len(mask.shape) == 4 else before), length), term("open"))
             mask = joined([as_many(mask, front), mask], axis=len(mask.shape) - 1)
         return state._replace(keys=keys, values=values, mask=mask)
@@ -118,6 +118,6 @@ class PrefixLayer(Layer):
         return part[0] < batch or at_end
 
     def _adjusts(self, prefix: Rows, state: PrefixState) -> bool:
-        if self.context.release < (1, 1) and state.keys.count == prefix.count == 0:
+        if self.context.release < (1, 1) and state.keys.number == prefix.number == 0:
             raise Raised("ZeroDivisionError", "integer division or modulo by zero")
         return True

@@ -6,6 +6,7 @@ Every operation raises what torch raises, with its words (torch 2.13).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from adaptlint.runtimes.adapters.numbers import Sum, term
@@ -30,7 +31,7 @@ class Rows(NamedTuple):
     pieces: Pieces
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many rows there are."""
         return self.shape[0]
 
@@ -62,7 +63,7 @@ def whole(shape: Shape, held: Sum) -> Rows:
 
 def cut(rows: Rows, start: int, stop: int) -> Rows:
     """Some of the rows, as a slice takes them."""
-    start, stop = min(start, rows.count), max(min(stop, rows.count), min(start, rows.count))
+    start, stop = min(start, rows.number), max(min(stop, rows.number), min(start, rows.number))
     found, at = [], 0
     for count, held in rows.pieces:
         low, high = max(at, start), min(at + count, stop)
@@ -80,7 +81,7 @@ def tiled(rows: Rows, times: int, axes: int) -> Rows:
     missing = axes + 1 - len(rows.shape)
     if missing:  # further axes come in front, and the rows are no longer the first of them
         return whole((times,) + (1,) * (missing - 1) + rows.shape, term("tiled", rows.pieces))
-    return Rows((rows.count * times, *rows.shape[1:]), rows.pieces * times)
+    return Rows((rows.number * times, *rows.shape[1:]), rows.pieces * times)
 
 
 def joined(parts: Sequence[Rows], axis: int = 0) -> Rows:
@@ -143,15 +144,15 @@ def stretched(one: Shape, other: Shape) -> Shape:
 
 def _together(function: Callable[..., Sum], parts: Sequence[Rows]) -> Pieces:
     """Pieces that end where any of these ends; a single row is that of all."""
-    total = max((part.count for part in parts if part.shape), default=0)
-    if any(part.shape and part.count == 0 for part in parts):
+    total = max((part.number for part in parts if part.shape), default=0)
+    if any(part.shape and part.number == 0 for part in parts):
         return ()
     ends = {0, total}
     for part in parts:
-        if part.count == total:
+        if part.number == total:
             ends |= set(part.starts())
     found, marks = [], sorted(ends)
-    for low, high in zip(marks, marks[1:], strict=False):
-        held = [part.at(low if part.count == total else 0) for part in parts]
+    for low, high in pairwise(marks):
+        held = [part.at(low if part.number == total else 0) for part in parts]
         found.append((high - low, function(*held)))
     return tuple(found)

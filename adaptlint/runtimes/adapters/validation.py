@@ -21,13 +21,20 @@ INSIDE: dict[str, tuple[str, ...]] = {
 """Which blocks may stand in which; "" is an adapter."""
 SINCE = {"MultiTask": (1, 2)}
 FREE_FROM = 2  # the level from which on only stacks and adapters may stand
-PARALLEL_MODELS = frozenset(
-    (
-        "albert bart bert bert-generation deberta deberta-v2 distilbert electra gpt2 gptj llama mbart mistral mt5 plbart"
-        " roberta t5 vit whisper xlm-roberta xmod"
-    ).split()
-)
-"""Model types that a Parallel is accepted for, where it is the outermost block; nowhere else is this asked."""
+PARALLEL_MODELS = {
+    "albert",
+    "bart",
+    "bert",
+    "bert-generation",
+    "deberta",
+    "deberta-v2",
+    "distilbert",
+    "electra",
+    "gpt2",
+}
+PARALLEL_MODELS |= {"gptj", "llama", "mbart", "mistral", "mt5", "plbart", "roberta", "t5", "vit", "whisper"}
+PARALLEL_MODELS |= {"xlm-roberta", "xmod"}
+"""Model types that a Parallel is accepted for where it is the outermost block; nowhere else is this asked."""
 
 
 def check_composition(setup: Block, model_type: str, release: tuple[int, ...]) -> None:

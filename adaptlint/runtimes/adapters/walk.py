@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.dataflow.value import Conflict, Value
-from adaptlint.runtimes.adapters.bottleneck import BottleneckLayer, Place, as_many
+from adaptlint.runtimes.adapters.bottleneck import BottleneckLayer, Place
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context
 from adaptlint.runtimes.adapters.lora import LoraLayer, Sizes, merged_forward
 from adaptlint.runtimes.adapters.meaning import meant_for
 from adaptlint.runtimes.adapters.numbers import adapters_in, term
-from adaptlint.runtimes.adapters.others import invertible, prompt, prompt_mask, reft
+from adaptlint.runtimes.adapters.others import adjusted, invertible, matched, prompt, prompt_mask, reft
 from adaptlint.runtimes.adapters.parts import Part
 from adaptlint.runtimes.adapters.prefix import PrefixLayer
 from adaptlint.runtimes.adapters.rows import Raised, Rows, whole
@@ -32,6 +32,7 @@ KINDS = {
 }
 TASKED = ("", "encoder")  # models that `task_ids` reach: a model of two hands them to its encoder alone
 CROSSING = ("cross", "encoder")  # what the places begin with that a prefix's config may leave out
+ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 QUERIES = 2  # the axis of a mask that has a place for each query
 Given = list[Rows | None]
 Run = Callable[[Block, Given, Context], list[Rows]]
@@ -74,9 +75,7 @@ class HubLayers:
     def state(self, layer: str) -> object:
         """What its answers depend on in this layer."""
         number = self._number(layer + ".") if layer else -1
-        left = tuple(
-            self._is_left(part, number) for name in sorted(self.adapters) for part in self.adapters[name]
-        )
+        left = tuple(self._is_left(part, number) for name in sorted(self.adapters) for part in self.adapters[name])
         return tuple((path, one.state()) for path, one in self.contexts.items()), left, tuple(self.shared)
 
     def outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
@@ -89,13 +88,14 @@ class HubLayers:
     def watch(self, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...] | None:
         """Attention that is causal from the first key on, though a prefix is in front; and values longer than keys,
         which torch's kernel for the CPU does not compare (torch 2.13, `scaled_dot_product_attention`)."""
-        query, key, value = args[:3]
-        if self.prefixed and about.get("is_causal") and query.shape[-2] != key.shape[-2]:
-            self.note("prefix-behind-causal-mask", module, queries=query.shape[-2], keys=key.shape[-2])
-        alike = query.shape[:2] == key.shape[:2] == value.shape[:2] and query.shape[-1] == key.shape[-1]
-        if alike and key.shape[-2] != value.shape[-2] and about.get("attn_mask") is None and len(args) < 4:
-            self.note("values-beyond-keys", module, keys=key.shape[-2], values=value.shape[-2])
-            return (query._replace(shape=(*query.shape[:-1], value.shape[-1])),)
+        given = {**dict(zip(ATTENTION, args, strict=False)), **about}
+        query, key, value = (given[name].shape for name in ATTENTION[:3])
+        if self.prefixed and given.get("is_causal") and query[-2] != key[-2]:
+            self.note("prefix-behind-causal-mask", module, queries=query[-2], keys=key[-2])
+        alike = query[:2] == key[:2] == value[:2] and query[-1] == key[-1]
+        if alike and key[-2] != value[-2] and given.get("attn_mask") is None:
+            self.note("values-beyond-keys", module, keys=key[-2], values=value[-2])
+            return (given["query"]._replace(shape=(*query[:-1], value[-1])),)
         return None
 
     def note(self, reason: str, module: str, **facts: Any) -> None:
@@ -121,6 +121,9 @@ class HubLayers:
         found = run(self.setup if here else Block(""), given, context)
         if here:
             self._hold(run, given, found, context, module, op)
+            for block in context.divided[:1]:
+                self.note("average-divided-twice", module, op=op, block=str(block))
+            context.divided.clear()
         if op == "hub.prefix" and here:
             self.prefixed = True
             self._masked(args[3] if len(args) > 3 else None, module, about)
@@ -169,9 +172,9 @@ class HubLayers:
                 config = part.config
                 if part.kind != kind or (kind not in ("prompt", "invertible") and self._is_left(part, number)):
                     continue
-                if kind in ("prompt", "invertible") or location is None or config.get(location):
-                    if attn is None or attn in config.get("attn_matrices", ()):
-                        found[name] = config
+                placed = kind in ("prompt", "invertible") or location is None or config.get(location)
+                if placed and (attn is None or attn in config.get("attn_matrices", ())):
+                    found[name] = config
         return found
 
     def _rows(self, value: Any, context: Context, name: str) -> Rows | None:
@@ -203,7 +206,8 @@ class HubLayers:
             if keys is None:
                 raise Raised("AttributeError", "'NoneType' object has no attribute 'size'")
             sizes = (heads or keys.shape[1], width or keys.shape[-1])
-            return lambda setup, rows, context: _prefix(PrefixLayer(here, context, *sizes, bool(about["invert"])), setup, rows)
+            hides = bool(about["invert"])
+            return lambda setup, rows, context: _prefix(PrefixLayer(here, context, *sizes, hides), setup, rows)
         plain = {"hub.reft": reft, "hub.prompt": prompt}
         if op in plain:
             return lambda setup, rows, context: [plain[op](setup, here, context, _one(rows))]
@@ -222,7 +226,7 @@ class HubLayers:
         out, batch, channels = found[0], context.batch, self.setup.channels
         for _, held in out.pieces:
             self.at_work |= adapters_in(held)
-        total = max(out.count, batch * channels)
+        total = max(out.number, batch * channels)
         for row in sorted(_looked_at(out, batch, total)):
             meant = meant_for(self.setup, row, total)
             alone = Context(self.release, batch, context.masked, context.tasks)
@@ -231,7 +235,7 @@ class HubLayers:
                 wanted = run(meant, [_at(rows, row, batch) for rows in given], alone)[0]
             except Raised:
                 continue  # alone it raises as well: nothing to hold it against
-            if out.at(row % out.count if out.count else 0) != wanted.at(0):
+            if out.at(row % out.number if out.number else 0) != wanted.at(0):
                 self.note("rows-of-another-adapter", module, op=op, row=row, meant=str(meant))
                 return
 
@@ -246,24 +250,6 @@ class HubLayers:
             self.note("prefix-raised-by-mask", module, kind=mask.kind)
 
 
-def matched(args: list[Any]) -> tuple[Value, ...]:
-    """`match_attn_matrices_for_parallel`. Raises Raised."""
-    most = max(value.shape[0] for value in args)
-    return tuple(_repeated(value, most) for value in args)
-
-
-def adjusted(args: list[Any]) -> tuple[Value, ...]:
-    """`adjust_tensors_for_parallel`; what is not there stays so. Raises Raised."""
-    most = args[0].shape[0]
-    return tuple(_repeated(value, most) if value.shape[0] < most else value for value in args[1:] if value is not None)
-
-
-def _repeated(value: Value, rows: int) -> Value:
-    if not value.shape[0]:
-        raise Raised("ZeroDivisionError", "integer division or modulo by zero")
-    return value._replace(shape=(rows // value.shape[0] * value.shape[0], *value.shape[1:]))
-
-
 def _looked_at(out: Rows, batch: int, total: int) -> Iterable[int]:
     """The first and the last row of every piece and every channel, counted as if all channels had their rows."""
     marks = {0, total - 1} if total else set()
@@ -276,9 +262,9 @@ def _looked_at(out: Rows, batch: int, total: int) -> Iterable[int]:
 
 def _at(rows: Rows | None, row: int, batch: int) -> Rows | None:
     """As the caller's whole batch would be, if each row held what this one does."""
-    if rows is None or not rows.count:
+    if rows is None or not rows.number:
         return rows
-    return whole((min(batch, rows.count), *rows.shape[1:]), rows.at(row % rows.count))
+    return whole((min(batch, rows.number), *rows.shape[1:]), rows.at(row % rows.number))
 
 
 def _bottleneck(layer: BottleneckLayer, setup: Block, given: Given) -> Rows:
@@ -318,6 +304,3 @@ def _kept(args: list[Any]) -> tuple[Value, ...]:
 
 def _kinds(op: str, args: list[Any]) -> tuple[Value, ...]:
     return _kept(args) if op == "hub.prefix" else (args[0],)
-
-
-__all__ = ["HubLayers", "Note", "as_many"]
