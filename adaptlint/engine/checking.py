@@ -61,7 +61,7 @@ def check(
     """
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()
-    given = tuple(Adapter(name, path) for name, path in named_adapters(adapters))
+    given = tuple(Adapter(name, path, named) for name, path, named in adapters_given(adapters))
     opened = perf_counter()
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
@@ -91,17 +91,22 @@ def base_for(
 
 def named_adapters(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str]]:
     """Names and absolute paths in load order; unnamed: the first is "default", others take their folder's name."""
+    return [(name, path) for name, path, _ in adapters_given(adapters)]
+
+
+def adapters_given(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str, bool]]:
+    """The same with a third part: True for a name that was given."""
     one = isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters)
     listed = cast("Sequence[AdapterArgument]", [adapters] if one else adapters)
-    pairs: list[tuple[str, str]] = []
+    found: list[tuple[str, str, bool]] = []
     for index, adapter in enumerate(listed):
         if isinstance(adapter, tuple):
-            name, path = adapter[0], os.path.abspath(adapter[1])
-        else:
-            path = os.path.abspath(os.fspath(adapter))
-            name = "default" if index == 0 else legal_name(os.path.basename(path), [n for n, _ in pairs])
-        pairs.append((name, path))
-    return pairs
+            found.append((adapter[0], os.path.abspath(adapter[1]), True))
+            continue
+        path = os.path.abspath(os.fspath(adapter))
+        taken = [name for name, *_ in found]
+        found.append(("default" if index == 0 else legal_name(os.path.basename(path), taken), path, False))
+    return found
 
 
 def _is_pair(adapters: object) -> bool:
