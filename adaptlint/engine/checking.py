@@ -24,6 +24,7 @@ AdapterArgument = str | os.PathLike[str] | tuple[str, str | os.PathLike[str]]
 
 
 PEFT_PREFIX = "base_model.model."
+HUB = "adapters"  # AdapterHub's library, which reads folders of its own
 TOLD_BY_CAUSE = ("no-tensor-arrives", "tensor-ignored", "two-weight-files")
 
 
@@ -144,8 +145,9 @@ def _report(
     spots = Spots(scene)
     crashes: dict[str, Crash] = {}
     faults: list[Fault] = [fault for prediction in predictions for fault in prediction.faults]
+    asked_of_peft = any(prediction.verdict.target != HUB for prediction in predictions)
     for adapter in scene.adapters:
-        if _is_strange(adapter, faults):
+        if asked_of_peft and _is_strange(adapter, faults):
             from adaptlint.dialects import explain
 
             faults = explain(adapter, faults)
@@ -198,6 +200,13 @@ def _with_why(verdict: Verdict, findings: Sequence[object]) -> Verdict:
 def _adapter_subject(adapter: Adapter) -> AdapterSubject:
     given = adapter.given
     method, rank = given.get("peft_type"), given.get("r")
+    if method is None and "config" in given:
+        from adaptlint.runtimes.adapters.hub_adapter import is_hub_config, method_of, tensors_in
+
+        if is_hub_config(given):
+            return AdapterSubject(
+                adapter.name, adapter.path, "adapterhub", *method_of(given["config"]), tensors_in(adapter)
+            )
     weights = weights_of(adapter)
     tensors = len(weights.tensors) if isinstance(weights, TensorFile) else 0
     form = "peft" if isinstance(adapter.config, Document) and method is not None else "unknown"

@@ -134,7 +134,7 @@ def write(folder: Path, config: Record, tensors: Record, edits: list[list[Any]])
     if not kinds or kinds[0]:
         torch.save(tensors, folder / "pytorch_adapter.bin")
     if kinds:
-        save_file({key: each.contiguous() for key, each in tensors.items()}, folder / "adapter.safetensors")
+        save_file({key: each.clone().contiguous() for key, each in tensors.items()}, folder / "adapter.safetensors")
 
 
 def made(base: Path, name: str, config: Record) -> tuple[Record, Record] | str:
@@ -187,7 +187,7 @@ def main() -> None:
             else:
                 config, tensors = adapter
             found["adapters"][key] = [config, {each: list(value.shape) for each, value in tensors.items()}]
-            source = random.Random(zlib.crc32(key.encode()))  # noqa: S311 - a sample, not a secret
+            source = random.Random(zlib.crc32(key.encode()))
             edits = WHOLE if tensors else WHOLE[:1]
             edits = [*edits, *(spread(list(tensors), source) if tensors else [])]
             chosen = [each for each in edits if each == [] or source.random() < 1 / asked.every]

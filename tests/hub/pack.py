@@ -1,4 +1,4 @@
-"""Join what breaking.py wrote with its bases and their graphs: `python -m tests.hub.pack FOUND BASES GRAPHS OUT [EVERY]`.
+"""Join what breaking.py wrote with bases and graphs: `python -m tests.hub.pack FOUND BASES GRAPHS OUT [EVERY]`.
 
 Of the graphs only the library's own layers are kept; of long lists of names none, so that a record stays small.
 """

@@ -1,7 +1,7 @@
-"""Load adapter folders with whichever AdapterHub library is installed: `python -m tests.hub.play cases.json records.json`.
+"""Load folders with whichever AdapterHub library is installed: `python -m tests.hub.play cases.json records.json`.
 
-A case is {key, config: the base's config.json, class: a transformers class, adapters: [[name or null, folder]]}. It runs
-where there is nothing but `adapters` and what it pins, so nothing of adaptlint is imported.
+A case is {key, config: the base's config.json, class: a transformers class, adapters: [[name or null, folder]]}. It
+runs where there is nothing but `adapters` and what it pins, so nothing of adaptlint is imported.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import adapters
 import torch
 import transformers
-
-import adapters
 from adapters.loading import WeightsLoaderHelper
 
 Record = dict[str, Any]

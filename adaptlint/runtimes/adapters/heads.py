@@ -44,7 +44,7 @@ def _compare(file: TensorFile, base: Base, at: Where) -> None:
         if key in parameters and parameters[key] != row.shape:
             clash = Mismatch(key, row.shape, parameters[key])
             facts: dict[str, Fact] = {
-                "count": 1, "key": key, "file_shape": list(row.shape), "model_shape": list(parameters[key]),
+                "number": 1, "key": key, "file_shape": list(row.shape), "model_shape": list(parameters[key]),
                 "saved_for": f"a head of {base.model_class}", "base": f"{base.model_class} of other sizes",
             }  # fmt: skip
             raise Refusal("RuntimeError", mismatch_text(clash), "hub-shape-disagrees", at=at, facts=facts)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adaptlint.artefacts import Document, Folder, Malformed, TensorFile
+from adaptlint.artefacts import Folder, Malformed, TensorFile
 from adaptlint.findings import Fact, Where
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG
@@ -20,6 +20,7 @@ from adaptlint.runtimes.peft.weights import refused_file
 
 WEIGHTS = "pytorch_adapter.bin"
 SAFE_WEIGHTS = "adapter.safetensors"
+WEIGHT_NAMES = (WEIGHTS, SAFE_WEIGHTS)
 HEADS = ("pytorch_model_head.bin", "model_head.safetensors")
 HEAD_CONFIG = "head_config.json"
 FUSION_CONFIG = "adapter_fusion_config.json"
@@ -78,7 +79,7 @@ def _quoted(config: Any, field: str) -> str:
 
 def weight_names(folder: Folder) -> list[str]:
     """The weight files of the folder, the one that is opened by default first."""
-    return [name for name in (WEIGHTS, SAFE_WEIGHTS) if name in folder.names]
+    return [name for name in WEIGHT_NAMES if name in folder.names]
 
 
 def open_hub_weights(folder: Folder) -> TensorFile:
@@ -156,9 +157,3 @@ def _union_name(found: Sequence[Part], names: Sequence[str]) -> str:
     if kinds == {"prefix", "bottleneck", "lora"} and all(part.config.get("use_gating") for part in found):
         return "unipelt"
     return f"union({', '.join(names)})"
-
-
-def config_of(adapter: Adapter) -> Document | None:
-    """The adapter's config where it is one of AdapterHub's."""
-    config = adapter.config
-    return config if isinstance(config, Document) and is_hub_config(adapter.given) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adaptlint.artefacts import Malformed, TensorFile
@@ -14,15 +14,14 @@ from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG
 from adaptlint.runtimes.adapters.heads import load_head
 from adaptlint.runtimes.adapters.hub_adapter import hub_parts, open_hub_config, open_hub_weights
+from adaptlint.runtimes.adapters.hub_faults import faults_of_load
 from adaptlint.runtimes.adapters.loading import Around, Loaded, load_tensors, mismatch_text
 from adaptlint.runtimes.adapters.parts import Part
 from adaptlint.runtimes.adapters.placing import Held, Place, place
 from adaptlint.runtimes.adapters.release import HubRelease
 from adaptlint.runtimes.adapters.sites import sites_of
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
-from adaptlint.runtimes.peft.release import parse_version
 
-LISTED = 6  # tensors that a finding names
 TASK = "text_task"  # the type of an adapter-transformers adapter whose coupling was never used
 
 
@@ -69,12 +68,15 @@ class HubLoads:
             facts: dict[str, Fact] = {"field": "name", "value": str(saved_as)}
             raise Refusal("KeyError", "name", "hub-config-refused", at=Where(self._config(adapter)), facts=facts)
         result = self._copy(adapter, config, file, (saved_as, name))
-        fine = self._account(adapter, config, file, result, (saved_as, name))
-        fine = self._check_scale(adapter, config, found) and fine
-        faults = load_head(adapter.folder, self.base, self.place.body)
+        held = self.held[name]
+        faults = [
+            *faults_of_load(held, file, result, (saved_as, name), self._saved_for(config)),
+            *self._scale_faults(adapter, config, found),
+            *load_head(adapter.folder, self.base, self.place.body),
+        ]
         self.warned |= any(fault.reason == "hub-head-left" for fault in faults)
         self.say(faults, adapter)
-        return fine
+        return bool(held) and not any(fault.decides for fault in faults)
 
     def _config(self, adapter: Adapter) -> str:
         return os.path.join(adapter.path, CONFIG)
@@ -108,76 +110,40 @@ class HubLoads:
             )
         if result.mismatched:
             self.mismatched.extend(result.mismatched)
-            first = result.mismatched[0]
-            facts: dict[str, Fact] = {
-                "count": len(result.mismatched),
-                "key": first.key,
-                "file_shape": list(first.checkpoint_shape),
-                "model_shape": list(first.model_shape),
-                **self._saved_for(config),
-            }
-            raise Refusal("RuntimeError", mismatch_text(first), "hub-shape-disagrees", at=Where(file.path), facts=facts)
-        return result
-
-    def _account(
-        self, adapter: Adapter, config: Mapping[str, Any], file: TensorFile, result: Loaded, names: tuple[str, str]
-    ) -> bool:
+            raise _clash(result.mismatched, file, self._saved_for(config))
         self.missing.extend(result.missing)
         self.unexpected.extend(result.unexpected)
         self.left.extend(result.left)
         self.ignored.extend(result.ignored)
-        at, held = Where(file.path), self.held[names[1]]
-        shared = [key for key in result.left if "shared_parameters." in key]
-        left = [key for key in result.left if key not in shared]
-        ignored = list(result.ignored)
-        faults: list[Fault] = []
-        if held and not result.arrived:
-            facts: dict[str, Fact] = {"tensors": len(file.tensors), **_sample("has", list(file.tensors)),
-                                      **_sample("wanted", list(held)), **self._saved_for(config)}  # fmt: skip
-            faults.append(Fault("hub-nothing-arrives", at=at, facts=facts))
-            left, ignored, shared = [], [], []
-        prompts = [key for key in left if ".prompt_tunings." in key]
-        if prompts and names[0] != names[1]:
-            faults.append(Fault("hub-prompt-renamed", at=at, facts={"saved_as": names[0], "loaded_as": names[1]}))
-            left = [key for key in left if key not in prompts]
-            ignored = [key for key in ignored if ".prompt_tunings." not in key]
-        if shared:
-            facts = {"count": len(shared), **_sample("tensors", shared), "class": str(config.get("model_class"))}
-            faults.append(Fault("hub-shared-not-saved", at=at, facts=facts))
-        if left:
-            facts = {"count": len(left), "of": len({row.owner for row in held.values()}), **_sample("tensors", left)}
-            faults.append(Fault("hub-tensor-missing", at=at, facts=facts))
-        if ignored:
-            facts = {"count": len(ignored), "of": len(file.tensors), **_sample("tensors", ignored)}
-            faults.append(Fault("hub-tensor-ignored", at=at, facts=facts))
-        self.say([fault._replace(decides=True) for fault in faults], adapter)
-        return not faults and bool(held)
+        return result
 
-    def _check_scale(self, adapter: Adapter, config: Mapping[str, Any], found: list[Part]) -> bool:
+    def _scale_faults(self, adapter: Adapter, config: Mapping[str, Any], found: list[Part]) -> Iterator[Fault]:
         """A LoRA of a release that scales by alpha / r, in one that does not."""
         made = str(config.get("version", "")).removeprefix("adapters.")
-        if self.release.reads_alpha or not HubRelease(made or "0").reads_alpha or not parse_version(made):
-            return True
+        if self.release.reads_alpha or not HubRelease(made).reads_alpha:
+            return
         for part in found:
             if part.kind == "lora" and not part.config["use_gating"] and part.config["alpha"] != part.config["r"]:
                 at = Where(self._config(adapter), ("config", "alpha"))
                 facts: dict[str, Fact] = {"alpha": part.config["alpha"], "r": part.config["r"], "made_with": made}
-                self.say([Fault("hub-scale-ignored", at=at, facts=facts, decides=True)], adapter)
-                return False
-        return True
+                yield Fault("hub-scale-ignored", at=at, facts=facts, decides=True)
 
     def _saved_for(self, config: Mapping[str, Any]) -> dict[str, Fact]:
         """The model that the adapter was saved from, and the base, in words."""
-        return {
-            "saved_for": f"{config.get('model_class')} ({config.get('model_type')}, hidden_size {config.get('hidden_size')})",
-            "base": f"{self.base.model_class} ({self.base.model_type}, hidden_size {self._hidden_size()})",
-        }
-
-    def _hidden_size(self) -> object:
-        config = self.base.resolved_config
-        return config.get("hidden_size") or config.get("d_model") or config.get("n_embd") or config.get("dim")
+        known = self.base.resolved_config
+        size = known.get("hidden_size") or known.get("d_model") or known.get("n_embd") or known.get("dim")
+        saved = f"{config.get('model_class')} ({config.get('model_type')}, hidden_size {config.get('hidden_size')})"
+        return {"saved_for": saved, "base": f"{self.base.model_class} ({self.base.model_type}, hidden_size {size})"}
 
 
-def _sample(name: str, keys: list[str]) -> dict[str, Fact]:
-    more = [f"... {len(keys) - LISTED} more"] if len(keys) > LISTED else []
-    return {name: [*keys[:LISTED], *more]}
+def _clash(found: list[Mismatch], file: TensorFile, saved_for: Mapping[str, Fact]) -> Refusal:
+    """Tensors of another size: torch names all of them, the finding the first."""
+    first = found[0]
+    facts: dict[str, Fact] = {
+        "number": len(found),
+        "key": first.key,
+        "file_shape": list(first.checkpoint_shape),
+        "model_shape": list(first.model_shape),
+        **saved_for,
+    }
+    return Refusal("RuntimeError", mismatch_text(first), "hub-shape-disagrees", at=Where(file.path), facts=facts)

@@ -115,6 +115,8 @@ def _lora(config: Mapping[str, Any], name: str, where: Place) -> Rows:
 def _check_lora(config: Mapping[str, Any], where: Place) -> None:
     mode = config["composition_mode"]
     if mode == "scale":
+        if config.get("use_dora"):
+            raise refuse("AssertionError", "IA3 module does not support DoRA.", "use_dora", True)
         if config["r"] > 1:
             raise refuse("ValueError", "Can only use composition_mode='scale' when r == 1.", "r", config["r"])
         if config["dropout"] > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from adaptlint.bases import Base, BaseProblem
+from adaptlint.bases import BaseProblem
 from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes.adapters.graphs import find_graph
