@@ -60,7 +60,7 @@ def load(model: Any, folder: str, name: str | None, values: Record) -> Record:
     arrived = {shown(value) for value in after.values()}
     ignored = [key for key, value in values.items() if shown(value) not in arrived]
     return {
-        "outcome": "wrong" if left or ignored else "works",
+        "outcome": "wrong" if left or ignored or own == set(after) else "works",
         "missing": sorted(told.get("missing_keys", [])),
         "unexpected": sorted(told.get("unexpected_keys", [])),
         "left": sorted(left),

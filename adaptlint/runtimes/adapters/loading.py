@@ -83,14 +83,27 @@ def load_tensors(
             mismatched.append(Mismatch(name, shapes[source], known[name]))
     strange = [name for name in state if name not in known and name not in set(spelled.values())]
     filled = {held[key].owner for key in arrived}
+    spare = [held[key].shape for key in spelled if key not in arrived and held[key].owner in filled]
+    lost = [name for name in strange if not _is_copy(shapes[state[name]], spare)]
     return Loaded(
         missing,
         [name for name in strange if name.startswith(start)],
         mismatched,
         [key for key, each in held.items() if key == each.owner and key not in filled],
-        [state[name] for name in strange],
+        [state[name] for name in lost],
         [state[spelled[key]] for key in spelled if key in arrived],
     )
+
+
+def _is_copy(shape: Shape, spare: list[Shape]) -> bool:
+    """True where a strange tensor may be one that the file has under another name, too; `spare` loses its shape.
+
+    What layers share is saved once for each of them, so that a name that is lost takes nothing with it.
+    """
+    if shape not in spare:
+        return False
+    spare.remove(shape)
+    return True
 
 
 def rename(key: str, old: str, new: str, release: HubRelease) -> str:

@@ -124,8 +124,7 @@ def _check_lora(config: Mapping[str, Any], where: Place) -> None:
     elif mode != "add":
         raise refuse("ValueError", f"Unknown composition_mode: {mode}", "composition_mode", mode)
     known = ("lora", "bert", "ia3", "vera") if where.release.has_vera and mode == "add" else ("lora", "bert", "ia3")
-    vera = where.release.has_vera and t.is_vera(config) and mode == "add"
-    if config["init_weights"] not in known and not vera:
+    if config["init_weights"] not in known:
         text = f"Unknown init_weights type: {config['init_weights']}"
         raise refuse("ValueError", text, "init_weights", config["init_weights"])
     if config.get("task_specific_matrix_type") == "linear":
@@ -192,7 +191,7 @@ def _prefix(config: Mapping[str, Any], name: str, where: Place) -> Rows:
             width = where.release.prefix_width(sites[-1])
             for suffix, shape in t.prefix_tensors(sites, config, width).items():
                 ending = f"prefix_tunings.{name}.{location}.{suffix}"
-                for path in (pool, *copies):
+                for path in (*copies, pool):
                     yield f"{path}.{ending}", shape, f"{pool}.{ending}"
 
 
