@@ -33,7 +33,8 @@ def faults_of_load(
         yield Fault("hub-shared-not-saved", at=at, facts=told, decides=True)
     left = [key for key in result.left if key not in shared and not (renamed and PROMPTS in key)]
     if left:
-        told = {"number": len(left), "of": len({row.owner for row in held.values()}), "names": listed(left)}
+        owners = len({row.owner for row in held.values()})
+        told = {"filled": owners - len(left) - len(shared), "of": owners, "names": listed(left)}
         yield Fault("hub-tensor-missing", at=at, facts=told, decides=True)
     ignored = [key for key in result.ignored if not (renamed and PROMPTS in f".{key}")]
     if ignored:

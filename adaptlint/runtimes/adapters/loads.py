@@ -126,7 +126,7 @@ class HubLoads:
             if part.kind == "lora" and not part.config["use_gating"] and part.config["alpha"] != part.config["r"]:
                 at = Where(self._config(adapter), ("config", "alpha"))
                 facts: dict[str, Fact] = {"alpha": part.config["alpha"], "r": part.config["r"], "made_with": made}
-                yield Fault("hub-scale-ignored", at=at, facts=facts, decides=True)
+                yield Fault("hub-scale-ignored", at=at, facts=facts)
 
     def _saved_for(self, config: Mapping[str, Any]) -> dict[str, Fact]:
         """The model that the adapter was saved from, and the base, in words."""
