@@ -19,11 +19,11 @@ def faults_of_load(
 ) -> Iterator[Fault]:
     """The faults of a load; `names` are that in the adapter's config and the one it is loaded as."""
     at = Where(file.path)
-    if held and not result.arrived:
+    renamed = names[0] != names[1] and any(PROMPTS in key for key in result.left)
+    if held and not result.arrived and not renamed:
         told: dict[str, Fact] = {"has": listed(list(file.tensors)), "wanted": listed(list(held)), **saved_for}
         yield Fault("hub-nothing-arrives", at=at, facts={"of": len(file.tensors), **told}, decides=True)
         return
-    renamed = names[0] != names[1] and any(PROMPTS in key for key in result.left)
     if renamed:
         facts: dict[str, Fact] = {"saved_as": names[0], "loaded_as": names[1]}
         yield Fault("hub-prompt-renamed", at=at, facts=facts, decides=True)

@@ -55,7 +55,7 @@ def predict_hub(scene: Scene, version: str | None, request: Request) -> Predicti
         mismatched_keys=tuple(loads.mismatched),
         warned=loads.warned,
     )
-    return Prediction(verdict, tuple(loads.faults), frozenset({"hub-loaded"}))
+    return Prediction(verdict, tuple(loads.faults), frozenset({"hub"}))
 
 
 def load_all(loads: HubLoads, adapters: Sequence[Adapter]) -> Ended:
