@@ -52,9 +52,10 @@ prove-releases: .venv-test/.installed
 prove-hub: .venv-test/.installed
 	$(TEST)/python -m tests.hub.prove
 
-# EVERY=n: adapters made by each release of AdapterHub's library, broken, loaded again, and held against the verdicts
+# BASES=folder GRAPHS=folder EVERY=n: adapters made by each release of AdapterHub's library, broken, loaded again, and
+# held against the verdicts
 hub-agreement: .venv-test/.installed
-	$(TEST)/python -m tests.hub.compare $(EVERY)
+	$(TEST)/python -m tests.hub.compare $(BASES) $(GRAPHS) $(or $(EVERY),10)
 
 # INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second and 300 MB
 fuzz: .venv-test/.installed

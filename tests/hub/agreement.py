@@ -101,11 +101,31 @@ def _differences(wanted: Record, verdict: Record) -> Iterator[str]:
         if error.get("match", " ") not in wanted["error"]["message"]:
             yield "error text"
         return
-    for ours, theirs in (("missing_keys", "missing"), ("unexpected_keys", "unexpected"), ("ignored", "ignored")):
-        if theirs in wanted and sorted(verdict[ours]) != sorted(wanted[theirs]):
-            yield theirs
-    if not set(verdict["left_at_init"]) <= set(wanted["left"]) or bool(verdict["left_at_init"]) != bool(wanted["left"]):
+    for said, told in (("missing_keys", "missing"), ("unexpected_keys", "unexpected"), ("ignored", "ignored")):
+        if told in wanted and sorted(verdict[said]) != sorted(wanted[told]):
+            yield told
+    ours, theirs = set(verdict["left_at_init"]), wanted.get("left")
+    if theirs is not None and (not ours <= set(theirs) or bool(ours) != bool(theirs)):
         yield "left"
+
+
+def told_of(record: Record, listed: bool = False) -> list[str]:
+    """The figures of a record, and its disagreements if they are asked for."""
+    found = list(rows(record))
+    right = [row for row in found if not row.differs and row.verdict["outcome"] != "unknown"]
+    unknown = [row for row in found if row.verdict["outcome"] == "unknown"]
+    alarms = [row for row in found if row.wanted["outcome"] == "works" and row.verdict["outcome"] in ("fails", "wrong")]
+    outcomes = [row for row in found if "outcome" not in row.differs]
+    lines = [
+        f"cases {len(found)}, {dict(collections.Counter(row.wanted['outcome'] for row in found))}",
+        f"agree in everything {100 * len(right) / len(found):.2f} %, unknown {len(unknown)}",
+        f"outcome agrees or is unknown {100 * len(outcomes) / len(found):.2f} %, false alarms {len(alarms)}",
+    ]
+    for row in found if listed else ():
+        if row.differs or row.verdict["outcome"] == "unknown":
+            told = {name: row.verdict[name] for name in ("outcome", "error", "left_at_init", "ignored")}
+            lines += [f"{row.key} {row.edits} {row.differs}", f"   {row.wanted}"[:260], f"   {told}"[:260]]
+    return lines
 
 
 def main() -> None:
@@ -116,19 +136,8 @@ def main() -> None:
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         os.environ["ADAPTLINT_CACHE"] = cache
-        found = [row for path in asked.records for row in rows(json.loads(path.read_text()))]
-    right = [row for row in found if not row.differs and row.verdict["outcome"] != "unknown"]
-    unknown = [row for row in found if row.verdict["outcome"] == "unknown"]
-    alarms = [row for row in found if row.wanted["outcome"] == "works" and row.verdict["outcome"] in ("fails", "wrong")]
-    outcomes = [row for row in found if "outcome" not in row.differs]
-    print(f"cases {len(found)}, {dict(collections.Counter(row.wanted['outcome'] for row in found))}")
-    print(f"agree in everything {100 * len(right) / len(found):.2f} %, unknown {len(unknown)}")
-    print(f"outcome agrees or is unknown {100 * len(outcomes) / len(found):.2f} %, false alarms {len(alarms)}")
-    if asked.list:
-        for row in found:
-            if row.differs or row.verdict["outcome"] == "unknown":
-                told = {name: row.verdict[name] for name in ("outcome", "error", "left_at_init", "ignored")}
-                print(row.key, row.edits, row.differs, str(row.wanted)[:260], str(told)[:260], sep="\n   ")
+        for path in asked.records:
+            print(path.name, *told_of(json.loads(path.read_text()), asked.list), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-LONG = 40
+LONG = 8  # names that a list of a sample may have
 
 
 def thin(graph: Record) -> Record:
@@ -38,10 +38,10 @@ def packed(found: Record, bases: Path, graphs: Path, every: int = 1) -> Record:
     ]
     for _, _, record in chosen:
         for name in [name for name, value in record.items() if isinstance(value, list) and len(value) > LONG]:
-            if name != "left" and every > 1:
+            if every > 1:
                 del record[name]
         if "error" in record and every > 1:
-            record["error"]["message"] = record["error"]["message"][:600]
+            record["error"]["message"] = record["error"]["message"][:400]
     told = {}
     for name in names:
         config = json.loads((bases / name / "config.json").read_text())
