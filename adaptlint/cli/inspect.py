@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adaptlint.runtimes.peft.sites import Sites
 
 _FIELDS = ("task_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern")
-_HUB_FIELDS = ("name", "model_type", "model_class", "model_name", "hidden_size", "version")
+_HUB_FIELDS = ("name", "model_type", "model_class", "model_name", "hidden_size", "version", "adapter_names")
 _MORE_FIELDS = ("alpha_pattern", "target_modules", "exclude_modules", "modules_to_save", "bias", "peft_version")
 
 
@@ -129,6 +129,7 @@ def _facts(found: Portrait) -> list[tuple[str, str]]:
         "name": "name",
         "model_class": "saved from",
         "version": "saved by",
+        "adapter_names": "fuses",
     }
     facts += [(label, _value(config[name])) for name, label in labels.items() if config.get(name) not in (None, {}, [])]
     if found.scale is not None:

@@ -10,11 +10,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adaptlint.artefacts import Folder, Malformed, TensorFile
+from adaptlint.artefacts import Document, Folder, Malformed, TensorFile
 from adaptlint.findings import Fact, Where
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG
 from adaptlint.runtimes.adapters.parts import ConfigRefused, Part, parts
+from adaptlint.runtimes.adapters.release import HubRelease
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.weights import refused_file
 
@@ -24,6 +25,7 @@ WEIGHT_NAMES = (WEIGHTS, SAFE_WEIGHTS)
 HEADS = ("pytorch_model_head.bin", "model_head.safetensors")
 HEAD_CONFIG = "head_config.json"
 FUSION_CONFIG = "adapter_fusion_config.json"
+MADE = "adapters."  # in front of the version in a config; adapter-transformers wrote it without
 UNREADABLE = "Unable to load weights from pytorch checkpoint file. "
 
 
@@ -45,7 +47,7 @@ def open_hub_config(adapter: Adapter) -> Mapping[str, Any]:
         text = f"Unable to load adapter {adapter.path} from any source."
         raise Refusal("OSError", text, "hub-files-missing", at=Where(adapter.path), facts={"found": [folder.reason]})
     if isinstance(config, Malformed) and config.reason not in ("missing-file", "not-a-regular-file"):
-        raise refused_file(config)
+        raise in_own_words(refused_file(config))
     if config is None or isinstance(config, Malformed) or not weight_names(folder):
         text = "No file pytorch_adapter.bin or no file adapter_config.json found in directory"
         facts: dict[str, Fact] = {"found": sorted(folder.names)[:20] or ["nothing"]}
@@ -60,16 +62,32 @@ def open_hub_config(adapter: Adapter) -> Mapping[str, Any]:
     return config.value
 
 
-def hub_parts(adapter: Adapter, config: Any, version: str) -> list[Part]:
-    """The methods of the adapter's config. Raises Refusal where the library does not take it."""
-    at = Where(os.path.join(adapter.path, CONFIG), ("config",))
+def hub_parts(adapter: Adapter, whole: Mapping[str, Any], release: HubRelease) -> list[Part]:
+    """The methods of the config in `whole`, the object in adapter_config.json.
+
+    Raises Refusal where the library does not take it.
+    """
+    at, config = Where(os.path.join(adapter.path, CONFIG), ("config",)), whole["config"]
     try:
-        return parts(config, version)
+        return parts(_with_mended_scale(whole, release), release.text)
     except ConfigRefused as refused:
         facts: dict[str, Fact] = {"field": refused.field, "value": _quoted(config, refused.field)}
         raise Refusal(refused.error, refused.text, "hub-config-refused", at=at, facts=facts) from refused
-    except (TypeError, KeyError, AttributeError, ValueError) as problem:
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as problem:
         raise NotModelled("method-not-modelled", at=at, facts={"value": "a config of another form"}) from problem
+
+
+def _with_mended_scale(whole: Mapping[str, Any], release: HubRelease) -> Any:
+    """The config; a LoRA of a release that did not read alpha gets alpha = r (`_fix_backward_compat`)."""
+    config, made = whole["config"], whole.get("version", "")
+    if not release.mends_alpha or not made.startswith(MADE) or HubRelease(made.removeprefix(MADE)).reads_alpha:
+        return config
+    if config.get("architecture") != "lora":
+        return config
+    for field in ("r", "alpha"):
+        if field not in config:
+            raise ConfigRefused("KeyError", field, field)
+    return {**config, "alpha": config["r"]}
 
 
 def _quoted(config: Any, field: str) -> str:
@@ -89,9 +107,21 @@ def open_hub_weights(folder: Folder) -> TensorFile:
         raise Refusal("OSError", UNREADABLE, "hub-safetensors-not-asked-for", at=at)
     file = folder.tensors(WEIGHTS)
     if isinstance(file, Malformed):
-        problem = refused_file(file)
-        raise Refusal("OSError", UNREADABLE, problem.fault.reason, at=problem.fault.at, facts=problem.fault.facts)
+        facts: dict[str, Fact] = {**refused_file(file).fault.facts, **_raised("OSError", UNREADABLE)}
+        raise Refusal("OSError", UNREADABLE, file.reason, at=Where(file.path), facts=facts)
     return file
+
+
+def in_own_words(problem: Refusal | NotModelled) -> Refusal | NotModelled:
+    """What a broken file makes both libraries raise, told of this one."""
+    if isinstance(problem, Refusal):
+        told = _raised(problem.error.type, problem.error.match)
+        problem.fault = problem.fault._replace(facts={**problem.fault.facts, **told})
+    return problem
+
+
+def _raised(error: str, text: str) -> dict[str, Fact]:
+    return {"raises": f"AdapterHub raises {error}", "quoted": f": {text.strip()}" if text else ""}
 
 
 def tensors_in(adapter: Adapter) -> int:
@@ -157,3 +187,14 @@ def _union_name(found: Sequence[Part], names: Sequence[str]) -> str:
     if kinds == {"prefix", "bottleneck", "lora"} and all(part.config.get("use_gating") for part in found):
         return "unipelt"
     return f"union({', '.join(names)})"
+
+
+def fusion_in(folder: Folder) -> tuple[str, list[str]] | None:
+    """Name and members of the fusion layer in a folder (`AdapterFusionLoader.load`); None where it holds none."""
+    config = folder.json(FUSION_CONFIG) if FUSION_CONFIG in folder.names else None
+    given = config.value if isinstance(config, Document) else None
+    name = given.get("name") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(name, str):
+        return None
+    members = given.get("adapter_names", name)  # releases before 1.1.0 have the members in the name only
+    return name, members.split(",") if isinstance(members, str) else [str(member) for member in members]

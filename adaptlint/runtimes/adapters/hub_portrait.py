@@ -13,6 +13,7 @@ from adaptlint.runtimes.adapters.hub_adapter import (
     HEAD_CONFIG,
     HEADS,
     WEIGHT_NAMES,
+    fusion_in,
     is_hub_config,
     method_of,
 )
@@ -53,6 +54,9 @@ def _portrait(folder: Folder, config_name: str, given: dict[str, Any], weight_na
     told = {key: given[key] for key in TOLD if given.get(key) not in (None, "")}
     if isinstance(rank, int):
         told["r"] = rank
+    fusion = fusion_in(folder) if config_name == FUSION_CONFIG else None
+    if fusion is not None:
+        told["adapter_names"] = fusion[1]
     files = (config_name, name, HEAD_CONFIG, *HEADS)
     return Portrait(
         path=folder.path,

@@ -13,7 +13,7 @@ from adaptlint.findings import Fact, Fault, Mismatch, Where
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG
 from adaptlint.runtimes.adapters.heads import load_head
-from adaptlint.runtimes.adapters.hub_adapter import hub_parts, open_hub_config, open_hub_weights
+from adaptlint.runtimes.adapters.hub_adapter import MADE, hub_parts, open_hub_config, open_hub_weights
 from adaptlint.runtimes.adapters.hub_faults import faults_of_load
 from adaptlint.runtimes.adapters.loading import Around, Loaded, load_tensors, mismatch_text
 from adaptlint.runtimes.adapters.parts import Part
@@ -56,7 +56,7 @@ class HubLoads:
     def load(self, adapter: Adapter, name: str) -> bool:
         """Load one adapter; True if every tensor takes effect as saved."""
         config = open_hub_config(adapter)
-        found = hub_parts(adapter, config["config"], self.release.text)
+        found = hub_parts(adapter, config, self.release)
         if name not in self.held:
             self.held[name] = self._add(adapter, found, name)
             self.parts[name] = found
@@ -88,7 +88,7 @@ class HubLoads:
         except Refusal as refusal:
             refusal.fault = refusal.fault._replace(at=refusal.fault.at or at)
             raise
-        except (TypeError, KeyError, ValueError, AttributeError, ZeroDivisionError) as problem:
+        except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError, IndexError) as problem:
             raise NotModelled("method-not-modelled", at=at, facts={"value": "a config of another form"}) from problem
         if not held:
             kinds = sorted({part.kind for part in found})
@@ -119,7 +119,7 @@ class HubLoads:
 
     def _scale_faults(self, adapter: Adapter, config: Mapping[str, Any], found: list[Part]) -> Iterator[Fault]:
         """A LoRA of a release that scales by alpha / r, in one that does not."""
-        made = str(config.get("version", "")).removeprefix("adapters.")
+        made = str(config.get("version", "")).removeprefix(MADE)
         if self.release.reads_alpha or not HubRelease(made).reads_alpha:
             return
         for part in found:

@@ -105,7 +105,7 @@ def _unreadable(scene: Scene, release: HubRelease) -> list[Fault]:
     faults = []
     for adapter in scene.adapters:
         try:
-            hub_parts(adapter, open_hub_config(adapter)["config"], release.text)
+            hub_parts(adapter, open_hub_config(adapter), release)
         except (Refusal, NotModelled) as problem:
             faults.append(problem.fault._replace(adapter=adapter.name, target=TARGET))
     return faults

@@ -36,9 +36,9 @@ class HubRelease:
 
     @property
     def transformers(self) -> str:
-        """The release of transformers that it pins."""
+        """The release of transformers that it pins; "" for releases before those that were read."""
         rows = [row["transformers"] for row in _card()["runs_on"] if self.reached(row["since"])]
-        return str(rows[-1])
+        return str(rows[-1]) if rows else ""
 
     def prefix_width(self, site: Site) -> int:
         """How wide a prefix is in one layer: the heads that this release gives it, times their width."""
