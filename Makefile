@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -47,6 +47,15 @@ prove-rules: .venv-test/.installed
 # the examples and stories of older releases, played by those releases in environments of their own; writes the records
 prove-releases: .venv-test/.installed
 	$(TEST)/python -m tests.releases.prove
+
+# the examples about AdapterHub's library, played by its releases in environments of their own; writes the records
+prove-hub: .venv-test/.installed
+	$(TEST)/python -m tests.hub.prove
+
+# BASES=folder GRAPHS=folder EVERY=n: adapters made by each release of AdapterHub's library, broken, loaded again, and
+# held against the verdicts
+hub-agreement: .venv-test/.installed
+	$(TEST)/python -m tests.hub.compare $(BASES) $(GRAPHS) $(or $(EVERY),10)
 
 # INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second and 300 MB
 fuzz: .venv-test/.installed

@@ -17,7 +17,7 @@ from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
 
 VERIFIED = "## Verified on"
-NAMES = {"peft": "PEFT", "transformers": "transformers"}
+NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
 NOBODY = "Nothing: its examples get no verdict from a runtime, or stand on headers alone"
 RUN = re.compile(r"<!-- run: (.+?) -->\n```text\n.*?```\n", re.DOTALL)
 PROGRAMS = {"make demo": ["adaptlint.testing.demo", "fixtures/stories/pruned-adapter"]}

@@ -19,6 +19,8 @@ from adaptlint.reporters import Style, render
 from adaptlint.testing import Recipe, build, page_examples, read_recipe
 from tests.conftest import ROOT
 from tests.generated import PAGES, is_proved, needs_a_kernel
+from tests.hub.prove import RECORDS as HUB_RECORDS
+from tests.hub.recorded import keep_graphs
 from tests.releases.prove import RECORDS, by_record, mark, target_of
 
 BASES = ROOT / "fixtures" / "bases"
@@ -49,7 +51,7 @@ def examples(heading: str) -> Iterator[Any]:
 
 EXAMPLES = [*examples("bad"), *examples("good")]
 PROVED = [row for row in EXAMPLES if is_proved(read_recipe(row.values[1]))]
-RECORDED: dict[str, Any] = json.loads(RECORDS.read_text())
+RECORDED: dict[str, Any] = {**json.loads(RECORDS.read_text()), **json.loads(HUB_RECORDS.read_text())}
 
 
 @functools.cache
@@ -70,6 +72,8 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe], 
             monkeypatch.setenv("ADAPTLINT_CACHE", str(tmp_path / "cache"))
         for name in recipe.without:
             monkeypatch.setitem(sys.modules, name, None)
+        if recipe.hub:
+            keep_graphs()
         options = {"targets": (TARGET,), "transformers": TRANSFORMERS, **recipe.check}
         report = adaptlint.check(built.model, built.adapters, **options)
         verdicts = [verdict.outcome for verdict in report.verdicts]
@@ -109,7 +113,7 @@ def test_real_peft_does_what_the_example_says(
     outcome = recipe.expect.get("outcome", "works")
     if by_record(recipe):
         record = RECORDED[request.node.callspec.id]
-        assert record["recipe"] == mark(recipe), "the example has changed: run `make prove-releases`"
+        assert record["recipe"] == mark(recipe), "the example has changed: run `make prove-releases prove-hub`"
         assert outcome == record["outcome"]
         return
     built = build(recipe, str(tmp_path), str(BASES))

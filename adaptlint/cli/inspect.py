@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adaptlint.runtimes.peft.sites import Sites
 
 _FIELDS = ("task_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern")
+_HUB_FIELDS = ("name", "model_type", "model_class", "model_name", "hidden_size", "version", "adapter_names")
 _MORE_FIELDS = ("alpha_pattern", "target_modules", "exclude_modules", "modules_to_save", "bias", "peft_version")
 
 
@@ -32,13 +33,13 @@ def command(adapter: str, model: str | None, values: str, form: str) -> int:
     come from the file.
     """
     from adaptlint.artefacts import Malformed, open_folder
-    from adaptlint.graph.portrait import portrait
+    from adaptlint.engine.inspecting import portrait_of
 
     folder = open_folder(adapter)
     if isinstance(folder, Malformed):
         click.echo(said(folder), err=True)
         return NOTHING_CHECKED
-    found = portrait(folder)
+    found = portrait_of(folder)
     if found is None:
         click.echo(f"{shown(adapter)}: no adapter_config.json and no adapter_model file in here", err=True)
         return NOTHING_CHECKED
@@ -65,7 +66,7 @@ def as_json(found: Portrait, sites: Sites | None) -> str:
 
     from adaptlint.reporters.json import spellable
 
-    config = {name: found.config[name] for name in (*_FIELDS, *_MORE_FIELDS) if name in found.config}
+    config = {name: found.config[name] for name in (*_FIELDS, *_MORE_FIELDS, *_HUB_FIELDS) if name in found.config}
     document = {
         "path": found.path,
         "format": found.format,
@@ -105,7 +106,8 @@ def as_text(found: Portrait, sites: Sites | None) -> str:
     elif found.ranks:
         lines += ["", *_table(found)]
     if found.others:
-        lines += ["", "other tensors", *(f"  {shown(name)}" for name in found.others)]
+        title = "adapted" if found.format.startswith("adapterhub") else "other tensors"
+        lines += ["", title, *(f"  {shown(name)}" for name in found.others)]
     return "\n".join(lines) + "\n"
 
 
@@ -124,6 +126,10 @@ def _facts(found: Portrait) -> list[tuple[str, str]]:
         "lora_alpha": "alpha",
         "alpha_pattern": "alphas",
         "peft_version": "peft",
+        "name": "name",
+        "model_class": "saved from",
+        "version": "saved by",
+        "adapter_names": "fuses",
     }
     facts += [(label, _value(config[name])) for name, label in labels.items() if config.get(name) not in (None, {}, [])]
     if found.scale is not None:

@@ -24,6 +24,7 @@ AdapterArgument = str | os.PathLike[str] | tuple[str, str | os.PathLike[str]]
 
 
 PEFT_PREFIX = "base_model.model."
+HUB = "adapters"  # AdapterHub's library, which reads folders of its own
 TOLD_BY_CAUSE = ("no-tensor-arrives", "tensor-ignored", "two-weight-files")
 
 
@@ -61,7 +62,7 @@ def check(
     """
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()
-    given = tuple(Adapter(name, path) for name, path in named_adapters(adapters))
+    given = tuple(Adapter(name, path, named) for name, path, named in adapters_given(adapters))
     opened = perf_counter()
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
@@ -91,17 +92,22 @@ def base_for(
 
 def named_adapters(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str]]:
     """Names and absolute paths in load order; unnamed: the first is "default", others take their folder's name."""
+    return [(name, path) for name, path, _ in adapters_given(adapters)]
+
+
+def adapters_given(adapters: AdapterArgument | Sequence[AdapterArgument]) -> list[tuple[str, str, bool]]:
+    """The same with a third part: True for a name that was given."""
     one = isinstance(adapters, (str, os.PathLike)) or _is_pair(adapters)
     listed = cast("Sequence[AdapterArgument]", [adapters] if one else adapters)
-    pairs: list[tuple[str, str]] = []
+    found: list[tuple[str, str, bool]] = []
     for index, adapter in enumerate(listed):
         if isinstance(adapter, tuple):
-            name, path = adapter[0], os.path.abspath(adapter[1])
-        else:
-            path = os.path.abspath(os.fspath(adapter))
-            name = "default" if index == 0 else legal_name(os.path.basename(path), [n for n, _ in pairs])
-        pairs.append((name, path))
-    return pairs
+            found.append((adapter[0], os.path.abspath(adapter[1]), True))
+            continue
+        path = os.path.abspath(os.fspath(adapter))
+        taken = [name for name, *_ in found]
+        found.append(("default" if index == 0 else legal_name(os.path.basename(path), taken), path, False))
+    return found
 
 
 def _is_pair(adapters: object) -> bool:
@@ -139,8 +145,9 @@ def _report(
     spots = Spots(scene)
     crashes: dict[str, Crash] = {}
     faults: list[Fault] = [fault for prediction in predictions for fault in prediction.faults]
+    asked_of_peft = any(prediction.verdict.target != HUB for prediction in predictions)
     for adapter in scene.adapters:
-        if _is_strange(adapter, faults):
+        if asked_of_peft and _is_strange(adapter, faults):
             from adaptlint.dialects import explain
 
             faults = explain(adapter, faults)
@@ -193,6 +200,13 @@ def _with_why(verdict: Verdict, findings: Sequence[object]) -> Verdict:
 def _adapter_subject(adapter: Adapter) -> AdapterSubject:
     given = adapter.given
     method, rank = given.get("peft_type"), given.get("r")
+    if method is None and "config" in given:
+        from adaptlint.runtimes.adapters.hub_adapter import is_hub_config, method_of, tensors_in
+
+        if is_hub_config(given):
+            return AdapterSubject(
+                adapter.name, adapter.path, "adapterhub", *method_of(given["config"]), tensors_in(adapter)
+            )
     weights = weights_of(adapter)
     tensors = len(weights.tensors) if isinstance(weights, TensorFile) else 0
     form = "peft" if isinstance(adapter.config, Document) and method is not None else "unknown"

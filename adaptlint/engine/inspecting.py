@@ -10,7 +10,17 @@ from adaptlint.graph import Adapter, Scene
 from adaptlint.runtimes import Request
 
 if TYPE_CHECKING:
+    from adaptlint.artefacts import Folder
+    from adaptlint.graph.portrait import Portrait
     from adaptlint.runtimes.peft.sites import Sites
+
+
+def portrait_of(folder: Folder) -> Portrait | None:
+    """What the folder holds, be it PEFT's or AdapterHub's; None where it holds neither's."""
+    from adaptlint.graph.portrait import portrait
+    from adaptlint.runtimes.adapters.hub_portrait import hub_portrait
+
+    return hub_portrait(folder) or portrait(folder)
 
 
 def inspect_on(model: str, adapter: str, *, values: str = "none", offline: bool = True, cache: bool = True) -> Sites:

@@ -12,12 +12,16 @@ WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 class Adapter:
-    """One adapter folder under the name that it is loaded as; `folder` is Malformed when there is none to open."""
+    """One adapter folder under the name that it is loaded as; `folder` is Malformed when there is none to open.
 
-    __slots__ = ("_values", "folder", "name", "path")
+    `named` is true where the user gave the name; a runtime whose configs have names takes those otherwise.
+    """
 
-    def __init__(self, name: str, path: str) -> None:
+    __slots__ = ("_values", "folder", "name", "named", "path")
+
+    def __init__(self, name: str, path: str, named: bool = True) -> None:
         self.name = name
+        self.named = named
         self.path = path
         self.folder: Folder | Malformed = open_folder(path)
         self._values: dict[str, dict[str, ValueRow]] = {}

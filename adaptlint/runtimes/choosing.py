@@ -6,7 +6,7 @@ from adaptlint.findings import Fault, Verdict
 from adaptlint.graph import Scene
 from adaptlint.runtimes.prediction import Prediction, Request
 
-MODELLED = ("peft", "transformers")
+MODELLED = ("peft", "transformers", "adapters")
 COMPOSED = "compositions are not modelled"
 
 
@@ -24,9 +24,14 @@ def predict(scene: Scene, request: Request) -> Prediction:
         from adaptlint.runtimes.peft.predict import predict_integration
 
         return predict_integration(scene, version or None, request)
+    if name == "adapters":
+        from adaptlint.runtimes.adapters.predict import predict_hub
+
+        return predict_hub(scene, version or None, request)
+    listed = f"{', '.join(MODELLED[:-1])} and {MODELLED[-1]}"
     fault = Fault(
         "target-not-modelled",
-        facts={"problem": f"{name} is not modelled, {' and '.join(MODELLED)} are"},
+        facts={"problem": f"{name} is not modelled, {listed} are"},
         target=name,
         decides=True,
     )

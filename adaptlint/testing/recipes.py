@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 from adaptlint import tables
 from adaptlint.methods import has_method, load_method
 from adaptlint.runtimes.peft.release import RELEASES, parse_version
+from adaptlint.testing.hub_folders import WEIGHTS as HUB_WEIGHTS
+from adaptlint.testing.hub_folders import write_hub_adapter
 from adaptlint.testing.mutations import FILE_EDITS, TENSOR_EDITS
 from adaptlint.testing.writing import FILLS, ITEM_BYTES, Entry, expand, write_safetensors, write_shards
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 UNSET = "<unset>"
+UNNAMED = "default"
 SMALL_FILE = 1 << 20  # bytes of tensors; smaller adapters get random values unless they say otherwise
 SPEC_FIELDS = {"name", "shape", "modules", "rank", "in", "out", "kernel", "kind", "dora", "bias", "dtype", "values"}
 PREFIX = "base_model.model."
@@ -92,6 +95,7 @@ class Recipe(NamedTuple):
     adapter: str = ""  # the file or folder in the adapter's folder that is given as ADAPTER; default: the folder
     name: str = ""  # the adapter's name, where others are loaded beside it
     others: Mapping[str, Mapping[str, Any]] = {}  # further adapters by name, each with config, tensors, mutate
+    hub: Mapping[str, Any] = {}  # an AdapterHub adapter instead: its config's fields, weights, head
     beside: Mapping[str, Mapping[str, Any]] = {}  # folders beside the adapter's that nobody gives; tables as in others
 
 
@@ -106,7 +110,8 @@ class Built(NamedTuple):
     @property
     def adapters(self) -> str | list[tuple[str, str]]:
         """What a check is given: the one adapter, or all of them with their names, in load order."""
-        return [(self.name, self.adapter), *self.others] if self.others else self.adapter
+        named = self.others or self.name != UNNAMED
+        return [(self.name, self.adapter), *self.others] if named else self.adapter
 
 
 def read_recipe(source: str | Mapping[str, Any]) -> Recipe:
@@ -207,14 +212,16 @@ def write_adapter(recipe: Recipe, folder: str) -> str:
             files.append(edit)
         else:
             raise RecipeError(f"unknown mutation: {edit.get('op')}")
-    write_json(
-        os.path.join(folder, CONFIG_FILE),
-        with_settings(fields_of(recipe.saved_by, recipe.config.get("peft_type", "LORA")), recipe.config),
-    )
-    weights = os.path.join(folder, WEIGHTS_FILE)
-    write_safetensors(weights, filled(entries, recipe.values), recipe.metadata, recipe.seed)
+    rows = filled(entries, recipe.values)
+    if recipe.hub:
+        write_hub_adapter(folder, recipe.hub, rows, recipe.seed)
+    else:
+        fields = fields_of(recipe.saved_by, recipe.config.get("peft_type", "LORA"))
+        write_json(os.path.join(folder, CONFIG_FILE), with_settings(fields, recipe.config))
+        write_safetensors(os.path.join(folder, WEIGHTS_FILE), rows, recipe.metadata, recipe.seed)
     for edit in files:
-        FILE_EDITS[edit["op"]](os.path.join(folder, edit.get("file", WEIGHTS_FILE)), edit)
+        usual = HUB_WEIGHTS if recipe.hub else WEIGHTS_FILE
+        FILE_EDITS[edit["op"]](os.path.join(folder, edit.get("file", usual)), edit)
     return folder
 
 
@@ -271,4 +278,4 @@ def build(recipe: Recipe, folder: str, bases: str) -> Built:
         place = os.path.join(folder, name)
         shutil.rmtree(place, ignore_errors=True)
         written_too[name] = write_adapter(read_recipe({"saved_by": recipe.saved_by, **table}), place)
-    return Built(model, given, recipe.name or "default", tuple((name, written_too[name]) for name in recipe.others))
+    return Built(model, given, recipe.name or UNNAMED, tuple((name, written_too[name]) for name in recipe.others))

@@ -17,7 +17,7 @@ DEFAULT = "seq_bn"  # what a config that is null or empty stands for (model_adap
 
 
 class Part(NamedTuple):
-    """One method of a config; `config` has every field that the release's class has, and those that it does not know.
+    """One method of a config; `config` has every field that the release's class has, and no other.
 
     The kinds are those of the layers: "lora" (LoRA, (IA)^3, VeRA, DoRA, MTL-LoRA), "bottleneck", "invertible" (a
     bottleneck's `inv_adapter`, with the bottleneck's config), "prefix", "reft" and "prompt".
@@ -70,14 +70,15 @@ def fill_defaults(config: Mapping[str, Any], version: str = NEWEST) -> tuple[str
     lacking = [field for field in entry["required"] if field not in given]
     if lacking:
         raise ConfigRefused("TypeError", _lacks(entry["class"], lacking), lacking[0])
-    return name, filled | given
+    known = {*filled, *entry["required"]}
+    return name, filled | {field: value for field, value in given.items() if field in known}
 
 
 def _flat(config: Mapping[str, Any] | str, card: Mapping[str, Any], release: tuple[int, ...]) -> list[dict[str, Any]]:
     if isinstance(config, str):
         return _named(config, card, release)
     if config.get("architecture") != "union":
-        return [dict(config)]
+        return [{field: value for field, value in config.items() if field not in card["attributes"]["unsaved"]}]
     return [each for inner in config["configs"] for each in _flat(inner, card, release)]
 
 

@@ -1,0 +1,37 @@
+"""The recorded forward of a base that AdapterHub's library has wrapped: where one is found."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from adaptlint.bases import Base
+from adaptlint.bases.store import base_key
+from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
+from adaptlint.tables import cache_folder, read_sealed, write_sealed
+
+BACKEND = "eager"  # the sites are the same under every backend but for classes that a release does not replace
+
+
+def find_graph(base: Base, version: str, backend: str = BACKEND) -> FlowGraph | None:
+    """The graph of the wrapped base in that release of `adapters`; None where none was recorded."""
+    place = graph_place(base, version, backend)
+    body = read_sealed(place, _label(place))
+    return read_graph(json.loads(body)) if body is not None else None
+
+
+def keep_graph(graph: FlowGraph, base: Base, version: str, backend: str = BACKEND) -> None:
+    """Keep a recorded graph for later checks."""
+    place = graph_place(base, version, backend)
+    body = json.dumps(graph.to_json(), separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
+    write_sealed(place, _label(place), body)
+
+
+def graph_place(base: Base, version: str, backend: str) -> str:
+    """Where the graph of a base lies in the cache."""
+    name = f"{base_key(base.config, base.model_class)}_{backend}_adapters-{version}.json"
+    return os.path.join(cache_folder(), "flows", name)
+
+
+def _label(place: str) -> str:
+    return f"adaptlint-hub-flow-{FORMAT} {os.path.basename(place)}"

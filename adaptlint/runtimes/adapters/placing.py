@@ -1,0 +1,242 @@
+"""What a model holds once an adapter has been added to it: the library's `add_adapter`, on shapes.
+
+Source: adapters 1.0.0 to 1.3.0, model_mixin.py (`add_adapter`, `supports_adapter`, `_add_adapter_weights`),
+configuration/model_adapters_config.py (`match`), methods/*.py (`add_adapter`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from adaptlint.runtimes.adapters import tensors as t
+from adaptlint.runtimes.adapters.parts import Part
+from adaptlint.runtimes.adapters.release import HubRelease
+from adaptlint.runtimes.adapters.sites import Site
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+
+Shape = tuple[int, ...]
+
+
+class Held(NamedTuple):
+    """One name in the model's state dict; `owner` is the first name of the same parameter."""
+
+    shape: Shape
+    owner: str
+
+
+class Place(NamedTuple):
+    """Where an adapter goes: the model's sites, the release, and the path of the whole base model ("" for itself)."""
+
+    sites: Sequence[Site]
+    release: HubRelease
+    body: str = ""
+
+
+def place(parts: Sequence[Part], name: str, where: Place) -> dict[str, Held]:
+    """Every parameter of the adapter, by its full name in the model. Raises Refusal where the library raises."""
+    _check_support(parts, where)
+    _check_submodels(parts, where)
+    held: dict[str, Held] = {}
+    for part in parts:
+        for key, shape, owner in _PLACED[part.kind](part.config, name, where):
+            held[key] = Held(shape, owner)
+    return held
+
+
+def refuse(error: str, text: str, field: str, value: object = "") -> Refusal:
+    """What the library raises while it adds an adapter whose config asks for something."""
+    facts = {"field": field, "value": str(value)[:80]}
+    return Refusal(error, text, "hub-config-refused", facts=facts)
+
+
+def _check_support(parts: Sequence[Part], where: Place) -> None:
+    """From 1.2.0 on a method that a model has no layers for is refused; before, nothing is added and nothing said."""
+    if not where.release.refuses_unsupported:
+        return
+    kinds = {site.kind for site in where.sites} | {"bottleneck", "lora", "reft"}
+    plugged = any(site.hooked for site in where.sites)
+    for part in parts:
+        lacking = part.kind in ("prompt", "invertible", "prefix") and part.kind not in kinds
+        if part.kind == "prefix" and not plugged:
+            lacking = False
+        if lacking or (plugged and part.config["architecture"] == "mtl_lora"):
+            method = part.config["architecture"] or (
+                "invertible adapter" if part.kind == "invertible" else "bottleneck"
+            )
+            text = "is not supported by this model."
+            raise Refusal("ValueError", text, "hub-method-unsupported", facts={"method": method})
+
+
+def _check_submodels(parts: Sequence[Part], where: Place) -> None:
+    """A model of models shares what lies outside the layers among its parts, which is not followed."""
+    bodies = {site.body for site in where.sites}
+    for part in parts:
+        shares = part.kind in ("invertible", "prompt") or part.config.get("phm_layer") or t.is_vera(part.config)
+        if len(bodies) > 1 and shares:
+            method = part.config["architecture"] or "bottleneck"
+            raise NotModelled("method-not-modelled", facts={"value": f"{method} in a model of models"})
+
+
+def _in_layer(site: Site, config: Mapping[str, Any]) -> bool:
+    """True where the config names the site's location and does not leave its layer out (`match`)."""
+    left_out = site.layer in (config.get("leave_out") or ())
+    return not left_out and bool(site.location is None or config.get(site.location, False))
+
+
+Rows = Iterator[tuple[str, Shape, str]]
+
+
+def _rows(path: str, tensors: t.Tensors) -> Rows:
+    for suffix, shape in tensors.items():
+        yield f"{path}.{suffix}", shape, f"{path}.{suffix}"
+
+
+def _lora(config: Mapping[str, Any], name: str, where: Place) -> Rows:
+    shared: tuple[Shape, Shape] | None = None
+    vera = where.release.has_vera and t.is_vera(config) and config["composition_mode"] == "add"
+    for site in where.sites:
+        if site.kind not in ("lora", "merged_lora") or not _in_layer(site, config):
+            continue
+        if site.kind == "lora" and site.attn is not None and site.attn not in config["attn_matrices"]:
+            continue
+        _check_lora(config, where)
+        heads = t.merged_heads(config, where.release.fused_counts_qkv)
+        if config.get("use_dora") and site.kind == "merged_lora" and heads != 3:
+            raise refuse("RuntimeError", "must match the size of tensor b", "use_dora", True)
+        shared = shared or t.lora_shapes(site, config, heads)
+        yield from _rows(f"{site.module}.loras.{name}", t.lora_tensors(site, config, heads))
+    if vera and shared is None:
+        raise refuse("KeyError", name, "attn_matrices", config["attn_matrices"])
+    if vera and shared is not None:
+        yield from _rows(_below(where.body, f"shared_parameters.{name}"), {"lora_A": shared[0], "lora_B": shared[1]})
+
+
+def _check_lora(config: Mapping[str, Any], where: Place) -> None:
+    mode = config["composition_mode"]
+    if mode == "scale":
+        if config.get("use_dora"):
+            raise refuse("AssertionError", "IA3 module does not support DoRA.", "use_dora", True)
+        if config["r"] > 1:
+            raise refuse("ValueError", "Can only use composition_mode='scale' when r == 1.", "r", config["r"])
+        if config["dropout"] > 0:
+            raise refuse("ValueError", "IA3 module does not support dropout.", "dropout", config["dropout"])
+    elif mode != "add":
+        raise refuse("ValueError", f"Unknown composition_mode: {mode}", "composition_mode", mode)
+    known = ("lora", "bert", "ia3", "vera") if where.release.has_vera and mode == "add" else ("lora", "bert", "ia3")
+    if config["init_weights"] not in known:
+        text = f"Unknown init_weights type: {config['init_weights']}"
+        raise refuse("ValueError", text, "init_weights", config["init_weights"])
+    if config.get("task_specific_matrix_type") == "linear":
+        text = "cannot assign parameters before Module.__init__() call"
+        raise refuse("AttributeError", text, "task_specific_matrix_type", "linear")
+
+
+def _bottleneck(config: Mapping[str, Any], name: str, where: Place) -> Rows:
+    placed: Site | None = None
+    for site in where.sites:
+        if site.kind != "bottleneck" or not _in_layer(site, config):
+            continue
+        placed = placed or site
+        factor = t.reduction_at(config["reduction_factor"], site.layer)
+        _check_bottleneck(site, config, factor)
+        path = f"{site.module}.adapters.{name}"
+        for suffix, shape in t.bottleneck_tensors(site.width_in, config, factor or 1).items():
+            first = "adapter_norm_before" if config["ln_before"] and suffix.startswith("adapter_down.0.") else ""
+            owner = f"{path}.{first}.{suffix.rpartition('.')[2]}" if first else f"{path}.{suffix}"
+            yield f"{path}.{suffix}", shape, owner
+    if config["phm_layer"] and (config["shared_phm_rule"] or config["shared_W_phm"]) and where.sites:
+        width = (placed or where.sites[0]).width_in
+        yield from _rows(_below(where.body, f"shared_parameters.{name}"), t.shared_phm_tensors(width, config))
+
+
+def _check_bottleneck(site: Site, config: Mapping[str, Any], factor: float | None) -> None:
+    if factor is None:
+        text = "The given reduction factor mapping does not give a default value"
+        raise refuse("KeyError", text, "reduction_factor", config["reduction_factor"])
+    if site.hooked and config["original_ln_after"] is False:
+        text = "Unsupported configuration for bottleneck layer hooking mode: original_ln_after=False."
+        raise refuse("ValueError", text, "original_ln_after", False)
+    if factor == 0:
+        raise refuse("ZeroDivisionError", "", "reduction_factor", factor)
+    inner, dim = max(int(site.width_in // factor), 1), config["phm_dim"]
+    if config["phm_layer"] and (site.width_in % dim or inner % dim):
+        field, size = ("in_features", site.width_in) if site.width_in % dim else ("out_features", inner)
+        text = f"Argument `{field}`={size} is not divisble be `phm_dim`{dim}"
+        raise refuse("AssertionError", text, "phm_dim", dim)
+    scaling = config["scaling"]
+    if not isinstance(scaling, float) and scaling not in ("learned", "channel"):
+        raise refuse("ValueError", f"Unknown scaling type: {scaling}", "scaling", scaling)
+    if config["init_weights"] not in ("bert", "mam_adapter", "houlsby"):
+        text = f"Unknown init_weights type: {config['init_weights']}"
+        raise refuse("ValueError", text, "init_weights", config["init_weights"])
+
+
+def _prefix(config: Mapping[str, Any], name: str, where: Place) -> Rows:
+    """A prefix for each location, in a pool that every layer of the same body holds, too (`set_pool`)."""
+    pools: dict[str, dict[str, list[Site]]] = {}
+    for site in where.sites:
+        if site.kind == "prefix" and _takes_prefix(site, config):
+            pools.setdefault(site.body, {}).setdefault(str(site.location), []).append(site)
+            if config["use_gating"]:
+                yield from _rows(f"{site.module}.prefix_gates.{name}", t.gate_tensors(site, config))
+    bodies = dict.fromkeys(site.body for site in where.sites if site.kind == "prefix")
+    if any(body not in pools for body in bodies) or not bodies:
+        text = f"Prefix {name} not found in PrefixTuningPool"
+        raise refuse("ValueError", text, "leave_out", config["leave_out"])
+    for body, locations in pools.items():
+        copies = [f"{site.module}.pool" for site in where.sites if site.kind == "prefix" and site.body == body]
+        pool = _below(body, "prefix_tuning")
+        for location, sites in locations.items():
+            width = where.release.prefix_width(sites[-1])
+            for suffix, shape in t.prefix_tensors(sites, config, width).items():
+                ending = f"prefix_tunings.{name}.{location}.{suffix}"
+                for path in (*copies, pool):
+                    yield f"{path}.{ending}", shape, f"{pool}.{ending}"
+
+
+def _takes_prefix(site: Site, config: Mapping[str, Any]) -> bool:
+    location = str(site.location)
+    asked = location.startswith(("cross", "encoder"))
+    return site.layer not in (config["leave_out"] or ()) and (not asked or bool(config.get(location, False)))
+
+
+def _reft(config: Mapping[str, Any], name: str, where: Place) -> Rows:
+    for site in where.sites:
+        if site.kind != "reft" or not _in_layer(site, config):
+            continue
+        if config["layers"] == "all" or site.layer in config["layers"]:
+            yield from _rows(f"{site.module}.refts.{name}", t.reft_tensors(site, config))
+
+
+def _prompt(config: Mapping[str, Any], name: str, where: Place) -> Rows:
+    for site in where.sites:
+        if site.kind == "prompt":
+            if config["combine"] not in ("prefix", "prefix_after_bos"):
+                raise refuse("ValueError", "Unknown combination function", "combine", config["combine"])
+            path = _below(site.module, f"prompt_tuning.prompt_tunings.{name}")
+            yield from _rows(path, t.prompt_tensors(site, config))
+
+
+def _invertible(config: Mapping[str, Any], name: str, where: Place) -> Rows:
+    for site in where.sites:
+        if site.kind == "invertible":
+            if config["inv_adapter"] not in ("nice", "glow"):
+                text = f"Invalid invertible adapter type '{config['inv_adapter']}'."
+                raise refuse("ValueError", text, "inv_adapter", config["inv_adapter"])
+            path = _below(site.module, f"invertible_adapters.{name}")
+            yield from _rows(path, t.invertible_tensors(site.width_in, config))
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+_PLACED: dict[str, Callable[[Mapping[str, Any], str, Place], Rows]] = {
+    "lora": _lora,
+    "bottleneck": _bottleneck,
+    "prefix": _prefix,
+    "reft": _reft,
+    "prompt": _prompt,
+    "invertible": _invertible,
+}

@@ -1,0 +1,111 @@
+"""The verdict for AdapterHub's library: adapters loaded one after the other, on shapes, until one raises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from adaptlint.bases import BaseProblem
+from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
+from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes.adapters.graphs import find_graph
+from adaptlint.runtimes.adapters.hub_adapter import hub_name
+from adaptlint.runtimes.adapters.loads import HubLoads
+from adaptlint.runtimes.adapters.release import HubRelease, is_modelled, newest
+from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.prediction import Prediction, Request
+
+TARGET = "adapters"
+
+
+class Ended(NamedTuple):
+    """How the loads ended: the outcome is that of the first step that is not "works"."""
+
+    steps: tuple[StepResult, ...]
+    outcome: str
+    stage: str | None = None
+    error: RaisedError | None = None
+
+
+def predict_hub(scene: Scene, version: str | None, request: Request) -> Prediction:
+    """What `adapters.init` and one `load_adapter(folder, load_as=name)` for each of the scene's adapters do."""
+    text = version or _release_beside()
+    release = HubRelease(text)
+    blank = Verdict(TARGET, text, request.transformers or release.transformers, "unknown")
+    doubt = _doubt(scene, text)
+    base = scene.known_base
+    if doubt is not None or base is None:
+        return Prediction(blank, (doubt._replace(target=TARGET, decides=True),) if doubt else ())
+    graph = find_graph(base, text)
+    if graph is None:
+        problem = f"no recorded forward of {base.model_class} under adapters {text} is at hand"
+        fault = Fault("hub-base-not-recorded", facts={"problem": problem}, target=TARGET, decides=True)
+        return Prediction(blank, (fault, *_unreadable(scene, release)))
+    loads = HubLoads(base, graph, release)
+    ended = load_all(loads, scene.adapters)
+    verdict = blank._replace(
+        outcome=ended.outcome,
+        stage=ended.stage,
+        error=ended.error,
+        steps=ended.steps,
+        missing_keys=tuple(sorted(loads.missing)),
+        unexpected_keys=tuple(sorted(loads.unexpected)),
+        left_at_init=tuple(loads.left),
+        ignored=tuple(loads.ignored),
+        mismatched_keys=tuple(loads.mismatched),
+        warned=loads.warned,
+    )
+    return Prediction(verdict, tuple(loads.faults), frozenset({"hub"}))
+
+
+def load_all(loads: HubLoads, adapters: Sequence[Adapter]) -> Ended:
+    """Load the adapters in order; what a forward with one of them does is for who composes them to say."""
+    steps: list[StepResult] = []
+    outcome, stage = "works", None
+    for adapter in adapters:
+        name = hub_name(adapter)
+        try:
+            fine = loads.load(adapter, name)
+        except Refusal as refusal:
+            loads.say([refusal.fault._replace(decides=True)], adapter)
+            steps.append(StepResult("load", name, "fails", "load", refusal.error))
+            return Ended(tuple(steps), "fails", "load", refusal.error)
+        except NotModelled as gap:
+            loads.say([gap.fault._replace(decides=True)], adapter)
+            steps.append(StepResult("load", name, "unknown"))
+            return Ended(tuple(steps), "unknown")
+        steps.append(StepResult("load", name, "works" if fine else "wrong", None if fine else "load"))
+        if not fine and outcome == "works":
+            outcome, stage = "wrong", "load"
+    return Ended(tuple(steps), outcome, stage)
+
+
+def _release_beside() -> str:
+    """The installed release if it was read, else the newest that was."""
+    from adaptlint.bases import installed_versions
+
+    installed = installed_versions([TARGET]).get(TARGET)
+    return installed if installed and is_modelled(installed) else newest()
+
+
+def _doubt(scene: Scene, version: str) -> Fault | None:
+    """Why there is no verdict at all; None where there can be one."""
+    if isinstance(scene.base, BaseProblem):
+        return Fault(scene.base.reason, at=scene.base.at, facts=scene.base.facts)
+    if not is_modelled(version):
+        facts: dict[str, Fact] = {"asked": version, "newest": newest()}
+        return Fault("hub-release-not-modelled", facts=facts)
+    return None
+
+
+def _unreadable(scene: Scene, release: HubRelease) -> list[Fault]:
+    """Folders that the library does not take on any base."""
+    from adaptlint.runtimes.adapters.hub_adapter import hub_parts, open_hub_config
+
+    faults = []
+    for adapter in scene.adapters:
+        try:
+            hub_parts(adapter, open_hub_config(adapter), release)
+        except (Refusal, NotModelled) as problem:
+            faults.append(problem.fault._replace(adapter=adapter.name, target=TARGET))
+    return faults

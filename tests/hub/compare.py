@@ -1,0 +1,33 @@
+"""`python -m tests.hub.compare BASES GRAPHS [EVERY]`: breaking, loading and judging for every release of pins.toml.
+
+BASES holds <base>/config.json and <base>/case_base.json, GRAPHS the recorded forwards RELEASE/<base>.eager.none.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+from tests.hub.agreement import told_of
+from tests.hub.pack import packed
+from tests.hub.prove import PINS, run
+
+
+def main(bases: str, graphs: str, every: str = "10") -> None:
+    """Print the figures of each release."""
+    pins = tomllib.loads(PINS.read_text())
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["ADAPTLINT_CACHE"] = str(Path(place) / "cache")
+        for release in pins:
+            out = Path(place) / f"{release}.json"
+            run(release, pins, "tests.hub.breaking", bases, str(out), "--every", every)
+            record = packed(json.loads(out.read_text()), Path(bases), Path(graphs) / release)
+            print(f"adapters {release}", *told_of(record), sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

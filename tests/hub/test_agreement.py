@@ -1,0 +1,25 @@
+"""Verdicts on broken AdapterHub adapters against what its releases did with them (a sample; breaking.py makes more)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.hub.agreement import rows
+
+RECORDS = sorted(Path(__file__).parent.glob("loads-*.json"))
+UNLIKE = 0.03  # the share that may differ
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_verdicts_are_what_the_release_did(path: Path) -> None:
+    found = list(rows(json.loads(path.read_text())))
+    assert len(found) > 100
+    off = [f"{row.key} {row.edits} {row.differs}" for row in found if row.differs]
+    assert len(off) <= UNLIKE * len(found), "\n".join(off)
+    healthy = [row for row in found if row.wanted["outcome"] == "works"]
+    alarms = [f"{row.key} {row.edits}" for row in healthy if row.verdict["outcome"] in ("fails", "wrong")]
+    assert not alarms
+    assert len(healthy) > 40
