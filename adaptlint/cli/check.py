@@ -18,6 +18,8 @@ OPTIONS = (
     Option("--target", "Who will load it; repeatable.  [peft]", "many", "RUNTIME[==VERSION]"),
     Option("--transformers", "The transformers release beside it.  [installed, or newest]", metavar="VERSION"),
     Option("--plan", "What is done with the adapters.  [each is loaded in turn]", metavar="'STEP; STEP'"),
+    Option("--compose", "AdapterHub's expression over the adapters' names.", metavar="'Parallel(a, b)'"),
+    Option("--fusion", "Fusion layer that AdapterHub's model will have; repeatable.", "many", "NAMES"),
     Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
     Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),
     Option("--attn", "Attention backend of the base.  [transformers' choice]", choices=BACKENDS),
@@ -89,6 +91,8 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         transformers=options["transformers"],
         model_class=options["model_class"],
         task=options["task"],
+        compose=options["compose"],
+        fusions=options["fusion"],
         plan=options["plan"],
         attn=options["attn"],
         batch=options["batch"],
@@ -118,6 +122,15 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
             parse_plan(options["plan"])
         except PlanError as error:
             raise CommandLineError(f"--plan: {error}") from error
+    if options["compose"] is not None:
+        from adaptlint.engine.arguments import refuse_wrong_composition
+
+        try:
+            refuse_wrong_composition(options["compose"])
+        except ValueError as error:
+            shown = " ".join(options["compose"].split("\n"))
+            caret = " " * (getattr(error, "column", 1) - 1) + "^"
+            raise CommandLineError(f"--compose: {error}.\n  {shown}\n  {caret}") from error
     for code in codes((*options["select"], *options["ignore"])):
         from adaptlint.catalogue import load_catalogue, select
 

@@ -20,3 +20,11 @@ def refuse_wrong_arguments(values: str, attn: str | None, mask: str | None, size
     for name, size in sizes.items():
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise ValueError(f"{name} is a number from 1 on, not {size!r}")
+
+
+def refuse_wrong_composition(text: str | None) -> None:
+    """Raise ExpressionError, a ValueError that knows the column, for a text that is no composition."""
+    if text is not None:
+        from adaptlint.runtimes.adapters.composition import read_composition
+
+        read_composition(text)

@@ -11,7 +11,7 @@ from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.artefacts.words import FLOATS
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.catalogue import load_catalogue, select
-from adaptlint.engine.arguments import refuse_wrong_arguments
+from adaptlint.engine.arguments import refuse_wrong_arguments, refuse_wrong_composition
 from adaptlint.engine.claims import findings_of
 from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
 from adaptlint.engine.spots import Spots
@@ -58,8 +58,10 @@ def check(
 
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
     and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
-    machine that has its kernels. With a composition the verdict is "unknown": these are not modelled yet.
+    machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
+    ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have.
     """
+    refuse_wrong_composition(compose)
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()
     given = tuple(Adapter(name, path, named) for name, path, named in adapters_given(adapters))
@@ -67,11 +69,10 @@ def check(
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
-    composed = compose is not None or bool(fusions)
-    request = Request("", transformers, plan, composed, attn, batch, seq, decoder_seq, mask, cache)
+    request = Request("", transformers, plan, compose, tuple(fusions), attn, batch, seq, decoder_seq, mask, cache)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
-    report = _report(scene, predictions, tuple(targets), attn, select, ignore)
+    report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore)
     ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
     starts = (started, opened, built, predicted)
     return report._replace(
@@ -137,7 +138,7 @@ def _report(
     scene: Scene,
     predictions: Sequence[Prediction],
     targets: tuple[str, ...],
-    attn: str | None,
+    conditions: tuple[str | None, str | None],
     chosen: Sequence[str],
     ignored: Sequence[str],
 ) -> Report:
@@ -161,12 +162,14 @@ def _report(
         scene.base.source if isinstance(scene.base, Base) else None,
         tuple(_adapter_subject(adapter) for adapter in scene.adapters),
         targets,
-        attn,
+        *conditions,
     )
     unchecked = not isinstance(scene.base, Base) or all(isinstance(a.folder, Malformed) for a in scene.adapters)
     from adaptlint import __version__
 
-    return Report(__version__, subject, verdicts, findings, ledger, (), unchecked)
+    told = next((prediction for prediction in predictions if prediction.shapes is not None), None)
+    drawn = (told.shapes, told.composition) if told is not None else (None, None)
+    return Report(__version__, subject, verdicts, findings, ledger, (), unchecked, *drawn)
 
 
 def _is_strange(adapter: Adapter, faults: Sequence[Fault]) -> bool:

@@ -22,6 +22,7 @@ NEEDS = {
     "conditions": "no backend, sizes or mask of a forward were asked about",
     "values": "tensor values were not asked for (--values)",
     "headers": "the base's own weights are not there",
+    "composed": "no forward with AdapterHub's adapters was followed",
     "hub": "no load by AdapterHub's library was followed",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from adaptlint.findings.words import Finding
@@ -124,6 +125,7 @@ class Subject(NamedTuple):
     adapters: tuple[AdapterSubject, ...]
     targets: tuple[str, ...]
     attn: str | None = None  # the attention backend that was asked about
+    compose: str | None = None  # AdapterHub's expression over the adapters' names
 
     def to_dict(self) -> dict[str, object]:
         """The subject as the JSON report has it."""
@@ -135,7 +137,7 @@ class Subject(NamedTuple):
                 "source": self.model_source,
             },
             "adapters": [adapter.to_dict() for adapter in self.adapters],
-            "compose": None,
+            "compose": self.compose,
             "attn": self.attn,
             "targets": list(self.targets),
         }
@@ -151,6 +153,8 @@ class Report(NamedTuple):
     ledger: tuple[LedgerLine, ...]
     phases: tuple[tuple[str, float], ...]  # (phase, milliseconds)
     unchecked: bool = False  # nothing could be checked: no adapter found, or base unknown
+    shapes: Mapping[str, object] | None = None  # of one forward, where a composition was told
+    composition: Mapping[str, object] | None = None  # its nodes and edges
 
     @property
     def crashed(self) -> bool:
@@ -173,6 +177,7 @@ class Report(NamedTuple):
             "tool": {"name": "adaptlint", "version": self.version},
             "subject": self.subject.to_dict(),
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            **{name: part for name in ("shapes", "composition") if (part := getattr(self, name)) is not None},
             "findings": [finding.to_dict() for finding in self.findings],
             "ledger": [line.to_dict() for line in self.ledger],
             "timing": {

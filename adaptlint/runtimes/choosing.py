@@ -7,13 +7,13 @@ from adaptlint.graph import Scene
 from adaptlint.runtimes.prediction import Prediction, Request
 
 MODELLED = ("peft", "transformers", "adapters")
-COMPOSED = "compositions are not modelled"
+COMPOSED = "compositions are modelled for the target adapters alone"
 
 
 def predict(scene: Scene, request: Request) -> Prediction:
     """The verdict of the runtime that `request` names; "unknown" for a runtime without a model here."""
     name, _, version = request.target.partition("==")
-    if request.composed:
+    if request.composed and name != "adapters":
         fault = Fault("composition-not-modelled", facts={"problem": COMPOSED}, target=name, decides=True)
         return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))
     if name == "peft":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from adaptlint.findings import Fault, Verdict
@@ -13,13 +14,19 @@ class Request(NamedTuple):
     target: str
     transformers: str | None = None
     plan: str | None = None
-    composed: bool = False  # a composition was asked about
+    compose: str | None = None  # AdapterHub's expression over the adapters' names
+    fusions: tuple[str, ...] = ()  # fusion layers that the model will have, by their names
     attn: str | None = None  # the attention backend that the base is loaded with; None: transformers' own choice
     batch: int | None = None  # texts in the forward
     seq: int | None = None  # tokens of a text, virtual ones not counted
     decoder_seq: int | None = None  # tokens that the decoder of an encoder-decoder is given
     mask: str | None = None  # "none": no attention mask is passed; "padded": one that has padding
     cache: bool = True  # whether recorded forwards may be read from the cache and kept in it
+
+    @property
+    def composed(self) -> bool:
+        """True if a composition was asked about."""
+        return self.compose is not None or bool(self.fusions)
 
     @property
     def has_conditions(self) -> bool:
@@ -33,3 +40,5 @@ class Prediction(NamedTuple):
     verdict: Verdict
     faults: tuple[Fault, ...]
     reached: frozenset[str] = frozenset()  # how far the runtime got: injected, weights, loaded, conditions
+    shapes: Mapping[str, object] | None = None  # of one forward, where a composition was told
+    composition: Mapping[str, object] | None = None  # nodes and edges that a reporter draws

@@ -13,23 +13,27 @@ from adaptlint.tables import cache_folder, read_sealed, write_sealed
 BACKEND = "eager"  # the sites are the same under every backend but for classes that a release does not replace
 
 
-def find_graph(base: Base, version: str, backend: str = BACKEND) -> FlowGraph | None:
-    """The graph of the wrapped base in that release of `adapters`; None where none was recorded."""
-    place = graph_place(base, version, backend)
+def find_graph(base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> FlowGraph | None:
+    """The graph of the wrapped base in that release of `adapters`; None where none was recorded.
+
+    `masked` says whether the forward is given an attention mask.
+    """
+    place = graph_place(base, version, backend, masked=masked)
     body = read_sealed(place, _label(place))
     return read_graph(json.loads(body)) if body is not None else None
 
 
-def keep_graph(graph: FlowGraph, base: Base, version: str, backend: str = BACKEND) -> None:
+def keep_graph(graph: FlowGraph, base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> None:
     """Keep a recorded graph for later checks."""
-    place = graph_place(base, version, backend)
+    place = graph_place(base, version, backend, masked=masked)
     body = json.dumps(graph.to_json(), separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
     write_sealed(place, _label(place), body)
 
 
-def graph_place(base: Base, version: str, backend: str) -> str:
+def graph_place(base: Base, version: str, backend: str, *, masked: bool) -> str:
     """Where the graph of a base lies in the cache."""
-    name = f"{base_key(base.config, base.model_class)}_{backend}_adapters-{version}.json"
+    mask = "" if masked else "_none"
+    name = f"{base_key(base.config, base.model_class)}_{backend}{mask}_adapters-{version}.json"
     return os.path.join(cache_folder(), "flows", name)
 
 

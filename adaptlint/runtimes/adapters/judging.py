@@ -52,6 +52,7 @@ class Outcome(NamedTuple):
     unknown: str
     notes: tuple[Note, ...]
     outputs: Mapping[str, Shape]
+    moved: Moved | None = None
 
 
 def judge(graph: FlowGraph, composed: Composed, sizes: Mapping[str, int]) -> Outcome:
@@ -60,13 +61,14 @@ def judge(graph: FlowGraph, composed: Composed, sizes: Mapping[str, int]) -> Out
     moved = propagate(graph, sizes, layers=layers)
     if moved.conflict is not None:
         kind, text = raised_by(moved.conflict)
-        return Outcome("fails", (kind, text), moved.conflict, "", tuple(layers.notes), {})
+        seen = (*_leaks(graph, composed, moved, sizes), *layers.notes)
+        return Outcome("fails", (kind, text), moved.conflict, "", seen, {}, moved)
     unknown = next((f"{path or 'the model'}: {reason}" for path, reason in moved.unknown.items()), "")
     if unknown:
-        return Outcome("unknown", None, None, unknown, tuple(layers.notes), {})
+        return Outcome("unknown", None, None, unknown, tuple(layers.notes), {}, moved)
     told = [note for note in layers.notes if not _is_evened_out(graph, note)]
     notes = (*_first_of_each(told), *_more(graph, composed, layers, moved, sizes))
-    return Outcome("wrong" if notes else "works", None, None, "", notes, moved.outputs)
+    return Outcome("wrong" if notes else "works", None, None, "", notes, moved.outputs, moved)
 
 
 def _more(
@@ -80,16 +82,23 @@ def _more(
         if gated:
             yield Note("gate-averages-padding", "", {"names": gated})
     yield from _fuses(composed)
+    yield from _leaks(graph, composed, moved, sizes)
     if setup.channels > 1:
-        usual = propagate(graph, sizes, layers=composed.without())
-        leak = first_leak(graph, moved, usual, setup.channels, _longer(composed))
-        if leak is not None:
-            facts = {"op": leak.op, "source": leak.source, "shape": [*leak.shape], "usual": [*leak.usual]}
-            yield Note("channels-leave-batch", leak.module, facts)
         name, shape = next(iter(moved.outputs.items()), ("", ()))
         rows = setup.channels * sizes.get("batch", 1)
         if shape and shape[0] != rows:
             yield Note("rows-not-of-channels", "", {"name": name, "rows": shape[0], "wanted": rows})
+
+
+def _leaks(graph: FlowGraph, composed: Composed, moved: Moved, sizes: Mapping[str, int]) -> Iterator[Note]:
+    """Where the channels of a Parallel leave the batch."""
+    channels = composed.setup.channels
+    if channels > 1:
+        usual = propagate(graph, sizes, layers=composed.without())
+        leak = first_leak(graph, moved, usual, channels, _longer(composed))
+        if leak is not None:
+            facts = {"op": leak.op, "source": leak.source, "shape": [*leak.shape], "usual": [*leak.usual]}
+            yield Note("channels-leave-batch", leak.module, facts)
 
 
 def _idle(composed: Composed, layers: HubLayers) -> Iterator[Note]:

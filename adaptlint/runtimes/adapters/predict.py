@@ -8,6 +8,7 @@ from typing import NamedTuple
 from adaptlint.bases import BaseProblem
 from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
+from adaptlint.runtimes.adapters.composing import tell
 from adaptlint.runtimes.adapters.graphs import find_graph
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
 from adaptlint.runtimes.adapters.loads import HubLoads
@@ -55,7 +56,20 @@ def predict_hub(scene: Scene, version: str | None, request: Request) -> Predicti
         mismatched_keys=tuple(loads.mismatched),
         warned=loads.warned,
     )
-    return Prediction(verdict, tuple(loads.faults), frozenset({"hub"}))
+    return _composed(scene, loads, verdict, request)
+
+
+def _composed(scene: Scene, loads: HubLoads, loaded: Verdict, request: Request) -> Prediction:
+    """The verdict with one forward of what is loaded, which counts where the loads themselves went well."""
+    base = scene.known_base
+    if base is None or loaded.outcome not in ("works", "wrong"):
+        return Prediction(loaded, tuple(loads.faults), frozenset({"hub"}))
+    told = tell(base, loads, scene.adapters, request)
+    verdict = loaded
+    if loaded.outcome == "works" or told.outcome in ("fails", "unknown"):
+        verdict = loaded._replace(outcome=told.outcome, stage=told.stage, error=told.error)
+    faults = (*loads.faults, *(fault._replace(target=TARGET) for fault in told.faults))
+    return Prediction(verdict, faults, frozenset({"hub", "composed"}), told.shapes, told.composition)
 
 
 def load_all(loads: HubLoads, adapters: Sequence[Adapter]) -> Ended:

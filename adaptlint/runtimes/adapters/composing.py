@@ -1,0 +1,147 @@
+"""The verdict about adapters that are set active together, or one after the other, in AdapterHub's library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from adaptlint.bases import Base
+from adaptlint.dataflow.flow_graph import FlowGraph
+from adaptlint.findings import Fault, RaisedError
+from adaptlint.graph import Adapter
+from adaptlint.runtimes.adapters.composition import Block, leaf, read_composition, stack
+from adaptlint.runtimes.adapters.graphs import find_graph
+from adaptlint.runtimes.adapters.hub_adapter import hub_name
+from adaptlint.runtimes.adapters.judging import Composed, Outcome, judge
+from adaptlint.runtimes.adapters.library import faults_of_library
+from adaptlint.runtimes.adapters.loads import HubLoads
+from adaptlint.runtimes.adapters.portrait import composition_of, shapes_of
+from adaptlint.runtimes.adapters.rows import Raised
+from adaptlint.runtimes.adapters.telling import fault_of_error, fault_of_note
+from adaptlint.runtimes.adapters.validation import check_composition
+from adaptlint.runtimes.prediction import Request
+
+USUAL = {"batch": 2, "seq": 6, "decoder_seq": 5}
+"""Sizes of a forward where none are asked for and the composition implies none."""
+ORDER = ("works", "unknown", "wrong", "fails")
+MASKS = {"none": (False,), "padded": (True,), None: (True, False)}
+BACKENDS = ("sdpa", "eager")  # what transformers takes without being asked, the first that the class has
+
+
+class Told(NamedTuple):
+    """What becomes of it; `shapes` and `composition` are parts of the JSON report."""
+
+    outcome: str
+    stage: str | None
+    error: RaisedError | None
+    faults: tuple[Fault, ...]
+    shapes: Mapping[str, object] | None = None
+    composition: Mapping[str, object] | None = None
+
+
+class Asked(NamedTuple):
+    """The model and the conditions of its forward."""
+
+    base: Base
+    loads: HubLoads
+    folders: Mapping[str, str]
+    request: Request
+
+
+def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request) -> Told:
+    """The composition that was asked for; without one, each adapter alone."""
+    folders = {hub_name(adapter): adapter.path for adapter in adapters}
+    asked = Asked(base, loads, folders, request)
+    if request.compose is not None:
+        return _tell(asked, read_composition(request.compose))
+    told = [_tell(asked, stack(leaf(name))) for name in folders]
+    worst = max(told, key=lambda each: ORDER.index(each.outcome))
+    return worst._replace(faults=tuple(fault for each in told for fault in each.faults))
+
+
+def _tell(asked: Asked, setup: Block) -> Told:
+    release = asked.loads.release.version
+    refused = _refused(asked, setup, release)
+    if refused is not None:
+        error = RaisedError(refused.kind, refused.text)
+        fault = fault_of_error(Outcome("fails", (refused.kind, refused.text), None, "", (), {}), setup, {})
+        return Told("fails", "compose", error, (fault,))
+    worst: tuple[Outcome, FlowGraph, Composed, dict[str, int]] | None = None
+    for graph in _graphs(asked):
+        sizes = sizes_of(setup, asked.request, graph)
+        fusions = frozenset(asked.request.fusions)
+        composed = Composed(setup, asked.loads.parts, asked.folders, release, fusions, _pool(asked.base, release))
+        outcome = judge(graph, composed, sizes)
+        if worst is None or ORDER.index(outcome.outcome) > ORDER.index(worst[0].outcome):
+            worst = (outcome, graph, composed, sizes)
+    if worst is None:
+        problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
+        return Told("unknown", None, None, (_unsure(problem, setup),))
+    return _told(asked, *worst)
+
+
+def _told(asked: Asked, outcome: Outcome, graph: FlowGraph, composed: Composed, sizes: dict[str, int]) -> Told:
+    setup = composed.setup
+    shapes = shapes_of(graph, composed, outcome, asked.request, sizes)
+    drawn = composition_of(composed, outcome, sizes)
+    library = faults_of_library(asked.base, asked.loads.release, graph)
+    if outcome.outcome == "fails" and outcome.error is not None:
+        fault = fault_of_error(outcome, setup, sizes)
+        return Told("fails", "forward", RaisedError(*outcome.error), (fault, *library), shapes, drawn)
+    if outcome.outcome == "unknown":
+        return Told("unknown", None, None, (_unsure(outcome.unknown, setup), *library), shapes, drawn)
+    faults = (*(fault_of_note(note, setup, sizes) for note in outcome.notes), *library)
+    wrong = any(fault.decides for fault in faults)
+    return Told("wrong" if wrong else "works", "forward" if wrong else None, None, faults, shapes, drawn)
+
+
+def _refused(asked: Asked, setup: Block, release: tuple[int, ...]) -> Raised | None:
+    """What setting it active raises (`set_active_adapters`)."""
+    try:
+        check_composition(setup, asked.base.model_type or "", release)
+    except Raised as raised:
+        return raised
+    unknown = next((one.name for one in setup.leaves() if one.name not in asked.loads.parts), None)
+    return None if unknown is None else Raised("ValueError", f"No adapter with name '{unknown}' found.")
+
+
+def _graphs(asked: Asked) -> Iterator[FlowGraph]:
+    """The recorded forwards under the conditions that were asked for, each that may be meant."""
+    version, request = asked.loads.release.text, asked.request
+    for masked in MASKS[request.mask]:
+        for backend in (request.attn,) if request.attn else BACKENDS:
+            graph = find_graph(asked.base, version, backend, masked=masked)
+            if graph is not None:
+                yield graph
+                break
+
+
+def sizes_of(setup: Block, request: Request, graph: FlowGraph) -> dict[str, int]:
+    """What was asked for, what the composition implies, else the usual."""
+    asked = {"batch": request.batch, "seq": request.seq, "decoder_seq": request.decoder_seq}
+    implied: dict[str, int] = {}
+    for block in setup.blocks():
+        if block.kind == "BatchSplit":
+            implied.setdefault("batch", sum(block.sizes("batch_sizes")))
+        elif block.kind == "Split":
+            implied.setdefault("seq", sum(block.sizes("splits")))
+            implied.setdefault("decoder_seq", sum(block.sizes("splits")))
+    return {name: asked.get(name) or implied.get(name) or USUAL.get(name, 1) for name in graph.symbols}
+
+
+def _pool(base: Base, release: tuple[int, ...]) -> tuple[int | None, int | None]:
+    """Heads and width of a pool's prefixes, where a release does not take them from the keys.
+
+    adapters 1.3.0, methods/prefix_tuning.py (`add_adapter`); before it, every head of the queries had its own.
+    """
+    config = base.resolved_config
+    heads, keys = config.get("num_attention_heads"), config.get("num_key_value_heads")
+    own = heads if isinstance(heads, int) and keys not in (None, heads) and release < (1, 3) else None
+    hidden, width = config.get("hidden_size"), config.get("head_dim")
+    if isinstance(hidden, int) and isinstance(heads, int) and heads and width not in (None, hidden // heads):
+        return own, hidden // heads
+    return own, None
+
+
+def _unsure(problem: str, setup: Block) -> Fault:
+    return Fault("composition-not-told", facts={"problem": problem, "composition": str(setup)}, decides=True)
