@@ -17,6 +17,8 @@ from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.prediction import Prediction, Request
 
 TARGET = "adapters"
+AS_LOADED = ("hub-shared-not-saved",)
+"""What loads otherwise each time, in every member and in what it is held against: no fault of a composition."""
 
 
 class Ended(NamedTuple):
@@ -65,10 +67,13 @@ def _composed(scene: Scene, loads: HubLoads, loaded: Verdict, request: Request) 
     if base is None or loaded.outcome not in ("works", "wrong"):
         return Prediction(loaded, tuple(loads.faults), frozenset({"hub"}))
     told = tell(base, loads, scene.adapters, request)
-    verdict = loaded
-    if loaded.outcome == "works" or told.outcome in ("fails", "unknown"):
-        verdict = loaded._replace(outcome=told.outcome, stage=told.stage, error=told.error)
-    faults = (*loads.faults, *(fault._replace(target=TARGET) for fault in told.faults))
+    verdict, before = loaded, tuple(loads.faults)
+    if request.compose is not None and all(fault.reason in AS_LOADED for fault in before if fault.decides):
+        before = tuple(fault._replace(decides=False) for fault in before)
+        verdict = verdict._replace(outcome="works", stage=None)
+    if verdict.outcome == "works" or told.outcome in ("fails", "unknown"):
+        verdict = verdict._replace(outcome=told.outcome, stage=told.stage, error=told.error)
+    faults = (*before, *(fault._replace(target=TARGET) for fault in told.faults))
     return Prediction(verdict, faults, frozenset({"hub", "composed"}), told.shapes, told.composition)
 
 
