@@ -37,7 +37,8 @@ def watched(before: Record) -> Iterator[None]:
     original = WeightsLoaderHelper.load_weights_from_state_dict
 
     def load(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before.update({key: value.clone() for key, value in self.model.state_dict().items()})
+        for key, value in self.model.state_dict().items():  # a head is loaded after the adapter, by the same helper
+            before.setdefault(key, value.clone())
         return original(self, *args, **kwargs)
 
     WeightsLoaderHelper.load_weights_from_state_dict = load

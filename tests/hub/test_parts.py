@@ -54,5 +54,9 @@ def test_what_the_library_refuses() -> None:
         parts({"architecture": "mtl_lora", "r": 4}, "1.1.1")
     with pytest.raises(ConfigRefused, match="'nonsense'"):
         parts({"architecture": "nonsense"}, "1.2.0")
+    with pytest.raises(ConfigRefused, match="have the same adapter architecture"):
+        parts({"architecture": "union", "configs": [{"architecture": "lora"}, {"architecture": "lora", "r": 2}]})
+    with pytest.raises(ConfigRefused, match="not supported in a config union"):
+        parts({"architecture": "union", "configs": [{"architecture": "union", "configs": []}]})
     with pytest.raises(ConfigRefused, match="Could not identify 'vera' as a valid"):
         parts("vera", "1.1.1")

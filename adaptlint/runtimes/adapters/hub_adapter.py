@@ -7,6 +7,7 @@ Source: adapters 1.0.0 to 1.3.0, loading.py (`AdapterLoader.load`, `WeightsLoade
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ WEIGHT_NAMES = (WEIGHTS, SAFE_WEIGHTS)
 HEADS = ("pytorch_model_head.bin", "model_head.safetensors")
 HEAD_CONFIG = "head_config.json"
 FUSION_CONFIG = "adapter_fusion_config.json"
+VERSION = r"v?\d+(\.\d+)*([-_.]?(a|b|c|rc|alpha|beta|post|rev|r|dev)[-_.]?\d*)*(\+[a-z0-9.]+)?$"
 MADE = "adapters."  # in front of the version in a config; adapter-transformers wrote it without
 UNREADABLE = "Unable to load weights from pytorch checkpoint file. "
 
@@ -67,11 +69,11 @@ def hub_parts(adapter: Adapter, whole: Mapping[str, Any], release: HubRelease) -
 
     Raises Refusal where the library does not take it.
     """
-    at, config = Where(os.path.join(adapter.path, CONFIG), ("config",)), whole["config"]
+    at = Where(os.path.join(adapter.path, CONFIG), ("config",))
     try:
         return parts(_with_mended_scale(whole, release), release.text)
     except ConfigRefused as refused:
-        facts: dict[str, Fact] = {"field": refused.field, "value": _quoted(config, refused.field)}
+        facts: dict[str, Fact] = {"field": refused.field, "value": _quoted(whole, refused.field)}
         raise Refusal(refused.error, refused.text, "hub-config-refused", at=at, facts=facts) from refused
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as problem:
         raise NotModelled("method-not-modelled", at=at, facts={"value": "a config of another form"}) from problem
@@ -80,7 +82,14 @@ def hub_parts(adapter: Adapter, whole: Mapping[str, Any], release: HubRelease) -
 def _with_mended_scale(whole: Mapping[str, Any], release: HubRelease) -> Any:
     """The config; a LoRA of a release that did not read alpha gets alpha = r (`_fix_backward_compat`)."""
     config, made = whole["config"], whole.get("version", "")
-    if not release.mends_alpha or not made.startswith(MADE) or HubRelease(made.removeprefix(MADE)).reads_alpha:
+    if not release.mends_alpha:
+        return config
+    if not isinstance(made, str):
+        text = f"'{type(made).__name__}' object has no attribute 'startswith'"
+        raise ConfigRefused("AttributeError", text, "version")
+    if made.startswith(MADE) and not re.match(VERSION, made.removeprefix(MADE)):
+        raise ConfigRefused("InvalidVersion", f"Invalid version: '{made.removeprefix(MADE)}'", "version")
+    if not made.startswith(MADE) or HubRelease(made.removeprefix(MADE)).reads_alpha:
         return config
     if config.get("architecture") != "lora":
         return config
@@ -90,9 +99,10 @@ def _with_mended_scale(whole: Mapping[str, Any], release: HubRelease) -> Any:
     return {**config, "alpha": config["r"]}
 
 
-def _quoted(config: Any, field: str) -> str:
-    value = config.get(field, "nothing") if isinstance(config, Mapping) else config
-    return str(value)[:80]
+def _quoted(whole: Mapping[str, Any], field: str) -> str:
+    config = whole["config"]
+    holder = config if isinstance(config, Mapping) and field in config else whole
+    return str(holder.get(field, "nothing"))[:80]
 
 
 def weight_names(folder: Folder) -> list[str]:

@@ -49,6 +49,8 @@ def parts(config: Mapping[str, Any] | str | None, version: str = NEWEST) -> list
         found.append(Part(card[name].get("kind", name), filled))
         if name == "bottleneck" and filled["inv_adapter"]:
             found.append(Part("invertible", filled))
+    if isinstance(config, Mapping) and config.get("architecture") == "union":
+        _validate(config["configs"])
     return found
 
 
@@ -79,11 +81,35 @@ def _flat(config: Mapping[str, Any] | str, card: Mapping[str, Any], release: tup
         return _named(config, card, release)
     if config.get("architecture") != "union":
         return [{field: value for field, value in config.items() if field not in card["attributes"]["unsaved"]}]
+    for inner in config["configs"]:
+        if not isinstance(inner, Mapping):
+            raise ConfigRefused("AttributeError", f"'{type(inner).__name__}' object has no attribute 'get'", "configs")
     return [each for inner in config["configs"] for each in _flat(inner, card, release)]
+
+
+def _validate(configs: list[Any]) -> None:
+    """What a union takes (`ConfigUnion.validate`): no unions, and each method once for a place."""
+    for each in configs:
+        if each.get("architecture") == "union":
+            raise ConfigRefused("TypeError", "is not supported in a config union.", "configs")
+    for number, first in enumerate(configs):
+        for second in configs[:number]:
+            same = first.get("architecture") == second.get("architecture")
+            if not same or first.get("leave_out") or second.get("leave_out"):
+                continue
+            bottlenecks = first.get("architecture") is None
+            if bottlenecks and all(first.get(place) != second.get(place) for place in ("mh_adapter", "output_adapter")):
+                continue
+            text = (
+                "cannot be combined." if bottlenecks else "have the same adapter architecture and cannot be combined."
+            )
+            raise ConfigRefused("ValueError", text, "configs")
 
 
 def _named(name: str, card: Mapping[str, Any], release: tuple[int, ...]) -> list[dict[str, Any]]:
     """The configs that a name stands for, as a file would have them."""
+    if "[" in name or "|" in name:  # a formula of names, which only this parser of the library's would need
+        raise ValueError(name)
     entry = card["names"].get(name)
     if entry is None or _numbers(entry.get("release", "0")) > release:
         raise ConfigRefused("ValueError", f"Could not identify '{name}' as a valid adapter configuration.", "config")

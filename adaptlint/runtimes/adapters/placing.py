@@ -10,6 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adaptlint.runtimes.adapters import tensors as t
+from adaptlint.runtimes.adapters.layer_checks import (
+    check_activation,
+    check_bottleneck,
+    check_dropout,
+    check_lora,
+    check_prompt,
+    refuse,
+)
 from adaptlint.runtimes.adapters.parts import Part
 from adaptlint.runtimes.adapters.release import HubRelease
 from adaptlint.runtimes.adapters.sites import Site
@@ -37,17 +45,12 @@ def place(parts: Sequence[Part], name: str, where: Place) -> dict[str, Held]:
     """Every parameter of the adapter, by its full name in the model. Raises Refusal where the library raises."""
     _check_support(parts, where)
     _check_submodels(parts, where)
+    _check_conflicts(parts, name, where)
     held: dict[str, Held] = {}
     for part in parts:
         for key, shape, owner in _PLACED[part.kind](part.config, name, where):
             held[key] = Held(shape, owner)
     return held
-
-
-def refuse(error: str, text: str, field: str, value: object = "") -> Refusal:
-    """What the library raises while it adds an adapter whose config asks for something."""
-    facts = {"field": field, "value": str(value)[:80]}
-    return Refusal(error, text, "hub-config-refused", facts=facts)
 
 
 def _check_support(parts: Sequence[Part], where: Place) -> None:
@@ -78,6 +81,15 @@ def _check_submodels(parts: Sequence[Part], where: Place) -> None:
             raise NotModelled("method-not-modelled", facts={"value": f"{method} in a model of models"})
 
 
+def _check_conflicts(parts: Sequence[Part], name: str, where: Place) -> None:
+    """Two parts of a union at one place (`match`)."""
+    for site in where.sites:
+        kind = "lora" if site.kind == "merged_lora" else site.kind
+        if len([part for part in parts if part.kind == kind and _in_layer(site, part.config)]) > 1:
+            text = f"Multiple adapter definitions conflict for adapter '{name}' in layer {site.layer}."
+            raise refuse("ValueError", text, "configs", kind)
+
+
 def _in_layer(site: Site, config: Mapping[str, Any]) -> bool:
     """True where the config names the site's location and does not leave its layer out (`match`)."""
     left_out = site.layer in (config.get("leave_out") or ())
@@ -100,7 +112,7 @@ def _lora(config: Mapping[str, Any], name: str, where: Place) -> Rows:
             continue
         if site.kind == "lora" and site.attn is not None and site.attn not in config["attn_matrices"]:
             continue
-        _check_lora(config, where)
+        check_lora(config, where.release)
         heads = t.merged_heads(config, where.release.fused_counts_qkv)
         if config.get("use_dora") and site.kind == "merged_lora" and heads != 3:
             raise refuse("RuntimeError", "must match the size of tensor b", "use_dora", True)
@@ -112,26 +124,6 @@ def _lora(config: Mapping[str, Any], name: str, where: Place) -> Rows:
         yield from _rows(_below(where.body, f"shared_parameters.{name}"), {"lora_A": shared[0], "lora_B": shared[1]})
 
 
-def _check_lora(config: Mapping[str, Any], where: Place) -> None:
-    mode = config["composition_mode"]
-    if mode == "scale":
-        if config.get("use_dora"):
-            raise refuse("AssertionError", "IA3 module does not support DoRA.", "use_dora", True)
-        if config["r"] > 1:
-            raise refuse("ValueError", "Can only use composition_mode='scale' when r == 1.", "r", config["r"])
-        if config["dropout"] > 0:
-            raise refuse("ValueError", "IA3 module does not support dropout.", "dropout", config["dropout"])
-    elif mode != "add":
-        raise refuse("ValueError", f"Unknown composition_mode: {mode}", "composition_mode", mode)
-    known = ("lora", "bert", "ia3", "vera") if where.release.has_vera and mode == "add" else ("lora", "bert", "ia3")
-    if config["init_weights"] not in known:
-        text = f"Unknown init_weights type: {config['init_weights']}"
-        raise refuse("ValueError", text, "init_weights", config["init_weights"])
-    if config.get("task_specific_matrix_type") == "linear":
-        text = "cannot assign parameters before Module.__init__() call"
-        raise refuse("AttributeError", text, "task_specific_matrix_type", "linear")
-
-
 def _bottleneck(config: Mapping[str, Any], name: str, where: Place) -> Rows:
     placed: Site | None = None
     for site in where.sites:
@@ -139,7 +131,7 @@ def _bottleneck(config: Mapping[str, Any], name: str, where: Place) -> Rows:
             continue
         placed = placed or site
         factor = t.reduction_at(config["reduction_factor"], site.layer)
-        _check_bottleneck(site, config, factor)
+        check_bottleneck(site, config, factor)
         path = f"{site.module}.adapters.{name}"
         for suffix, shape in t.bottleneck_tensors(site.width_in, config, factor or 1).items():
             first = "adapter_norm_before" if config["ln_before"] and suffix.startswith("adapter_down.0.") else ""
@@ -150,30 +142,11 @@ def _bottleneck(config: Mapping[str, Any], name: str, where: Place) -> Rows:
         yield from _rows(_below(where.body, f"shared_parameters.{name}"), t.shared_phm_tensors(width, config))
 
 
-def _check_bottleneck(site: Site, config: Mapping[str, Any], factor: float | None) -> None:
-    if factor is None:
-        text = "The given reduction factor mapping does not give a default value"
-        raise refuse("KeyError", text, "reduction_factor", config["reduction_factor"])
-    if site.hooked and config["original_ln_after"] is False:
-        text = "Unsupported configuration for bottleneck layer hooking mode: original_ln_after=False."
-        raise refuse("ValueError", text, "original_ln_after", False)
-    if factor == 0:
-        raise refuse("ZeroDivisionError", "", "reduction_factor", factor)
-    inner, dim = max(int(site.width_in // factor), 1), config["phm_dim"]
-    if config["phm_layer"] and (site.width_in % dim or inner % dim):
-        field, size = ("in_features", site.width_in) if site.width_in % dim else ("out_features", inner)
-        text = f"Argument `{field}`={size} is not divisble be `phm_dim`{dim}"
-        raise refuse("AssertionError", text, "phm_dim", dim)
-    scaling = config["scaling"]
-    if not isinstance(scaling, float) and scaling not in ("learned", "channel"):
-        raise refuse("ValueError", f"Unknown scaling type: {scaling}", "scaling", scaling)
-    if config["init_weights"] not in ("bert", "mam_adapter", "houlsby"):
-        text = f"Unknown init_weights type: {config['init_weights']}"
-        raise refuse("ValueError", text, "init_weights", config["init_weights"])
-
-
 def _prefix(config: Mapping[str, Any], name: str, where: Place) -> Rows:
     """A prefix for each location, in a pool that every layer of the same body holds, too (`set_pool`)."""
+    if not config["flat"]:
+        check_activation(config["non_linearity"])
+    check_dropout(config["dropout"])
     pools: dict[str, dict[str, list[Site]]] = {}
     for site in where.sites:
         if site.kind == "prefix" and _takes_prefix(site, config):
@@ -205,6 +178,7 @@ def _reft(config: Mapping[str, Any], name: str, where: Place) -> Rows:
     for site in where.sites:
         if site.kind != "reft" or not _in_layer(site, config):
             continue
+        check_dropout(config["dropout"])
         if config["layers"] == "all" or site.layer in config["layers"]:
             yield from _rows(f"{site.module}.refts.{name}", t.reft_tensors(site, config))
 
@@ -212,8 +186,7 @@ def _reft(config: Mapping[str, Any], name: str, where: Place) -> Rows:
 def _prompt(config: Mapping[str, Any], name: str, where: Place) -> Rows:
     for site in where.sites:
         if site.kind == "prompt":
-            if config["combine"] not in ("prefix", "prefix_after_bos"):
-                raise refuse("ValueError", "Unknown combination function", "combine", config["combine"])
+            check_prompt(config)
             path = _below(site.module, f"prompt_tuning.prompt_tunings.{name}")
             yield from _rows(path, t.prompt_tensors(site, config))
 

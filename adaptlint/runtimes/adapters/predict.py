@@ -41,8 +41,8 @@ def predict_hub(scene: Scene, version: str | None, request: Request) -> Predicti
         return Prediction(blank, (doubt._replace(target=TARGET, decides=True),) if doubt else ())
     graph = find_graph(base, text)
     if graph is None:
-        problem = f"no recorded forward of {base.model_class} under adapters {text} is at hand"
-        fault = Fault("hub-base-not-recorded", facts={"problem": problem}, target=TARGET, decides=True)
+        facts: dict[str, Fact] = {"class": base.model_class, "asked": text}
+        fault = Fault("hub-base-not-recorded", facts=facts, target=TARGET, decides=True)
         return Prediction(blank, (fault, *_unreadable(scene, release)))
     loads = HubLoads(base, graph, release)
     ended = load_all(loads, scene.adapters)
