@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench clean
 .SILENT:
 
 demo: .venv/.installed
@@ -88,7 +88,12 @@ families: .venv-test/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TEST)/python -W ignore -m tests.families.record $(TYPES) --write
 	$(TEST)/python -m pytest tests/test_house.py -k "fresh and families" --write-pages
 
-# every shipped table against live builds of fresh configs
+# TYPES="llama t5": the shipped graphs of their forwards, learnt anew under every attention backend
+flows: .venv-test/.installed
+	OMP_NUM_THREADS=1 $(TEST)/python -W ignore -m tests.families.flows $(TYPES) --write
+	$(TEST)/python -m pytest tests/test_house.py -k "fresh and families" --write-pages
+
+# every shipped table against live builds, and every shipped graph against live recordings, of fresh configs
 families-verify: .venv-test/.installed
 	FAMILIES=all $(TEST)/python -m pytest tests/families
 

@@ -78,6 +78,8 @@ def _record(table: Mapping[str, Any], config: dict[str, Any], asked: str | None)
     inputs, resolved = resolve(table, raw)
     known = table["classes"][name]
     names = {**flat(inputs), **flat(resolved), "num_labels": len(resolved["id2label"])}
+    if not all(map(_is_rate, (value for field, value in names.items() if "drop" in field))):
+        raise NotCovered("a rate of dropout")
     filling = Filling(table["shared"], names)
     for condition in [*table["demands"], *known["demands"]]:
         if not _met(condition, names):
@@ -90,6 +92,11 @@ def _record(table: Mapping[str, Any], config: dict[str, Any], asked: str | None)
     record["made_with"] = dict(table["made_with"])
     note_storage(record, config)
     return {field: record[field] for field in FIELDS}
+
+
+def _is_rate(value: Any) -> bool:
+    """Whether torch's Dropout takes it, where it is a number at all."""
+    return not isinstance(value, int | float) or 0 <= value <= 1
 
 
 def _met(condition: list[Any], names: dict[str, Any]) -> bool:

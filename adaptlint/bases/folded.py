@@ -37,6 +37,31 @@ def expand_tree(tree: Node) -> list[Module]:
     return [Module(*row) for row in _rows(tree, {})]
 
 
+def find_node(tree: Node, path: str) -> Node | None:
+    """The entry of a module in a folded tree; None if there is none of that path."""
+    node: Node | None = tree
+    for name in path.split(".") if path else ():
+        node = _child(node, name) if node is not None else None
+    return node
+
+
+def _child(node: Node, name: str) -> Node | None:
+    children: dict[str, Node] = node.get("children", {})
+    if not _RANGE_LETTERS.issuperset(name):
+        return children.get("=" + name if name[0] == "=" else name)
+    if name in children:
+        return children[name]
+    number = int(name) if name.isdecimal() else -1
+    return next((one for ranges, one in children.items() if _has(ranges, number)), None)
+
+
+def _has(ranges: str, number: int) -> bool:
+    if not _RANGE_LETTERS.issuperset(ranges):
+        return False
+    ends = (run.partition("-") for run in ranges.split(","))
+    return any(int(first) <= number <= int(last or first) for first, _, last in ends)
+
+
 def count_modules(tree: Node, limit: int) -> int:
     """How many modules the tree unfolds to, without unfolding it; counting stops above `limit`.
 

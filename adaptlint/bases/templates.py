@@ -12,8 +12,8 @@ A template is JSON in which these objects stand for something else (`names` maps
     {"$-": 0}                            nothing: the entry is left out of the object that it stands in
 
 Expressions are whole numbers, names ("hidden_size", "@0": the outermost list's index) or ["+" | "-" | "*" | "//" |
-"int" | "at", operand, ...]. Conditions are ["is", expression, constant], ["null", e], ["no", e] (null, 0, false or
-empty), ["<" | "=" | "%", e, e] ("%": divides), ["in", e, name of a list], ["not", c], ["and", c, ...].
+"%" | "int" | "at", operand, ...]. Conditions are ["is", expression, constant], ["null", e], ["no", e] (null, 0, false
+or empty), ["<" | "=" | "%", e, e] ("%": divides), ["in", e, name of a list], ["not", c], ["and", c, ...].
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NotCovered(Exception):
 
 def evaluate(expression: Any, names: Names) -> Any:
     """The value of an expression. NotCovered for a name that the config lacks or a value that is no number."""
-    if type(expression) is int:
+    if type(expression) in (int, float):
         return expression
     if type(expression) is str:
         try:
@@ -167,6 +167,11 @@ def _quotient(first: Any, second: Any) -> Any:
     return first // second
 
 
+def _remainder(first: Any, second: Any) -> Any:
+    _whole(first, second)
+    return first % second
+
+
 def _at(values: Any, index: Any) -> Any:
     if type(values) is not list or index < 0:
         raise TypeError
@@ -202,6 +207,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "-": _less,
     "*": _product,
     "//": _quotient,
+    "%": _remainder,
     "int": int,
     "at": _at,
 }

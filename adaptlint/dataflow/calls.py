@@ -29,6 +29,7 @@ COMPARISONS = {
 LAYER = "hub."
 RAISE = "raise"  # the operation of a conflict that the model's own code finds
 WATCHED = ("scaled_dot_product_attention",)
+ANOTHER = "another branch is taken"
 UNCLEAR = "a module whose output is changed returns what it was given"
 
 
@@ -139,7 +140,7 @@ class Call:
         """Stop, with only the first `known` results left, if a guard does not hold as it did."""
         try:
             held = COMPARISONS[guard.op](self._term(guard.left), self._term(guard.right))
-            reason = f"another branch is taken at {guard.source}"
+            reason = f"{ANOTHER} at {guard.source}"
         except Unknown as unknown:
             held, reason = None, f"a branch at {guard.source} depends on what is not known: {unknown}"
         if held is not guard.held:

@@ -63,7 +63,7 @@ def flow(
     `sizes` puts numbers in for "batch", "seq" and "decoder_seq". Raises FlowProblem where no forward can be had, and
     SizeError, a ValueError, for a size that the model does not have or that is no size.
     """
-    from adaptlint.dataflow.load import Unsteady, load_flow
+    from adaptlint.dataflow.load import NotRecorded, Unsteady, load_flow
 
     reference = os.fspath(model)
     try:
@@ -77,7 +77,10 @@ def flow(
         return _flow_of(graphs, reference, source, sizes or {})
     found = flow_through(graph, reference, source, sizes or {})
     if found.unknown and sizes:  # at these sizes the forward may take other branches than those that were recorded
-        graph, source = load_flow(reference, model_class, attn, sizes=sizes, offline=offline, cache=cache)
+        try:
+            graph, source = load_flow(reference, model_class, attn, sizes=sizes, offline=offline, cache=cache)
+        except NotRecorded:  # what is known at any sizes stays known
+            return found
         found = flow_through(graph, reference, source, sizes)
     return found
 

@@ -127,7 +127,7 @@ def integers(config: Any) -> set[int]:
         return set().union(*map(integers, config.values())) if config else set()
     if isinstance(config, list | tuple):
         return set().union(*map(integers, config)) if config else set()
-    return {config} if isinstance(config, int) and not isinstance(config, bool) else set()
+    return {int(config)} if isinstance(config, int) and not isinstance(config, bool) else set()
 
 
 def path_in(layer: str, name: str) -> str:

@@ -140,19 +140,6 @@ def joined(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[s
     return runs, {name: (run_of[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
 
 
-def apart(runs: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:
-    """The inverse of `joined`: a run for every call."""
-    calls: list[Run] = []
-    last: list[int] = []
-    for number, run in enumerate(runs):
-        for call in range(run.times):
-            refs = run.then if call else run.given
-            given = [(len(calls) - 1 if ref[0] == number else last[ref[0]], ref[1], ref[2]) for ref in refs]
-            calls.append(run._replace(first=run.first + call * run.step, times=1, step=1, given=given, then=[]))
-        last.append(len(calls) - 1)
-    return calls, {name: (last[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
-
-
 def _longer(run: Run, call: Run) -> Run | None:
     """The run with one more call, None if that is not the same once more."""
     if (run.template, run.prefix) != (call.template, call.prefix) or not run.prefix:

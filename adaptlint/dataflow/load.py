@@ -1,4 +1,4 @@
-"""The graph of a base's forward: from the cache, else recorded now."""
+"""The graph of a base's forward: from the cache, else from a table that ships with us, else recorded now."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from adaptlint.bases import Base, BaseProblem, installed_versions, load_base
 from adaptlint.bases.store import base_key
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
+from adaptlint.dataflow.shipped import shipped_graph
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
 BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
@@ -19,6 +20,10 @@ LIBRARIES = ("torch", "transformers")
 
 class FlowProblem(Exception):
     """There is no graph; the text is one sentence for a reader."""
+
+
+class NotRecorded(FlowProblem):
+    """There is no graph because what records one is not installed."""
 
 
 class Unsteady(FlowProblem):
@@ -38,7 +43,7 @@ def load_flow(
     offline: bool = True,
     cache: bool = True,
 ) -> tuple[FlowGraph, str]:
-    """The graph of the class's forward under one attention backend, and where it came from: "cache" or "live".
+    """The graph of the class's forward under one attention backend, and its source: "cache", "shipped" or "live".
 
     `model` is what `load_base` takes, `attn` one of BACKENDS. With `sizes` the forward is recorded at these, so that
     its branches are theirs. Raises FlowProblem, and Unsteady for a graph that holds nowhere else.
@@ -52,9 +57,11 @@ def load_flow(
         raise FlowProblem("A forward is recorded from a config.json, and this base has none.")
     found = installed_versions(LIBRARIES)
     place = _place(base, attn, found, sizes or {})
-    told = _cached(place) if cache else None
-    source = "cache"
+    told, source = (_cached(place) if cache else None), "cache"
     if told is None:
+        shipped = None if sizes else shipped_graph(base, attn)
+        if shipped is not None:
+            return shipped, "shipped"
         told, source = _recorded(base, attn, sizes or {}), "live"
         if cache:
             body = json.dumps(told, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
@@ -91,7 +98,7 @@ def _cached(place: str) -> dict[str, Any] | None:
 def _recorded(base: Base, attn: str, sizes: Mapping[str, int]) -> dict[str, Any]:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
-        raise FlowProblem(f"A forward is recorded with {' and '.join(missing)}, which cannot be imported here.")
+        raise NotRecorded(f"A forward is recorded with {' and '.join(missing)}, which cannot be imported here.")
     from adaptlint.dataflow.record import record
 
     graph, doubt = record(base.config, base.asked, attn, dict(sizes))

@@ -5,6 +5,7 @@ The second recording, at other sizes, is what the graph has to reproduce before 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from adaptlint.bases.base import BaseProblem
@@ -20,6 +21,7 @@ from adaptlint.dataflow.prefix import PREFIX, NoCacheError, handed_in, prefixed
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.recording import Recording
 from adaptlint.dataflow.shims import given_a_language, with_numbers
+from adaptlint.dataflow.tagged import ConfigTags
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
 
 # small enough for most tables of positions
@@ -46,6 +48,7 @@ class Built(NamedTuple):
     backend: str
     transformers: str
     options: dict[str, Any]
+    tags: ConfigTags | None = None
 
     @property
     def symbols(self) -> list[str]:
@@ -90,8 +93,11 @@ def _twice(built: Built, sizes: dict[str, int] | None) -> Recorded:
     return Recorded(graph, _doubt(graph, trace_at(built, second), second))
 
 
-def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
-    """The class's own modules on the meta device, and inputs for them. Raises FlowProblem."""
+def build(config: dict[str, Any], asked: str | None, backend: str, tags: ConfigTags | None = None) -> Built:
+    """The class's own modules on the meta device, and inputs for them; with `tags` these are put into the config.
+
+    Raises FlowProblem.
+    """
     problem = refuse_absurd(config)
     if problem:
         raise FlowProblem(f"The config cannot be built: {problem.reason}.")
@@ -103,8 +109,10 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     if not supports(choice.model_class, backend):
         raise FlowProblem(f"{name} does not support {backend}, by its own word.")
     torch = libraries.torch
+    if tags is not None:
+        tags.put_into(choice.config)
     try:
-        with torch.device("meta"), with_numbers(torch), taken_for_installed(backend):
+        with torch.device("meta"), with_numbers(torch), taken_for_installed(backend), _kept(tags, choice.model_class):
             model = choice.model_class._from_config(choice.config, attn_implementation=backend).eval()
             model.to("meta")  # a few parameters are made by constructors that know no default device
     except Exception as error:  # transformers raises whatever a config's values provoke
@@ -119,7 +127,12 @@ def build(config: dict[str, Any], asked: str | None, backend: str) -> Built:
     if not found:
         raise FlowProblem(f"There is no recipe for the inputs of {name} yet.")
     options = {"use_cache": False} if "use_cache" in taken_by(model) else {}
-    return Built(torch, model, found, found[0], backend, str(libraries.transformers.__version__), options)
+    release = str(libraries.transformers.__version__)
+    return Built(torch, model, found, found[0], backend, release, options, tags)
+
+
+def _kept(tags: ConfigTags | None, model_class: type) -> AbstractContextManager[None]:
+    return nullcontext() if tags is None else tags.kept_in(model_class)
 
 
 def trace_at(built: Built, sizes: dict[str, int]) -> Recording:
@@ -159,8 +172,15 @@ def _forward_as_is(built: Built, sizes: dict[str, int], options: dict[str, Any])
     torch, model = built.torch, built.model
     given = {name: _empty(built, entry, sizes) for name, entry in built.inputs.items()}
     recorder = Recorder(torch, model, given)
+    if built.tags is not None:
+        built.tags.forward = recorder.compared
     try:
-        with recording(torch, recorder), torch.device("meta"), standing_in(torch, recorder, model, built.backend):
+        with (
+            recording(torch, recorder),
+            torch.device("meta"),
+            standing_in(torch, recorder, model, built.backend),
+            _kept(built.tags, type(model)),
+        ):
             return recorder, model(**(handed_in(given) if PREFIX in built.symbols else {**given, **options}))
     except TooLong:
         raise FlowProblem("The forward has more operations than are recorded.") from None

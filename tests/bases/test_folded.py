@@ -7,7 +7,7 @@ import json
 import pytest
 
 from adaptlint.bases import Module
-from adaptlint.bases.folded import count_modules, expand_tree, fold_modules
+from adaptlint.bases.folded import count_modules, expand_tree, find_node, fold_modules
 
 
 def module(path: str, size: int = 1, cls: str = "Linear") -> Module:
@@ -86,3 +86,24 @@ def test_counting_stops_before_a_bomb() -> None:
 def test_a_tree_that_is_none_is_refused(tree: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError, KeyError, AttributeError)):
         count_modules(tree, 1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "cls"),
+    [
+        ("", "Root"),
+        ("layers.0", "Layer"),
+        ("layers.11", "Layer"),
+        ("layers.3", "Other"),
+        ("layers.12", None),
+        ("layers.x", None),
+        ("norm", "Norm"),
+        ("norm.weight", None),
+        ("2", None),
+    ],
+)
+def test_a_node_is_found_by_its_path(path: str, cls: str | None) -> None:
+    children = {"0-2,4-11": {"class": "Layer"}, "3": {"class": "Other"}}
+    tree = {"class": "Root", "children": {"layers": {"class": "List", "children": children}, "norm": {"class": "Norm"}}}
+    found = find_node(tree, path)
+    assert (found and found["class"]) == cls

@@ -43,6 +43,10 @@ class FlowProblem(Exception):
     pass
 
 
+class NotRecorded(FlowProblem):
+    """Stands for that of adaptlint.dataflow.load."""
+
+
 class Unsteady(FlowProblem):
     pass
 
@@ -75,6 +79,7 @@ def install(monkeypatch: pytest.MonkeyPatch, moves: Callable[[dict[str, int]], M
 
     load: Any = ModuleType("adaptlint.dataflow.load")
     load.load_flow, load.FlowProblem, load.Unsteady = load_flow, FlowProblem, Unsteady
+    load.NotRecorded = NotRecorded
     propagating: Any = ModuleType("adaptlint.dataflow.propagate")
     propagating.propagate = lambda graph, sizes: graph.moves(sizes)
     for module in (load, propagating):

@@ -1,0 +1,271 @@
+"""Graphs of known architectures that ship with us: no torch, no transformers, one file read.
+
+`families/<model_type>.<backend>.json.z` holds what `python -m tests.families.flows` recorded of the classes of one
+release of transformers (docs/decisions/0008): for each combination of settings, and for each outcome of the comparisons
+that Python made of the config's integers, a graph as a template (bases/templates.py) over these integers. The shapes of
+parameters and of buffers that are saved are those of the base's own table.
+
+A `likeness` is a value with its size left out: settings of one likeness have the same graph, or one each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from adaptlint.bases import Base, installed_versions
+from adaptlint.bases.folded import find_node
+from adaptlint.bases.resolved import flat
+from adaptlint.bases.templates import Filling, NotCovered, holds
+from adaptlint.dataflow.calls import ANOTHER
+from adaptlint.dataflow.flow_graph import FORMAT as GRAPH_FORMAT
+from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, integers, path_in, read_graph, size_of
+from adaptlint.dataflow.fold import joined
+from adaptlint.dataflow.propagate import propagate
+
+FORMAT = 1
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
+MAX_BYTES = 1 << 24
+UNASKED = frozenset(
+    {
+        "_attn_implementation_autoset",
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "finetuning_task",
+        "id2label",
+        "label2id",
+        "model_type",
+        "problem_type",
+        "quantization_config",
+        "task_specific_params",
+        "tokenizer_class",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+"""Keys of a config that no forward without a cache and without labels asks for."""
+MORE = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
+"""What a config may ask for beside the answer, and usually does not."""
+ROPE = "rope_parameters"
+ROPE_NAMES = {"partial_rotary_factor": "partial_rotary_factor", "rotary_pct": "partial_rotary_factor"}
+
+
+def shipped_graph(base: Base, backend: str) -> FlowGraph | None:
+    """The graph of the base's class under this backend, None where no table covers it.
+
+    A table speaks for one release of transformers. It is used where the base's shapes are of that one as well, and it
+    is installed or none is.
+    """
+    table = read_table(base.model_type or "", backend)
+    if table is None or base.made_with.get("transformers") != table["transformers"]:
+        return None
+    installed = installed_versions(("transformers",)).get("transformers")
+    return graph_from(table, base) if installed in (None, table["transformers"]) else None
+
+
+def read_table(model_type: str, backend: str) -> dict[str, Any] | None:
+    """The table of a model type and backend; None if there is none."""
+    if not model_type.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        return None
+    try:
+        with open(os.path.join(FOLDER, f"{model_type}.{backend}.json.z"), "rb") as stream:
+            table = json.loads(zlib.decompressobj().decompress(stream.read(), MAX_BYTES))
+    except OSError:
+        return None
+    return table if table["format"] == FORMAT else None
+
+
+def graph_from(table: Mapping[str, Any], base: Base) -> FlowGraph | None:
+    """The graph by this table; None where it does not cover the base's config or class."""
+    known = table["classes"].get(base.model_class)
+    if known is None or any(base.config.get(key, usual) != usual for key, usual in MORE.items()):
+        return None
+    config = asked_of(base.resolved_config, base.config)
+    names = names_of(config, base.resolved_config, rope_numbers(known["rope"], base.config))
+    for variant in known["variants"]:
+        if covers(known, variant, config, names):
+            try:
+                graph = _filled(table, known, variant, names, base.record["tree"])
+            except NotCovered:
+                return None
+            return graph if graph is not None and _stands(graph, table["sizes"]) else None
+    return None
+
+
+def _stands(graph: FlowGraph, sizes: Mapping[str, int]) -> bool:
+    """Whether no branch on the sizes of tensors is another one, at the sizes that the forward was recorded at."""
+    moved = propagate(graph, {name: sizes[name] for name in graph.symbols})
+    return moved.conflict is not None or not any(
+        isinstance(found, str) and found.startswith(ANOTHER) for found in moved.calls[-1].results
+    )
+
+
+def asked_of(resolved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a forward may ask of a config; rotary embeddings by kind, from the raw one where it alone has any."""
+    config = {key: value for key, value in resolved.items() if key not in UNASKED}
+    rope = config[ROPE] if ROPE in config else raw.get("rope_scaling") or raw.get(ROPE)
+    config[ROPE] = rope_kinds(rope) if isinstance(rope, dict) else []
+    return config
+
+
+def rope_kinds(rope: Mapping[str, Any]) -> list[str]:
+    """The kinds of rotary embedding in a config's entry, which may have one for each kind of layer."""
+    inner = [part for part in rope.values() if isinstance(part, dict)]
+    told: list[Mapping[str, Any]] = [*inner] or [rope]
+    return sorted({str(part.get("rope_type", part.get("type", "default"))) for part in told} - {"default"})
+
+
+def rope_numbers(default: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The rotary settings of a raw config over the class's own, for tables of bases that leave them out."""
+    given = raw.get("rope_scaling") or raw.get(ROPE)
+    told = {**default, **(given if isinstance(given, dict) else {})}
+    told |= {key: raw[name] for name, key in ROPE_NAMES.items() if name in raw}
+    return flat({ROPE: told})
+
+
+def names_of(config: Mapping[str, Any], resolved: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
+    """The names that templates and conditions may use."""
+    labels = resolved.get("id2label")
+    count = len(labels) if isinstance(labels, dict) else 2
+    return {**rope, **flat(config), **flat(resolved), "num_labels": count}
+
+
+def covers(
+    known: Mapping[str, Any], variant: Mapping[str, Any], config: Mapping[str, Any], names: dict[str, Any]
+) -> bool:
+    """Whether this is the variant of the config, and every other setting one that was tried and changes nothing.
+
+    Keys that the class neither has nor reads are nobody's.
+    """
+    settings, idle = variant["settings"], known["idle"]
+    for key, value in config.items():
+        like = likeness(value)
+        if key in settings:
+            if settings[key] != like:
+                return False
+        elif key in idle:
+            if like not in idle[key]:
+                return False
+        elif key in known["read"]:
+            return False
+    if not settings.keys() <= config.keys() or any(names.get(name) != size for name, size in variant["fixed"].items()):
+        return False
+    if any(type(value := names.get(name)) is int and value < 1 for name in known["positive"]):
+        return False
+    if any(type(value := names.get(name)) is int and value & (value - 1) for name in known["powers"]):
+        return False
+    return any(_all_hold(conditions, names) for conditions in variant["held"])
+
+
+def likeness(value: Any) -> Any:
+    """A value without its size: "#" for an integer, "~" for another number, of a list its length or its entries."""
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return ["#"] if isinstance(value, int) else ["~"]
+    if isinstance(value, dict):
+        return {str(key): likeness(part) for key, part in value.items()}
+    if all(isinstance(part, int) and not isinstance(part, bool) for part in value):
+        return ["#", len(value)]
+    return ["each", *sorted({json.dumps(likeness(part)) for part in value})]
+
+
+def _all_hold(conditions: list[Any], names: dict[str, Any]) -> bool:
+    try:
+        return all(holds(condition, names) for condition in conditions)
+    except NotCovered:
+        return False
+
+
+def _filled(
+    table: Mapping[str, Any],
+    known: Mapping[str, Any],
+    variant: Mapping[str, Any],
+    names: dict[str, Any],
+    tree: dict[str, Any],
+) -> FlowGraph | None:
+    filling = Filling([], names)
+    graph = filling.fill(variant["graph"])
+    stacks = graph.pop("stacks")
+    calls, ends = unstacked(stacks, graph["outputs"])
+    making = _Templates(filling, _texts(table, variant), tree)
+    making.inputs = {name: [size_of(axis, table["sizes"]) for axis in axes] for name, axes in graph["inputs"].items()}
+    letters = [call[1] for _, inner in stacks for call in inner]
+    numbers = [making.number(letter, call.layer(0)) for letter, call in zip(letters, calls, strict=True)]
+    runs, outputs = joined([call._replace(template=n) for call, n in zip(calls, numbers, strict=True)], ends)
+    graph |= {"format": GRAPH_FORMAT, "model_class": known["class"], "backend": table["backend"]}
+    graph |= {"transformers": table["transformers"], "templates": making.made, "runs": runs, "outputs": outputs}
+    return read_graph({**graph, "assumed": [], "constants": sorted(integers(names))})
+
+
+def _texts(table: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, str]:
+    return {letter: table["templates"][number] for letter, number in variant["templates"].items()}
+
+
+class _Templates:
+    """The templates that the calls of one graph need, filled; the same for layers that the base's table has once."""
+
+    def __init__(self, filling: Filling, texts: dict[str, str], tree: dict[str, Any]) -> None:
+        self.filling = filling
+        self.texts = texts
+        self.tree = tree
+        self.inputs: dict[str, list[int]] = {}
+        self.made: list[Any] = []
+        self.numbers: dict[str, int] = {}
+        self.known: dict[tuple[str, int], int] = {}
+
+    def number(self, letter: str, layer: str) -> int:
+        """The place of the template that a layer's call has by its letter."""
+        key = (letter, id(find_node(self.tree, layer)))
+        if key not in self.known:
+            nodes, guards, modules = self.filling.fill(json.loads(self.texts[letter]))
+            for node in nodes:
+                if not node[0] and not node[5]:
+                    node[5] = [self._shape(path_in(layer, node[3][0]))]
+            told: dict[str, Any] = {}
+            for guard in guards:
+                told.setdefault(repr(guard[1:4]), guard)
+            template = [nodes, [*told.values()], modules]
+            self.known[key] = self.numbers.setdefault(repr(template), len(self.made))
+            if self.known[key] == len(self.made):
+                self.made.append(template)
+        return self.known[key]
+
+    def _shape(self, name: str) -> list[int]:
+        if name in self.inputs:
+            return self.inputs[name]
+        path, _, own = name.rpartition(".")
+        node = find_node(self.tree, path)
+        for field in ("params", "buffers"):
+            if node is not None and own in node.get(field, {}):
+                return list(node[field][own])
+        raise NotCovered(name)
+
+
+def unstacked(stacks: list[Any], outputs: dict[str, Any]) -> tuple[list[Run], dict[str, Ref]]:
+    """A run for every call, whose template is not known yet, from stacks of layers; no number depends on the depth of
+    another stack.
+
+    A stack is [prefix, [[layer, letter of the template, [value, ...]], ...]]; a value [stack, call, node, output], the
+    call is -1 for a stack's last; ["own", -1, node, output] is of the call before in the same stack.
+    """
+    starts = [sum(len(stack[1]) for stack in stacks[:number]) for number in range(len(stacks) + 1)]
+
+    def ref(value: list[Any], own: int, at: int) -> Ref:
+        stack, call, node, output = value
+        if stack == "own":
+            return starts[own] + at + call, node, output
+        number = call if call >= 0 else starts[stack + 1] - starts[stack] + call
+        return starts[stack] + number, node, output
+
+    calls = [
+        Run(0, prefix, layer, 1, 1, [ref(value, s, at) for value in given], [])
+        for s, (prefix, inner) in enumerate(stacks)
+        for at, (layer, _, given) in enumerate(inner)
+    ]
+    return calls, {name: ref(value, len(stacks), 0) for name, value in outputs.items()}

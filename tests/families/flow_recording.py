@@ -1,0 +1,440 @@
+"""One class under one backend: settings sorted, sizes drawn, variants learnt and held against live recordings."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from adaptlint.bases import Base, BaseProblem
+from adaptlint.bases.families import shipped_record
+from adaptlint.bases.meta_build import silence
+from adaptlint.bases.resolved import flat
+from adaptlint.bases.templates import NotCovered, holds
+from adaptlint.dataflow.flow_graph import FlowGraph
+from adaptlint.dataflow.load import FlowProblem
+from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.record import FIRST, record
+from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
+from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
+from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, apart, without_floats
+from tests.families.learning import Unlearnt
+from tests.families.live import built, resolved
+from tests.families.space import LAYER_TYPES, Space
+
+DRAWS = 6
+EACH = 2
+MIXED = 12
+TRIES = 16
+SHALLOW = 3
+DEEP = 5
+MOST_PAIRS = 10
+MOST_GROUPS = 64
+FRESH = 4
+ROUNDS = 4
+MOST_OPTIONS = 3
+ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
+TOKENS = ("_token_id", "_token_index", "_idx", "_id")
+ROPES: tuple[Raw, ...] = (
+    {"rope_type": "linear", "factor": 2.0},
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512},
+    {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    },
+)
+
+
+class Failed(Exception):
+    """Why a class has no graphs under a backend."""
+
+
+class FlowRecording:
+    """The variants of one class under one backend in the making."""
+
+    def __init__(
+        self, space: Space, recorder: Recorder, read: set[str], pool: Pool, known: FlowRecording | None = None
+    ) -> None:
+        self.space = space
+        self.recorder = recorder
+        self.read = read
+        self.draw = random.Random(f"{recorder.name} {recorder.backend}")
+        self.asked: set[str] = set()
+        self.idle: dict[str, list[Any]] = {}
+        self.trials: list[Trial] = []
+        self.seen: dict[str, Trial | None] = {}
+        self.flips: list[Raw] = []
+        self.telling: list[Raw] = []
+        self.set_aside: list[Trial] = []
+        self.bases: dict[str, Base | None] = {}
+        self.known = known
+        self.pool = pool
+        self.own = Pool()
+
+    def run(self) -> tuple[dict[str, Any], int]:
+        """The class's entry of a table, and how many fresh configs gave the graphs of live recordings."""
+        try:
+            with silence():
+                graph, doubt = record(self.space.start, self.recorder.name, self.recorder.backend)
+        except FlowProblem as problem:
+            raise Failed(str(problem)) from None
+        if doubt:
+            raise Failed(f"not steady: {doubt}")
+        self.recorder.inputs = list(graph.inputs)
+        self.sizes: dict[str, int] = {}
+        self._start()
+        self._explore()
+        self._turn_conditions()
+        self._pair()
+        for raw in self._neighbours(DRAWS):
+            self.tried(raw)
+        for _ in range(ROUNDS):
+            self._top_up()
+            entry = self._learnt()
+            wrong, count = self._verified(entry)
+            if not wrong:
+                texts = list(self.own.texts)
+                for variant in entry["variants"]:
+                    own = variant["templates"]
+                    variant["templates"] = {letter: self.pool.place(texts[number]) for letter, number in own.items()}
+                return entry, count
+        raise Failed(f"wrong: {wrong}")
+
+    def _start(self) -> None:
+        start = self.tried(self.space.start)
+        if start is None:
+            raise Failed("the default config has no forward")
+        self.start = start
+        self.idle = {key: [likeness(value)] for key, value in start.config.items()}
+        self.drawn = [
+            name
+            for name, value in start.config.items()
+            if type(value) is int and name in self.space.fields and not name.endswith(TOKENS) and value > 0
+        ]
+
+    def tried(self, raw: Raw) -> Trial | None:
+        """The trial of a config, None if there is none; kept."""
+        text = json.dumps(raw, sort_keys=True)
+        if text not in self.seen:
+            try:
+                self.seen[text] = self.recorder.trial(raw)
+            except Refused:
+                self.seen[text] = None
+            found = self.seen[text]
+            if found is not None:
+                self.trials.append(found)
+        return self.seen[text]
+
+    def _explore(self) -> None:
+        """Sort every setting that is no size: idle, or asked; as another class or backend has it, if there was one."""
+        if self.known is not None:
+            self.asked = set(self.known.asked & self.start.config.keys())
+            self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()}
+            self.flips, self.drawn = list(self.known.flips), list(self.known.drawn)
+            self.telling = [change for change in self.known.telling if self.tried({**self.space.start, **change})]
+            return
+        for name in self.space.fields:
+            if name in ASKED_FOR or name == "num_labels":
+                continue
+            for value in self._options(name, self.space.value(self.space.start, name)):
+                self._try_setting({name: value})
+        for rope in ROPES if self.start.rope else ():
+            self._try_setting({"rope_parameters": rope})
+        self.trials += [one for one in self.set_aside if self._settings(one) != self._settings(self.start)]
+
+    def _settings(self, trial: Trial) -> dict[str, Any]:
+        return settings_of(trial, self.asked)
+
+    def _options(self, name: str, value: Any) -> Iterator[Any]:
+        field = self.space.fields[name]
+        if value is not None and "null" in field.kinds:
+            yield None
+        if type(value) is bool:
+            yield not value
+        elif type(value) is float:
+            yield from (value * 0.5, value + 0.25, 0.0)
+        elif isinstance(value, str):
+            yield from [option for option in field.options if option != value][:MOST_OPTIONS]
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            yield from ([kind] * len(value) for kind in LAYER_TYPES)
+            yield [LAYER_TYPES[at % 2] for at in range(len(value))]
+        elif value is None:
+            if "bool" in field.kinds:
+                yield True
+            if "float" in field.kinds:
+                yield 0.5
+            if "int" in field.kinds:
+                yield from (8, 64)
+
+    def _try_setting(self, change: Raw) -> None:
+        trial = self.tried({**self.space.start, **change})
+        if trial is None:
+            return
+        self.flips.append(change)
+        changed = [k for k, v in trial.config.items() if likeness(v) != likeness(self.start.config.get(k))]
+        same = trial.graph == self.start.graph and trial.held <= self.start.held
+        for key in changed:
+            if same and key in self.idle:
+                self.idle[key] = [*self.idle[key], likeness(trial.config[key])]
+            elif not same:
+                self.asked.add(key)
+        if same:
+            self.set_aside.append(trial)
+            self.trials = [one for one in self.trials if one is not trial]
+            return
+        self.telling.append(change)
+        if not changed:
+            self.drawn += [name for name in change if name not in self.drawn]
+
+    def _turn_conditions(self) -> None:
+        """Configs in which a comparison of sizes comes out otherwise than in the default one."""
+        seen = {text for trial in self.trials for text in trial.held}
+        for text in sorted(self.start.held):
+            condition = json.loads(text)
+            turned = json.dumps(condition[1] if condition[0] == "not" else ["not", condition])
+            change = None if turned in seen else next(self._turning(condition), None)
+            if change is not None:
+                self.telling.append(change)
+
+    def _turning(self, condition: Any) -> Iterator[Raw]:
+        names = [name for name in named(condition) if name in self.drawn and type(self.start.names[name]) is int]
+        for name in sorted(names):
+            size = self.start.names[name]
+            for value in (size // 2, size // 4, size * 2, size + 1, 1, 0, *(self.start.names[one] for one in names)):
+                change = {name: value}
+                config = resolved(self.recorder.config_class, {**self.space.start, **change})
+                if (
+                    config is not None
+                    and not _holds(condition, flat(config))
+                    and self.tried({**self.space.start, **change}) is not None
+                ):
+                    yield change
+
+    def _pair(self) -> None:
+        """Two settings at once, or a setting where a comparison comes out otherwise; activations are no such."""
+        plain = [one for one in self.telling if not any(isinstance(value, str | dict) for value in one.values())]
+        pairs = [(one, other) for one, other in combinations(plain, 2) if not one.keys() & other.keys()]
+        for one, other in pairs[:MOST_PAIRS]:
+            self.tried({**self.space.start, **one, **other})
+
+    def _neighbours(self, count: int) -> Iterator[Raw]:
+        for _ in range(count):
+            yield self._neighbour(self.draw.choice(self.trials).raw, self.draw.choice((1, 2, 3, 4)))
+
+    def _neighbour(self, here: Raw, steps: int) -> Raw:
+        """A neighbour: other sizes, sometimes other settings, sometimes two sizes that are the same."""
+        names = [name for name in self.drawn if self.space.value(here, name) is not None]
+        raw = self.space.moved(here, self.draw, names, steps)
+        chance = self.draw.random()
+        if chance < 0.3 and self.flips:
+            raw = {**raw, **self.draw.choice(self.flips)}
+        elif chance < 0.6:
+            heads = [n for n in names if "head" in n] or names
+            first, second = (self.draw.choice(heads) for _ in range(2))
+            raw = {**raw, first: self.space.value(raw, second)}
+        return raw
+
+    def _top_up(self) -> None:
+        """Enough trials of every path, and integers that lost their names in as many sizes."""
+        for group in grouped(self.trials, self.asked)[:MOST_GROUPS]:
+            for _ in range(TRIES):
+                if len(group.trials) >= (MIXED if group.mixed else EACH) and group.varies and group.deepens:
+                    break
+                raw = self._shallow(self._more_of(group))
+                trial = self.tried(raw) if self._of(group, raw) else None
+                if trial is not None:
+                    group.add(trial, self.asked)
+
+    def _more_of(self, group: Group) -> Raw:
+        """A neighbour of one of its configs that differs in what the group lacks."""
+        here = self.draw.choice(group.trials).raw
+        names = [name for name in self.drawn if type(self.space.value(here, name)) in (int, float)]
+        made = {name for expression in group.trials[0].made for name in named(expression)}
+        layered = [name for name in names if name in self.recorder.layered]
+        if not group.deepens and layered and self.draw.random() < 0.8:
+            depth = self.draw.randint(1, SHALLOW + 1)
+            here = {**here, **dict.fromkeys(layered, depth)}
+        heads = [name for name in names if "head" in name]
+        if group.mixed and heads and self.draw.random() < 0.5:
+            return {**here, self.draw.choice(heads): self.space.value(here, self.draw.choice(heads))}
+        if not group.varies and made & set(names):
+            names = sorted(made & set(names))
+        return self.space.moved(here, self.draw, names, self.draw.choice((1, 2, 3)))
+
+    def _shallow(self, raw: Raw) -> Raw:
+        """Few layers: a recording takes its time."""
+        return {n: min(v, SHALLOW + 1) if n in self.recorder.layered and type(v) is int else v for n, v in raw.items()}
+
+    def _of(self, group: Group, raw: Raw) -> bool:
+        """Whether a config seems to be of this path, before its forward is recorded."""
+        config = resolved(self.recorder.config_class, raw)
+        if config is None:
+            return False
+        names = flat(config)
+        return any(all(_holds(json.loads(text), names) for text in held) for held in group.held)
+
+    def _learnt(self) -> dict[str, Any]:
+        self.own = Pool()
+        found: list[tuple[Group, dict[str, Any]]] = []
+        unlearnt = ""
+        for group in grouped(self.trials, self.asked):
+            try:
+                if len(group.trials) > 1 and group.deepens:
+                    found.append((group, group.variant(self.own)))
+            except Unlearnt as part:
+                unlearnt = str(part)
+        if not found:
+            raise Failed(f"not learnt: {unlearnt}")
+        untagged = set[str]().union(*(group.untagged for group, _ in found))
+        variants = [{**variant, "fixed": group.fixed(untagged, set(self.drawn))} for group, variant in found]
+        numbers = [
+            name for name, value in self.start.config.items() if type(value) is int and not name.endswith(TOKENS)
+        ]
+        positive = [n for n in numbers if all(type(t.names.get(n)) is not int or t.names[n] > 0 for t in self.trials)]
+        idle = {key: known for key, known in self.idle.items() if key not in self.asked}
+        return {
+            "class": self.recorder.name,
+            "idle": idle,
+            "read": sorted(self.read - self.start.config.keys()),
+            "positive": positive,
+            "powers": sorted(self.recorder.powers & self.start.names.keys()),
+            "rope": self.start.rope,
+            "variants": variants,
+        }
+
+    def table(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """A table of this class alone."""
+        return table_of(self.recorder.backend, {self.recorder.name: entry}, self.own)
+
+    def _verified(self, entry: dict[str, Any]) -> tuple[str, int]:
+        """What is wrong on configs that were not learnt from (they are from now on), and how many were right."""
+        table = self.table(entry)
+        for trial in self.trials:
+            unlike = self._unlike_itself(table, trial)
+            if unlike:
+                self._promote(trial)
+                return f"{unlike} under {json.dumps(trial.raw)}", 0
+        wrong, right = "", 0
+        for raw in [{"model_type": self.space.model_type}, *self._of_each(), *self._neighbours(FRESH)]:
+            fault = self._fault(table, raw)
+            right += fault == ""
+            if fault:
+                wrong = f"{fault} under {json.dumps(raw)}"
+                found = self.tried(raw)
+                if found is not None:
+                    self._promote(found)
+        return wrong or ("" if right else "no fresh config is covered"), right
+
+    def _of_each(self) -> Iterator[Raw]:
+        """A config of every path, with more layers than the path was learnt with."""
+        for group in grouped(self.trials, self.asked):
+            for _ in range(TRIES):
+                raw = self._more_of(group)
+                raw |= {name: DEEP for name in self.recorder.layered if type(self.space.value(raw, name)) is int}
+                if self._of(group, raw):
+                    yield raw
+                    break
+
+    def _unlike_itself(self, table: dict[str, Any], trial: Trial) -> str:
+        """Where the table's graph for a trial is not the trial's own."""
+        base = self._base(trial.raw)
+        ours = graph_from(table, base) if base is not None else None
+        if ours is None or base is None:
+            return ""
+        pool = Pool()
+        own = {**Group({}, [trial]).variant(pool), "fixed": {}}
+        entry = {**table["classes"][self.recorder.name], "variants": [own]}
+        graph = graph_from(table_of(self.recorder.backend, {self.recorder.name: entry}, pool), base)
+        return "" if graph is None else different(ours, graph)
+
+    def _base(self, raw: Raw) -> Base | None:
+        text = json.dumps(raw, sort_keys=True)
+        if text not in self.bases:
+            made: Any = shipped_record(raw, self.recorder.name) or built(raw, self.recorder.name)
+            self.bases[text] = None if isinstance(made, BaseProblem) else Base("", "meta", made, config=raw)
+        return self.bases[text]
+
+    def _fault(self, table: dict[str, Any], raw: Raw) -> str | None:
+        """Where our graph is not the live one; None where we have none."""
+        base = self._base(raw)
+        ours = graph_from(table, base) if base is not None else None
+        if ours is None:
+            return None
+        try:
+            return different(ours, self.recorder.live(raw))
+        except Refused as why:  # no forward at the sizes of a recording: then ours has to fail there as well
+            moved = propagate(ours, {name: FIRST[name] for name in ours.symbols})
+            return None if moved.conflict is not None else f"refused: {why}"
+
+    def _promote(self, trial: Trial) -> None:
+        """Settings that were believed idle and are not under this config."""
+        for key in [k for k, known in self.idle.items() if k not in self.asked and len(known) > 1]:
+            if key in trial.raw and likeness(trial.config.get(key)) != likeness(self.start.config[key]):
+                without = self.tried({name: value for name, value in trial.raw.items() if name != key})
+                if without is not None and without.graph != trial.graph:
+                    self.asked.add(key)
+
+
+def table_of(backend: str, classes: dict[str, Any], pool: Pool) -> dict[str, Any]:
+    """The table of a model type and backend."""
+    import transformers
+
+    return {
+        "format": FORMAT,
+        "transformers": transformers.__version__,
+        "backend": backend,
+        "sizes": FIRST,
+        "classes": classes,
+        "templates": list(pool.texts),
+    }
+
+
+def _holds(condition: Any, names: dict[str, Any]) -> bool:
+    try:
+        return holds(condition, names)
+    except NotCovered:
+        return True
+
+
+def different(ours: FlowGraph, live: FlowGraph) -> str:
+    """Where two graphs first differ, call by call; "" nowhere. Scales, and what was assumed, are left out of both."""
+    return _difference(_unfolded(ours), _unfolded(live), "")
+
+
+def _unfolded(graph: FlowGraph) -> Any:
+    """A graph with its calls' operations in the calls: layers that differ in a scale alone are folded otherwise."""
+    calls, outputs = apart(graph.runs, graph.outputs)
+    value = graph._replace(runs=[], outputs=outputs, assumed=[], constants=frozenset())
+    told = json.loads(json.dumps(value.to_json(), default=str))
+    for nodes, _, _ in told["templates"]:
+        for node in nodes:
+            if node[0] not in MEASURED:
+                node[3:5] = without_floats(node[3:5])
+    templates = told.pop("templates")
+    told["calls"] = [[call.prefix, call.first, _lists(call.given), templates[call.template]] for call in calls]
+    return told
+
+
+def _lists(refs: Any) -> list[list[int]]:
+    return [list(ref) for ref in refs]
+
+
+def _difference(one: Any, other: Any, path: str) -> str:
+    if one is other or one == other:
+        return ""
+    if type(one) is not type(other) or not isinstance(one, dict | list):
+        return f"{path}: {json.dumps(one)[:70]} is {json.dumps(other)[:70]}"
+    if isinstance(one, dict):
+        if one.keys() != other.keys():
+            return f"{path}: {sorted(one)} is {sorted(other)}"
+        pairs = [(key, one[key], other[key]) for key in one]
+    else:
+        if len(one) != len(other):
+            return f"{path}: {len(one)} entries are {len(other)}"
+        pairs = [(str(at), *pair) for at, pair in enumerate(zip(one, other, strict=True))]
+    return next((found for key, left, right in pairs if (found := _difference(left, right, f"{path}.{key}"))), "")
