@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from adaptlint.runtimes.adapters.composition import Block, stack
 from adaptlint.runtimes.adapters.layers import shared_out
+from adaptlint.runtimes.adapters.rows import Rows
 
 
 def meant_for(setup: Block, row: int, rows: int) -> Block:
@@ -51,3 +54,13 @@ def _with_rows(block: Block) -> list[Block]:
         return [block]
     sizes = block.sizes("batch_sizes") if block.kind == "BatchSplit" else [1] * len(block.children)
     return [leaf for size, child in zip(sizes, block.children, strict=False) if size for leaf in _with_rows(child)]
+
+
+def looked_at(out: Rows, batch: int, total: int) -> Iterable[int]:
+    """The first and the last row of every piece and every channel, counted as if all channels had their rows."""
+    marks = {0, total - 1} if total else set()
+    for start in range(0, total, max(batch, 1)):
+        marks |= {start, min(start + batch, total) - 1}
+        for at in out.starts():
+            marks |= {each for each in (start + at % max(batch, 1), at, at - 1) if 0 <= each < total}
+    return marks

@@ -6,7 +6,7 @@ layer gives when the row's own adapters are active alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.dataflow.value import Conflict, Value
@@ -14,7 +14,7 @@ from adaptlint.runtimes.adapters.bottleneck import BottleneckLayer, Place
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context
 from adaptlint.runtimes.adapters.lora import LoraLayer, Sizes, merged_forward
-from adaptlint.runtimes.adapters.meaning import meant_for
+from adaptlint.runtimes.adapters.meaning import looked_at, meant_for
 from adaptlint.runtimes.adapters.numbers import adapters_in, term
 from adaptlint.runtimes.adapters.others import adjusted, invertible, matched, prompt, prompt_mask, reft
 from adaptlint.runtimes.adapters.parts import Part
@@ -227,7 +227,7 @@ class HubLayers:
         for _, held in out.pieces:
             self.at_work |= adapters_in(held)
         total = max(out.number, batch * channels)
-        for row in sorted(_looked_at(out, batch, total)):
+        for row in sorted(looked_at(out, batch, total)):
             meant = meant_for(self.setup, row, total)
             alone = Context(self.release, batch, context.masked, context.tasks)
             alone.prompt = context.prompt
@@ -248,16 +248,6 @@ class HubLayers:
             self.note("prefix-masked-out", module, kind=mask.kind)
         elif not about["invert"] and mask.kind == "float" and mask.bound is None:  # no ones and zeros
             self.note("prefix-raised-by-mask", module, kind=mask.kind)
-
-
-def _looked_at(out: Rows, batch: int, total: int) -> Iterable[int]:
-    """The first and the last row of every piece and every channel, counted as if all channels had their rows."""
-    marks = {0, total - 1} if total else set()
-    for start in range(0, total, max(batch, 1)):
-        marks |= {start, min(start + batch, total) - 1}
-        for at in out.starts():
-            marks |= {each for each in (start + at % max(batch, 1), at, at - 1) if 0 <= each < total}
-    return marks
 
 
 def _at(rows: Rows | None, row: int, batch: int) -> Rows | None:
