@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
 from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.dataflow import record
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.fold import fold
-from adaptlint.dataflow.kernels import supports, taken_for_installed
+from adaptlint.dataflow.kernels import standing_in, supports, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.shims import put
 from adaptlint.dataflow.wrapped import as_operations
@@ -38,7 +39,7 @@ def forwards(config: dict[str, Any], model_class: str, backend: str) -> dict[str
             built = record.build(dict(config), model_class, backend)
             if type(built.model).__name__ != model_class:
                 return dict.fromkeys(names, f"transformers takes {type(built.model).__name__}")
-            import adapters
+            import adapters  # type: ignore[import-not-found, unused-ignore]
 
             with built.torch.device("meta"):
                 adapters.init(built.model)
@@ -57,7 +58,7 @@ def refusal(config: dict[str, Any], model_class: str, backend: str) -> dict[str,
     """What the class itself raises when it is built for a backend that it does not support; None for nothing."""
     libraries = import_libraries()
     choice = choose(libraries, dict(config), dict(config), model_class)
-    if not hasattr(choice, "model_class") or supports(choice.model_class, backend):
+    if isinstance(choice, BaseProblem) or supports(choice.model_class, backend):
         return None
     try:
         with libraries.torch.device("meta"), taken_for_installed(backend):
@@ -69,7 +70,7 @@ def refusal(config: dict[str, Any], model_class: str, backend: str) -> dict[str,
 
 def _forward(built: record.Built) -> Recorded:
     sizes = {name: record.FIRST[name] for name in built.symbols}
-    with put(record, "standing_in", _both(record.standing_in)):
+    with put(record, "standing_in", _both(standing_in)):
         try:
             return fold(record.trace_at(built, sizes))
         except FlowProblem as problem:
@@ -124,7 +125,9 @@ def _without_floats(value: Any) -> Any:
 def difference(left: Any, right: Any, path: str = "") -> str:
     """Where two comparable graphs differ first; "" where they do not."""
     if type(left) is type(right) and isinstance(left, list) and len(left) == len(right):
-        return next((d for at, pair in enumerate(zip(left, right, strict=True)) if (d := difference(*pair, f"{path}/{at}"))), "")
+        return next(
+            (d for at, pair in enumerate(zip(left, right, strict=True)) if (d := difference(*pair, f"{path}/{at}"))), ""
+        )
     if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
         return next((found for name in left if (found := difference(left[name], right[name], f"{path}/{name}"))), "")
     return "" if left == right else f"{path}: {left} is {right}"[:300]

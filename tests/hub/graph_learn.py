@@ -84,7 +84,15 @@ class Learner:
         yield "defaults", {**self.spec.settings}, False
 
 
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
+LAYERS = (
+    "num_hidden_layers",
+    "n_layer",
+    "n_layers",
+    "num_layers",
+    "encoder_layers",
+    "decoder_layers",
+    "num_decoder_layers",
+)
 
 
 def graph_template(found: list[Recorded], search: Search, share: Callable[[Any], int]) -> Any:

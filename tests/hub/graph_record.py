@@ -155,7 +155,7 @@ class Recorder:
 
 def main() -> None:
     """Record; with --write into the package."""
-    import adapters
+    import adapters  # type: ignore[import-not-found, unused-ignore]
     import transformers
 
     parser = argparse.ArgumentParser()

@@ -170,6 +170,16 @@ def _below(name: str, sizes: Sizes) -> Sizes:
     return {f"{name}.{field}": size for field, size in sizes.items()}
 
 
+def _grid(name: str = "") -> list[Any]:
+    """How many patches an image has."""
+    along = ["//", f"{name}image_size", f"{name}patch_size"]
+    return ["*", along, along]
+
+
+_SEEN = (HEADS_DIVIDE, ["%", "image_size", "patch_size"])
+_DISTANCES = ["-", ["*", 2, ["//", "image_size", "patch_size"]], 1]
+
+
 def _clip(rng: Random) -> Sizes:
     return {
         **_below("text_config", _read(rng)),
@@ -209,7 +219,7 @@ _WINDOW = (
     Variant((["not", ["null", "sliding_window"]],)),
     Variant((["null", "sliding_window"],), sizes={"sliding_window": None}),
 )
-_GROUPS = {"least": {"num_key_value_heads": 1, "pad_token_id": 0}, "nullable": ("pad_token_id",)}
+_GROUPS: dict[str, Any] = {"least": {"num_key_value_heads": 1, "pad_token_id": 0}, "nullable": ("pad_token_id",)}
 _KV = {**HEAD_DIM, "num_key_value_heads": "num_attention_heads"}
 _SIXFOLD = {"sliding_window_pattern": 6}
 _RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
@@ -258,40 +268,185 @@ def _deberta(rng: Random) -> Sizes:
 
 
 SPECS: tuple[Spec, ...] = (
-    Spec("llama", "LlamaModel", _decoder, _crossed(_HEADS, _either("attention_bias", False, True)), fallbacks=_KV, **_GROUPS),
+    Spec(
+        "llama",
+        "LlamaModel",
+        _decoder,
+        _crossed(_HEADS, _either("attention_bias", False, True)),
+        fallbacks=_KV,
+        **_GROUPS,
+    ),
     Spec("bert", "BertModel", _encoder, least=_ONE_TYPE, nullable=("pad_token_id",)),
     Spec("t5", "T5Model", _t5, _GATED, fallbacks={"num_decoder_layers": "num_layers"}, demands=(), least=_NO_PAD),
     Spec("mt5", "MT5Model", _t5, _GATED, fallbacks={"num_decoder_layers": "num_layers"}, demands=(), least=_NO_PAD),
     Spec("roberta", "RobertaModel", _encoder, least=_ONE_TYPE),
     Spec("xlm-roberta", "XLMRobertaModel", _encoder, least=_ONE_TYPE),
-    Spec("gpt2", "GPT2Model", _renamed(_encoder, _GPT), fallbacks={"n_inner": ["*", 4, "n_embd"]}, demands=(["%", "n_embd", "n_head"],), least=_NO_PAD, nullable=("pad_token_id",)),
+    Spec(
+        "gpt2",
+        "GPT2Model",
+        _renamed(_encoder, _GPT),
+        fallbacks={"n_inner": ["*", 4, "n_embd"]},
+        demands=(["%", "n_embd", "n_head"],),
+        least=_NO_PAD,
+        nullable=("pad_token_id",),
+    ),
     Spec("bart", "BartModel", _bart, demands=_BART_DIVIDES, least=_NO_PAD),
-    Spec("vit", "ViTModel", _seen),
-    Spec("clip", "CLIPModel", _clip, _end_of_text("text_config.eos_token_id"), demands=(_beneath("text_config", HEADS_DIVIDE), _beneath("vision_config", HEADS_DIVIDE)), least={"text_config.pad_token_id": 0}, nullable=("text_config.pad_token_id",), inner={"text_config": "clip_text_model", "vision_config": "clip_vision_model"}),
-    Spec("clip_vision_model", "CLIPVisionModel", _seen),
-    Spec("clip_text_model", "CLIPTextModel", _read, _end_of_text("eos_token_id"), least=_NO_PAD, nullable=("pad_token_id",)),
-    Spec("encoder-decoder", "EncoderDecoderModel", _two_berts, settings={"decoder.is_decoder": True, "decoder.add_cross_attention": True}, demands=(_beneath("encoder", HEADS_DIVIDE), _beneath("decoder", HEADS_DIVIDE), ["=", "encoder.hidden_size", "decoder.hidden_size"]), least={"encoder.type_vocab_size": 1, "decoder.type_vocab_size": 1, "encoder.pad_token_id": 0, "decoder.pad_token_id": 0}, inner={"encoder": "bert", "decoder": "bert"}),
-    Spec("distilbert", "DistilBertModel", _renamed(_encoder, _DISTIL), demands=(["%", "dim", "n_heads"],), least=_NO_PAD),
+    Spec("vit", "ViTModel", _seen, demands=_SEEN, parts=(_grid(),)),
+    Spec(
+        "clip",
+        "CLIPModel",
+        _clip,
+        _end_of_text("text_config.eos_token_id"),
+        demands=(
+            _beneath("text_config", HEADS_DIVIDE),
+            *(_beneath("vision_config", condition) for condition in _SEEN),
+        ),
+        parts=(_grid("vision_config."),),
+        least={"text_config.pad_token_id": 0},
+        nullable=("text_config.pad_token_id",),
+        inner={"text_config": "clip_text_model", "vision_config": "clip_vision_model"},
+    ),
+    Spec("clip_vision_model", "CLIPVisionModel", _seen, demands=_SEEN, parts=(_grid(),)),
+    Spec(
+        "clip_text_model",
+        "CLIPTextModel",
+        _read,
+        _end_of_text("eos_token_id"),
+        least=_NO_PAD,
+        nullable=("pad_token_id",),
+    ),
+    Spec(
+        "encoder-decoder",
+        "EncoderDecoderModel",
+        _two_berts,
+        settings={"decoder.is_decoder": True, "decoder.add_cross_attention": True},
+        demands=(
+            _beneath("encoder", HEADS_DIVIDE),
+            _beneath("decoder", HEADS_DIVIDE),
+            ["=", "encoder.hidden_size", "decoder.hidden_size"],
+        ),
+        least={
+            "encoder.type_vocab_size": 1,
+            "decoder.type_vocab_size": 1,
+            "encoder.pad_token_id": 0,
+            "decoder.pad_token_id": 0,
+        },
+        inner={"encoder": "bert", "decoder": "bert"},
+    ),
+    Spec(
+        "distilbert", "DistilBertModel", _renamed(_encoder, _DISTIL), demands=(["%", "dim", "n_heads"],), least=_NO_PAD
+    ),
     Spec("electra", "ElectraModel", _embedded, _EMBEDDED, least=_ONE_TYPE),
     Spec("albert", "AlbertModel", _embedded, least=_ONE_TYPE),
-    Spec("xmod", "XmodModel", _but(_encoder, adapter_reduction_factor=lambda rng: rng.randrange(2, 5)), least=_ONE_TYPE),
+    Spec(
+        "xmod", "XmodModel", _but(_encoder, adapter_reduction_factor=lambda rng: rng.randrange(2, 5)), least=_ONE_TYPE
+    ),
     Spec("bert-generation", "BertGenerationEncoder", _but(_encoder, "type_vocab_size"), least=_NO_PAD),
-    Spec("gptj", "GPTJModel", _gptj, fallbacks={"n_inner": ["*", 4, "n_embd"]}, demands=(["%", "n_embd", "n_head"],), least=_NO_PAD, nullable=("pad_token_id",)),
-    Spec("mistral", "MistralModel", _but(_decoder, sliding_window=_window), _crossed(_HEADS, _WINDOW), fallbacks=_KV, **_GROUPS),
+    Spec(
+        "gptj",
+        "GPTJModel",
+        _gptj,
+        fallbacks={"n_inner": ["*", 4, "n_embd"]},
+        demands=(["%", "n_embd", "n_head"],),
+        least=_NO_PAD,
+        nullable=("pad_token_id",),
+    ),
+    Spec(
+        "mistral",
+        "MistralModel",
+        _but(_decoder, sliding_window=_window),
+        _crossed(_HEADS, _WINDOW),
+        fallbacks=_KV,
+        **_GROUPS,
+    ),
     Spec("mbart", "MBartModel", _bart, demands=_BART_DIVIDES, least=_NO_PAD),
     Spec("plbart", "PLBartModel", _bart, demands=_BART_DIVIDES, least=_NO_PAD),
     Spec("whisper", "WhisperModel", _whisper, demands=_BART_DIVIDES, least=_NO_PAD),
-    Spec("beit", "BeitModel", _but(_seen, vocab_size=lambda rng: rng.randrange(1000, 9999)), _crossed(_either("use_relative_position_bias", False, True), _either("use_absolute_position_embeddings", False, True))),
-    Spec("deberta", "DebertaModel", _deberta, (Variant((["is", "relative_attention", True],), {**_RELATIVE, "type_vocab_size": 0}), Variant((["is", "relative_attention", False],), {"type_vocab_size": 0})), extra={"attention_head_size": None}, least=_NO_PAD),
-    Spec("deberta-v2", "DebertaV2Model", _deberta, (
-        Variant((["is", "relative_attention", True], ["<", 0, "position_buckets"], ["is", "max_relative_positions", -1]), _V3, {"position_buckets": _buckets}),
-        Variant((["is", "relative_attention", True], ["<", 0, "position_buckets"], ["<", 0, "max_relative_positions"]), _V3, {"position_buckets": _buckets, "max_relative_positions": _window}),
-        Variant((["is", "relative_attention", False],), {"type_vocab_size": 0}),
-    ), extra={**_NAMELESS, "attention_head_size": None}, least=_NO_PAD),
-    Spec("qwen2", "Qwen2Model", _but(_decoder, "head_dim"), _HEADS, fallbacks={"num_key_value_heads": "num_attention_heads"}, **_GROUPS),
+    Spec(
+        "beit",
+        "BeitModel",
+        _but(_seen, vocab_size=lambda rng: rng.randrange(1000, 9999)),
+        _crossed(
+            _either("use_relative_position_bias", False, True), _either("use_absolute_position_embeddings", False, True)
+        ),
+        demands=_SEEN,
+        parts=(_grid(), ["*", _DISTANCES, _DISTANCES]),
+    ),
+    Spec(
+        "deberta",
+        "DebertaModel",
+        _deberta,
+        (
+            Variant((["is", "relative_attention", True],), {**_RELATIVE, "type_vocab_size": 0}),
+            Variant((["is", "relative_attention", False],), {"type_vocab_size": 0}),
+        ),
+        extra={"attention_head_size": None},
+        least=_NO_PAD,
+    ),
+    Spec(
+        "deberta-v2",
+        "DebertaV2Model",
+        _deberta,
+        (
+            Variant(
+                (
+                    ["is", "relative_attention", True],
+                    ["<", 0, "position_buckets"],
+                    ["is", "max_relative_positions", -1],
+                ),
+                _V3,
+                {"position_buckets": _buckets},
+            ),
+            Variant(
+                (["is", "relative_attention", True], ["<", 0, "position_buckets"], ["<", 0, "max_relative_positions"]),
+                _V3,
+                {"position_buckets": _buckets, "max_relative_positions": _window},
+            ),
+            Variant((["is", "relative_attention", False],), {"type_vocab_size": 0}),
+        ),
+        extra={**_NAMELESS, "attention_head_size": None},
+        least=_NO_PAD,
+    ),
+    Spec(
+        "qwen2",
+        "Qwen2Model",
+        _but(_decoder, "head_dim"),
+        _HEADS,
+        fallbacks={"num_key_value_heads": "num_attention_heads"},
+        **_GROUPS,
+    ),
     Spec("qwen3", "Qwen3Model", _decoder, _HEADS, fallbacks={"num_key_value_heads": "num_attention_heads"}, **_GROUPS),
-    Spec("gemma2", "Gemma2Model", _but(_decoder, sliding_window=_window, num_hidden_layers=lambda rng: rng.randrange(5, 9)), _HEADS, turns=2, **_GROUPS),
-    Spec("gemma3_text", "Gemma3TextModel", _but(_decoder, sliding_window=_window, num_hidden_layers=lambda rng: rng.randrange(12, 18)), _HEADS, turns=6, extra=_SIXFOLD, **_GROUPS),
-    Spec("phi", "PhiModel", _phi, _crossed(_HEADS, _either("partial_rotary_factor", 0.5, 0.4)), fallbacks={"num_key_value_heads": "num_attention_heads"}, parts=(_ROTATED,), **_GROUPS),
-    Spec("modernbert", "ModernBertModel", _but(_encoder, "type_vocab_size", local_attention=_window, num_hidden_layers=lambda rng: rng.randrange(8, 12)), least=_NO_PAD, turns=3),
+    Spec(
+        "gemma2",
+        "Gemma2Model",
+        _but(_decoder, sliding_window=_window, num_hidden_layers=lambda rng: rng.randrange(5, 9)),
+        _HEADS,
+        turns=2,
+        **_GROUPS,
+    ),
+    Spec(
+        "gemma3_text",
+        "Gemma3TextModel",
+        _but(_decoder, sliding_window=_window, num_hidden_layers=lambda rng: rng.randrange(12, 18)),
+        _HEADS,
+        turns=6,
+        extra=_SIXFOLD,
+        **_GROUPS,
+    ),
+    Spec(
+        "phi",
+        "PhiModel",
+        _phi,
+        _crossed(_HEADS, _either("partial_rotary_factor", 0.5, 0.4)),
+        fallbacks={"num_key_value_heads": "num_attention_heads"},
+        parts=(_ROTATED,),
+        **_GROUPS,
+    ),
+    Spec(
+        "modernbert",
+        "ModernBertModel",
+        _but(_encoder, "type_vocab_size", local_attention=_window, num_hidden_layers=lambda rng: rng.randrange(8, 12)),
+        least=_NO_PAD,
+        turns=3,
+    ),
 )

@@ -6,8 +6,8 @@ integers, with the settings and sizes under which they hold. Each was held again
 config outside of that has no graph here.
 
 A graph's calls are kept as repeats. A repeat stands for `calls` calls that go through the entries of `cycle` in turn;
-an entry is [template, prefix, first layer, step, given, then]; the layer goes up by the step with every turn. References
-are [0, calls back, node, output] within a repeat and [1 + repeat, calls before its end, node, output] into an earlier.
+an entry is [template, prefix, first layer, step, given, then], and the layer goes up by `step` with every turn. A ref
+is [0, calls back, node, output] within a repeat and [1 + repeat, calls before its end, node, output] into an earlier.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, Ref, Run, integers,
 from adaptlint.dataflow.fold import joined
 
 TABLE_FORMAT = 1
+INNER = ("encoder", "decoder", "text_config", "vision_config")
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded_graphs")
 ANY_INT = "#int"
 ANY_INTS = "#ints"
@@ -112,16 +113,12 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-INNER = ("encoder", "decoder", "text_config", "vision_config")
-
-
 def _within(variant: Mapping[str, Any], names: Mapping[str, Any]) -> bool:
     """Whether sizes and settings are such as were tried."""
     for name, least in variant["sizes"].items():
         value = names.get(name)
-        if type(value) is not int or value < least:
-            if value is not None or name not in variant["nullable"]:
-                return False
+        if (type(value) is not int or value < least) and (value is not None or name not in variant["nullable"]):
+            return False
     if not _cyclic(names.get("layer_types"), variant["turns"], names):
         return False
     if not all(name not in names or _allowed(names[name], values) for name, values in variant["allowed"].items()):
@@ -138,7 +135,9 @@ def _cyclic(kinds: Any, turns: Sequence[str], names: Mapping[str, Any]) -> bool:
 
 
 def _allowed(value: Any, values: Sequence[Any]) -> bool:
-    if isinstance(value, dict) and ("rope_type" in value or "type" in value):  # a kind of rotary embedding: its numbers change no shape
+    if isinstance(value, dict) and (
+        "rope_type" in value or "type" in value
+    ):  # a kind of rotary embedding: its numbers change no shape
         kind = value.get("rope_type", value.get("type"))
         return any(isinstance(one, dict) and one == {"rope_type": kind} for one in values)
     number = type(value) in (int, float)
