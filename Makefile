@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench clean
+.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify clean
 .SILENT:
 
 demo: .venv/.installed
@@ -96,6 +96,14 @@ flows: .venv-test/.installed
 # every shipped table against live builds, and every shipped graph against live recordings, of fresh configs
 families-verify: .venv-test/.installed
 	FAMILIES=all $(TEST)/python -m pytest tests/families
+
+# RELEASES="1.3.0" TYPES="llama t5": the graphs of models wrapped by AdapterHub learnt anew, each release in its environment
+hub-graphs: .venv-test/.installed
+	$(TEST)/python -m tests.hub.graph_releases record $(TYPES) $(if $(RELEASES),--releases $(RELEASES))
+
+# the same tables against recordings of fresh configs
+hub-graphs-verify: .venv-test/.installed
+	$(TEST)/python -m tests.hub.graph_releases verify $(TYPES) $(if $(RELEASES),--releases $(RELEASES))
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

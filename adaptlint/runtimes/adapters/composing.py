@@ -48,6 +48,15 @@ class Asked(NamedTuple):
     request: Request
 
 
+class Judged(NamedTuple):
+    """One forward that was walked through, and what of."""
+
+    outcome: Outcome
+    graph: FlowGraph
+    composed: Composed
+    sizes: dict[str, int]
+
+
 def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request) -> Told:
     """The composition that was asked for; without one, each adapter alone."""
     folders = {hub_name(adapter): adapter.path for adapter in adapters}
@@ -63,24 +72,31 @@ def _tell(asked: Asked, setup: Block) -> Told:
     release = asked.loads.release.version
     refused = _refused(asked, setup, release)
     if refused is not None:
-        error = RaisedError(refused.kind, refused.text)
-        fault = fault_of_error(Outcome("fails", (refused.kind, refused.text), None, "", (), {}), setup, {})
-        return Told("fails", "compose", error, (fault,))
-    worst: tuple[Outcome, FlowGraph, Composed, dict[str, int]] | None = None
-    for graph in _graphs(asked):
-        sizes = sizes_of(setup, asked.request, graph)
-        fusions = frozenset(asked.request.fusions)
-        composed = Composed(setup, asked.loads.parts, asked.folders, release, fusions, _pool(asked.base, release))
-        outcome = judge(graph, composed, sizes)
-        if worst is None or ORDER.index(outcome.outcome) > ORDER.index(worst[0].outcome):
-            worst = (outcome, graph, composed, sizes)
-    if worst is None:
+        return _raised(refused, setup, "compose")
+    try:
+        tried = [_judged(asked, setup, graph) for graph in _graphs(asked)]
+    except Raised as raised:
+        return _raised(raised, setup, "forward")
+    if not tried:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
-    return _told(asked, *worst)
+    return _told(asked, max(tried, key=lambda each: ORDER.index(each.outcome.outcome)))
 
 
-def _told(asked: Asked, outcome: Outcome, graph: FlowGraph, composed: Composed, sizes: dict[str, int]) -> Told:
+def _judged(asked: Asked, setup: Block, graph: FlowGraph) -> Judged:
+    release, fusions = asked.loads.release.version, frozenset(asked.request.fusions)
+    composed = Composed(setup, asked.loads.parts, asked.folders, release, fusions, _pool(asked.base, release))
+    sizes = sizes_of(setup, asked.request, graph)
+    return Judged(judge(graph, composed, sizes), graph, composed, sizes)
+
+
+def _raised(raised: Raised, setup: Block, stage: str) -> Told:
+    fault = fault_of_error(Outcome("fails", (raised.kind, raised.text), None, "", (), {}), setup, {})
+    return Told("fails", stage, RaisedError(raised.kind, raised.text), (fault,))
+
+
+def _told(asked: Asked, judged: Judged) -> Told:
+    outcome, graph, composed, sizes = judged
     setup = composed.setup
     shapes = shapes_of(graph, composed, outcome, asked.request, sizes)
     drawn = composition_of(composed, outcome, sizes)

@@ -8,19 +8,27 @@ import os
 from adaptlint.bases import Base
 from adaptlint.bases.store import base_key
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
+from adaptlint.runtimes.adapters.recorded import Raises, recorded_graph
+from adaptlint.runtimes.adapters.rows import Raised
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
 BACKEND = "eager"  # the sites are the same under every backend but for classes that a release does not replace
 
 
 def find_graph(base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> FlowGraph | None:
-    """The graph of the wrapped base in that release of `adapters`; None where none was recorded.
+    """The graph of the wrapped base in that release of `adapters`; None where there is none.
 
-    `masked` says whether the forward is given an attention mask.
+    `masked` says whether the forward is given an attention mask. A recording in the cache comes before the tables that
+    ship with us. Raises Raised where the wrapped class has no such forward, whatever is loaded.
     """
     place = graph_place(base, version, backend, masked=masked)
     body = read_sealed(place, _label(place))
-    return read_graph(json.loads(body)) if body is not None else None
+    if body is not None:
+        return read_graph(json.loads(body))
+    found = recorded_graph(base.config, base.model_class or "", version, backend, masked)
+    if isinstance(found, Raises):
+        raise Raised(found.kind, found.text)
+    return found
 
 
 def keep_graph(graph: FlowGraph, base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> None:

@@ -1,0 +1,57 @@
+"""`python -m tests.hub.graph_releases record|verify`: the tables of each release, in an environment of its own.
+
+An environment that is missing is made; `--environments` is a folder that has some already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PINS = {
+    "1.0.0": ("transformers==4.43.4", "huggingface_hub==0.25.2"),
+    "1.0.1": ("transformers==4.45.2",),
+    "1.1.0": ("transformers==4.47.1",),
+    "1.1.1": ("transformers==4.48.3",),
+    "1.2.0": ("transformers==4.51.3",),
+    "1.3.0": ("transformers==4.57.6",),
+}
+"""What each release of `adapters` asks for, by its own pin."""
+ALWAYS = ("numpy<2", "torch==2.13.0", "safetensors", "networkx")
+
+
+def python_of(release: str, environments: Path) -> Path:
+    """The interpreter of a release's environment, which is made where it is missing."""
+    place = environments / f"adapters-{release}"
+    if not (place / ".installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        pip = [str(place / "bin" / "pip"), "install", "-qq", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"adapters=={release}", *PINS[release], *ALWAYS], check=True)
+        (place / ".installed").touch()
+    return place / "bin" / "python"
+
+
+def main() -> None:
+    """Every release in turn; the exit status is 1 where one of them fails."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["record", "verify"])
+    parser.add_argument("types", nargs="*")
+    parser.add_argument("--releases", nargs="*")
+    parser.add_argument("--environments", type=Path, default=ROOT / ".venv-releases")
+    asked = parser.parse_args()
+    surroundings = {"PYTORCH_JIT": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ["--write"] if asked.what == "record" else []
+    failed = 0
+    for release in asked.releases or PINS:
+        python = str(python_of(release, asked.environments))
+        command = [python, "-W", "ignore", "-m", f"tests.hub.graph_{asked.what}", *asked.types, *options]
+        failed |= subprocess.run(command, env={**os.environ, **surroundings}, cwd=ROOT, check=False).returncode != 0
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()
