@@ -7,10 +7,12 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where, path_shape
 from adaptlint.graph.widths import likely_bases
 from adaptlint.runtimes.peft.coverage import in_words, layers_of
+from adaptlint.runtimes.peft.pruned_with import cut_with
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
 WIDTH = "width-disagrees-with-base"
+PRUNED = "adapter-of-pruned-base"
 PARALLEL = "adapter-of-one-parallel-rank"
 GROUPS = (2.0, 4.0, 8.0, 16.0)
 ROW_PARALLEL = ("o_proj", "out_proj", "down_proj", "fc2", "fc_out", "c_proj", "dense", "dense_4h_to_h", "w2", "wo", "o")
@@ -32,7 +34,9 @@ def explain_widths(faults: list[Fault], wrapped: Wrapped, settings: Settings, fi
     place = f"in {layers}" if layers else "outside the layers"
     shared: dict[str, Fact] = {"sizes": _told(widths, wrapped.base, head), "place": place}
     reason, named = _cause(widths, inner, settings)
-    if reason == PARALLEL:
+    if reason == PRUNED:
+        shared["cut_with"] = cut_with(wrapped.base, widths)
+    elif reason == PARALLEL:
         shared["ranks"] = ranks_of(widths)
     elif reason == WIDTH:
         fit = likely_bases(file)
@@ -54,7 +58,7 @@ def _cause(widths: list[Fault], inner: bool, settings: Settings) -> tuple[str, t
     if inner and ranks_of(widths):
         return PARALLEL, ()
     if inner and _is_narrower(widths):
-        return "adapter-of-pruned-base", _named_base(settings)
+        return PRUNED, _named_base(settings)
     return WIDTH, ()
 
 
