@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from adaptlint.bases import Base
+from adaptlint.bases import Base, installed_versions
 from adaptlint.bases.store import base_key
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
 from adaptlint.runtimes.adapters.recorded import Raises, recorded_graph
@@ -19,7 +19,8 @@ def find_graph(base: Base, version: str, backend: str = BACKEND, *, masked: bool
     """The graph of the wrapped base in that release of `adapters`; None where there is none.
 
     `masked` says whether the forward is given an attention mask. A recording in the cache comes before the tables that
-    ship with us. Raises Raised where the wrapped class has no such forward, whatever is loaded.
+    ship with us, these before the library itself, where that release is installed. Raises Raised where the wrapped
+    class has no such forward, whatever is loaded.
     """
     place = graph_place(base, version, backend, masked=masked)
     body = read_sealed(place, _label(place))
@@ -28,7 +29,21 @@ def find_graph(base: Base, version: str, backend: str = BACKEND, *, masked: bool
     found = recorded_graph(base.config, base.model_class or "", version, backend, masked)
     if isinstance(found, Raises):
         raise Raised(found.kind, found.text)
-    return found
+    return found or _recorded_now(base, version, backend, masked=masked)
+
+
+def _recorded_now(base: Base, version: str, backend: str, *, masked: bool) -> FlowGraph | None:
+    if installed_versions(("adapters",)).get("adapters") != version:
+        return None
+    from adaptlint.dataflow.load import FlowProblem
+    from adaptlint.dataflow.record_wrapped import record_wrapped
+
+    try:
+        graph = record_wrapped(dict(base.config), base.model_class, backend, masked=masked)
+    except FlowProblem:
+        return None
+    keep_graph(graph, base, version, backend, masked=masked)
+    return graph
 
 
 def keep_graph(graph: FlowGraph, base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> None:
