@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify clean
 .SILENT:
 
 demo: .venv/.installed
@@ -39,6 +39,14 @@ oracle: .venv-test/.installed
 # the same, in three folds by architecture and by kind of case
 oracle-folds: .venv-test/.installed
 	$(TEST)/python -m tests.oracle.compare $(ORACLE) --only '$(ONLY)' --folds
+
+# ORACLE=folder ONLY=regex: compositions against recorded runs of AdapterHub's library
+oracle-compositions: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.oracle.compositions $(ORACLE) --only '$(value ONLY)' --list
+
+# the same, with what was recorded of each model type hidden in turn: right or unknown, never wrong
+leave-one-out: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.oracle.compositions $(ORACLE) --only '$(value ONLY)' --leave-one-out
 
 # the rule pages' examples, each run through real PEFT
 prove-rules: .venv-test/.installed
