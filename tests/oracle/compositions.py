@@ -2,7 +2,8 @@
 
 ROOT holds cases.jsonl (one recorded run a line: release, composition, mask, outcome, exception, output shapes, and
 whether the numbers were right), bases/ and adapters/. Every run had batch 3, 6 tokens (5 for a decoder), in eval mode.
-With `--leave-one-out` what was recorded of each model type is out of reach in turn: verdicts have to be right or unknown.
+With `--leave-one-out` what was recorded of each model type is out of reach in turn: verdicts are then to be right or
+unknown.
 It measures and does not judge: the exit status is 0.
 """
 
@@ -19,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 Case = dict[str, Any]
 WRONG = ("wrong", "wrong_shape", "ignored_member", "no_effect", "missing_error")
@@ -121,15 +123,12 @@ def measured(root: Path, cases: Iterable[Case], jobs: int, hidden: str = "") -> 
 def hide(model_type: str) -> None:
     """Take what was recorded of a model type out of this process's reach: its tables and the cache."""
     if model_type:
-        from adaptlint.runtimes.adapters import graphs
+        from adaptlint.runtimes.adapters import recorded
 
-        known = graphs.recorded_graph
-        graphs.recorded_graph = lambda config, *rest: None if _is(config, model_type) else known(config, *rest)
+        known = recorded.read_table
+        without = lambda release, kind: None if kind == model_type else known(release, kind)  # noqa: E731
+        patch.object(recorded, "read_table", without).start()
         os.environ["ADAPTLINT_CACHE"] = tempfile.mkdtemp()
-
-
-def _is(config: Any, model_type: str) -> bool:
-    return bool(config.get("model_type") == model_type)
 
 
 def told(rows: list[Row]) -> str:
