@@ -42,11 +42,10 @@ def report_of(story: Path, folder: Path, release: str) -> adaptlint.Report:
     if not str(story_recipe(str(story)).base).endswith(".lock.json"):
         pytest.importorskip("transformers")
     built = tell(str(story), str(folder))
-    options = story_recipe(str(story)).check
+    recipe = story_recipe(str(story))
     transformers = TRANSFORMERS if release == NEWEST else None
-    report = adaptlint.check(
-        built.model, built.adapters, targets=(f"peft=={release}",), transformers=transformers, **options
-    )
+    target = f"{'adapters' if recipe.hub else 'peft'}=={release}"
+    report = adaptlint.check(built.model, built.adapters, targets=(target,), transformers=transformers, **recipe.check)
     return report._replace(phases=(), ledger=())
 
 
@@ -94,7 +93,10 @@ def test_story_ends_as_its_recipe_says(story: Path, release: str) -> None:
     assert verdict["outcome"] == outcomes(story)[release]
 
 
-@pytest.mark.parametrize(("story", "release"), [row for row in CHAPTERS if len(outcomes(row.values[0])) > 1])
+PLAYED = [row for row in CHAPTERS if len(outcomes(row.values[0])) > 1 and not story_recipe(str(row.values[0])).hub]
+
+
+@pytest.mark.parametrize(("story", "release"), PLAYED)
 def test_release_did_what_the_report_says(story: Path, release: str, tmp_path: Path) -> None:
     record = json.loads(RECORDS.read_text())[f"{story.name}-{release}"]
     assert record["recipe"] == mark(story_recipe(str(story))), "the story has changed: run `make prove-releases`"
