@@ -94,7 +94,9 @@ class Recipe(NamedTuple):
     without: tuple[str, ...] = ()  # modules that are not installed while this recipe is checked
     adapter: str = ""  # the file or folder in the adapter's folder that is given as ADAPTER; default: the folder
     name: str = ""  # the adapter's name, where others are loaded beside it
-    others: Mapping[str, Mapping[str, Any]] = {}  # further adapters by name, each with config, tensors, mutate
+    others: Mapping[
+        str, Mapping[str, Any]
+    ] = {}  # further adapters by name, each with config, tensors, mutate; empty: as the first
     hub: Mapping[str, Any] = {}  # an AdapterHub adapter instead: its config's fields, weights, head
     beside: Mapping[str, Mapping[str, Any]] = {}  # folders beside the adapter's that nobody gives; tables as in others
 
@@ -277,5 +279,6 @@ def build(recipe: Recipe, folder: str, bases: str) -> Built:
     for name, table in {**recipe.others, **recipe.beside}.items():
         place = os.path.join(folder, name)
         shutil.rmtree(place, ignore_errors=True)
-        written_too[name] = write_adapter(read_recipe({"saved_by": recipe.saved_by, **table}), place)
+        own = table or {"hub": recipe.hub, "config": recipe.config, "tensors": recipe.tensors}
+        written_too[name] = write_adapter(read_recipe({"saved_by": recipe.saved_by, **own}), place)
     return Built(model, given, recipe.name or UNNAMED, tuple((name, written_too[name]) for name in recipe.others))

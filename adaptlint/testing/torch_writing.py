@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections.abc import Iterable
 
-from adaptlint.testing.writing import NAN_BYTES, Entry, small_values
+from adaptlint.testing.writing import HOLES, Entry, entry_values
 
 STORAGES = {"F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage", "F64": "DoubleStorage",
             "I64": "LongStorage"}  # fmt: skip
@@ -25,9 +25,8 @@ def write_torch(path: str, entries: Iterable[Entry], seed: int = 0) -> None:
         _put(archive, "data.pkl", _pickled(rows))
         _put(archive, "byteorder", b"little")
         for number, row in enumerate(rows):
-            data = small_values(row.dtype, row.size, source) if row.values in ("random", "nan") else bytes(row.size)
-            nan = NAN_BYTES.get(row.dtype, b"") if row.values == "nan" else b""
-            _put(archive, f"data/{number}", nan + data[len(nan) :])
+            data = bytes(row.size) if row.values in HOLES else entry_values(row, source)
+            _put(archive, f"data/{number}", data)
         _put(archive, "version", b"3\n")
 
 

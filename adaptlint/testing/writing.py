@@ -33,11 +33,15 @@ ITEM_BYTES = {
     "C64": 8,
 }
 NAN_BYTES = {"F16": b"\x00\x7e", "BF16": b"\xc0\x7f", "F32": b"\x00\x00\xc0\x7f", "F64": b"\0\0\0\0\0\0\xf8\x7f"}
-FILLS = ("sparse", "zero", "random", "nan")
+FILLS = ("sparse", "zero", "random", "alike", "nan")
+HOLES = ("sparse", "zero")
 
 
 class Entry(NamedTuple):
-    """One tensor to be written; `values` is one of FILLS ("sparse" leaves a hole, which reads as zeros)."""
+    """One tensor to be written; `values` is one of FILLS.
+
+    "sparse" leaves a hole, which reads as zeros; "alike" is random and the same in every tensor of one shape.
+    """
 
     name: str
     dtype: str
@@ -93,6 +97,14 @@ def small_values(dtype: str, size: int, source: random.Random) -> bytes:
     return bytes(data)
 
 
+def entry_values(entry: Entry, source: random.Random) -> bytes:
+    """The bytes of a tensor that is no hole."""
+    own = random.Random(repr(entry.shape)) if entry.values == "alike" else source  # noqa: S311 - no secrets
+    data = small_values(entry.dtype, entry.size, own)
+    nan = NAN_BYTES.get(entry.dtype, b"") if entry.values == "nan" else b""
+    return nan + data[len(nan) :]
+
+
 def write_safetensors(
     path: str, entries: Iterable[Entry], metadata: Mapping[str, str] | None = None, seed: int = 0
 ) -> None:
@@ -105,11 +117,9 @@ def write_safetensors(
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         for row in rows:
-            if row.values in ("random", "nan"):
+            if row.values not in HOLES:
                 file.seek(start)
-                data = small_values(row.dtype, row.size, source)
-                nan = NAN_BYTES.get(row.dtype, b"") if row.values == "nan" else b""
-                file.write(nan + data[len(nan) :])
+                file.write(entry_values(row, source))
             start += row.size
         file.truncate(start)
 

@@ -1,7 +1,8 @@
 """Load folders with whichever AdapterHub library is installed: `python -m tests.hub.play cases.json records.json`.
 
-A case is {key, config: the base's config.json, class: a transformers class, adapters: [[name or null, folder]]}. It
-runs where there is nothing but `adapters` and what it pins, so nothing of adaptlint is imported.
+A case is {key, config: the base's config.json, class: a transformers class, adapters: [[name or null, folder]], and for
+the forwards afterwards compose, fusions, attn, sizes, masks}. It runs where there is nothing but
+`adapters` and what it pins, so nothing of adaptlint is imported.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,25 @@ import torch
 import transformers
 from adapters.loading import WeightsLoaderHelper
 
+from tests.hub.forwards import Forwards, filled, read, unlike
+
 Record = dict[str, Any]
+WIDE = {"initializer_range": 0.2, "init_std": 0.2}  # weights with which attention is far from even
 
 
-def wrapped(config: Path, name: str, seed: int = 0) -> Any:
-    """A randomly initialised base of that class, wrapped by the library."""
+def base(config: Path, name: str, attn: str | None = None) -> Any:
+    """A randomly initialised base of that class."""
     told = json.loads(config.read_text())
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     kind = getattr(transformers, name)
-    built = kind(transformers.AutoConfig.for_model(told.pop("model_type"), **told)).eval()
+    settings = {"attn_implementation": attn} if attn else {}
+    asked = transformers.AutoConfig.for_model(told.pop("model_type"), **{**WIDE, **told})
+    return kind._from_config(asked, **settings).eval()
+
+
+def wrapped(config: Path, name: str, attn: str | None = None) -> Any:
+    """The base, wrapped by the library."""
+    built = base(config, name, attn)
     adapters.init(built)
     return built
 
@@ -83,14 +94,61 @@ def opened(folder: Path) -> Record:
 
 
 def played(case: Record) -> list[Record]:
-    """What each load of a case does, up to the first that raises."""
-    model = wrapped(Path(case["config"]), case["class"])
+    """What each load of a case does, up to the first that raises; then its forwards."""
+    model = wrapped(Path(case["config"]), case["class"], case["attn"])
     records: list[Record] = []
     for name, folder in case["adapters"]:
         records.append(load(model, folder, name, opened(Path(folder))))
         if records[-1]["outcome"] == "fails":
-            break
-    return records
+            return records
+    filled(model, [*model.adapters_config])
+    for fusion in case["fusions"]:
+        model.add_adapter_fusion(fusion.split(","))
+    asked = [case["compose"]] if case["compose"] else [*model.adapters_config]
+    return records + [forward(model, case, text, masked) for text in asked for masked in case["masks"]]
+
+
+def forward(model: Any, case: Record, text: str, masked: bool) -> Record:
+    """One forward with a composition; "wrong" with what is unlike what is meant."""
+    told: Record = {"composition": text, "masked": masked}
+    try:
+        forwards = Forwards(model, case, masked)
+        setup = read(text)
+        model.set_active_adapters(setup)
+        why = [*forwards.faults(setup), *of_library(model, case, forwards, setup)]
+    except Exception as problem:
+        return {**told, "outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
+    return {**told, "outcome": "wrong" if why else "works", "why": why, "cached": cached(model, forwards)}
+
+
+def cached(model: Any, forwards: Forwards) -> int | None:
+    """How many tokens a forward leaves in the cache; None for a model without one."""
+    model.set_active_adapters(None)
+    with suppress(Exception), torch.no_grad():
+        return int(model(**{**forwards.inputs(), "use_cache": True}).past_key_values.get_seq_length())
+    return None
+
+
+def of_library(model: Any, case: Record, forwards: Forwards, setup: Any) -> Iterator[str]:
+    """Whether the base itself is the same as before it was wrapped, and under eager attention as under sdpa."""
+    config = Path(case["config"])
+    plain = Forwards(base(config, case["class"], case["attn"]), case, forwards.masked)
+    plain.model.set_active_adapters = lambda _: None
+    if unlike(plain.run(None), forwards.run(None)):
+        yield "the model is another one after adapters.init"
+    other = Forwards(wrapped(config, case["class"], "eager"), case, forwards.masked)
+    if unlike(other.run(None), forwards.run(None)):
+        return
+    for name, folder in case["adapters"]:
+        other.model.load_adapter(folder, load_as=name, set_active=False)
+    for fusion in case["fusions"]:
+        other.model.add_adapter_fusion(fusion.split(","))
+    other.model.load_state_dict(
+        {key: value for key, value in model.state_dict().items() if key in other.model.state_dict()}
+    )
+    with suppress(Exception):
+        if unlike(other.run(setup), forwards.run(setup)):
+            yield "eager attention gives something else"
 
 
 def main(cases: Path, records: Path) -> None:

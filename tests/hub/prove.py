@@ -1,4 +1,4 @@
-"""`python -m tests.hub.prove`: what releases of AdapterHub's library do with the examples of the pages about it.
+"""`python -m tests.hub.prove [RELEASE ...]`: what AdapterHub's library does with the examples of the pages about it.
 
 Makes an environment for each release of pins.toml, plays the examples there, and writes pages.json.
 """
@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from adaptlint.runtimes.adapters.composing import MASKS, USUAL, implied_sizes
+from adaptlint.runtimes.adapters.composition import read_composition
 from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
 from tests.releases.prove import BASES, ENVIRONMENTS, ROOT, RULES, mark, release_of
 
@@ -41,7 +43,19 @@ def as_played(key: str, recipe: Recipe, folder: Path) -> dict[str, Any]:
         "config": str((Path(built.model) / "config.json").resolve()),
         "class": recipe.check["model_class"],
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
+        "compose": recipe.check.get("compose"),
+        "fusions": recipe.check.get("fusions", []),
+        "attn": recipe.check.get("attn"),
+        "sizes": sizes(recipe),
+        "masks": MASKS[recipe.check.get("mask")],
     }
+
+
+def sizes(recipe: Recipe) -> dict[str, int]:
+    """Those of the forward, as they are asked for or implied."""
+    compose = recipe.check.get("compose")
+    implied = implied_sizes(read_composition(compose)) if compose else {}
+    return {**USUAL, **implied, **{name: recipe.check[name] for name in USUAL if name in recipe.check}}
 
 
 def environment(release: str, pins: Mapping[str, list[str]]) -> str:
@@ -61,18 +75,20 @@ def run(release: str, pins: Mapping[str, list[str]], *words: str) -> None:
 
 
 def outcome(records: list[dict[str, Any]]) -> str:
-    """Of several loads the first that is not "works"."""
-    return next((str(record["outcome"]) for record in records if record["outcome"] != "works"), "works")
+    """The worst of several loads and forwards."""
+    return max((str(record["outcome"]) for record in records), key=("works", "wrong", "fails").index)
 
 
 def main() -> None:
-    """Play everything and write the records anew."""
-    pins = tomllib.loads(PINS.read_text())
-    told: dict[str, Any] = {}
+    """Play everything and write the records anew; with releases as arguments, those only."""
+    pins, chosen_releases = tomllib.loads(PINS.read_text()), sys.argv[1:]
+    asked = list(cases())
+    keys = {key for key, _ in asked}
+    before = json.loads(RECORDS.read_text()) if chosen_releases else {}
+    told: dict[str, Any] = {key: record for key, record in before.items() if key in keys}
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)
-        asked = list(cases())
-        for release in sorted({release_of(recipe) for _, recipe in asked}):
+        for release in sorted({release_of(recipe) for _, recipe in asked} & set(chosen_releases or pins)):
             chosen = {key: recipe for key, recipe in asked if release_of(recipe) == release}
             played = [as_played(key, recipe, work / key) for key, recipe in chosen.items()]
             (work / "cases.json").write_text(json.dumps(played))
@@ -81,6 +97,10 @@ def main() -> None:
             for key, recipe in chosen.items():
                 error = next((record["error"] for record in records[key] if "error" in record), None)
                 told[key] = {"recipe": mark(recipe), "adapters": release, "outcome": outcome(records[key])}
+                if why := [reason for record in records[key] for reason in record.get("why", ())]:
+                    told[key]["why"] = list(dict.fromkeys(why))
+                if counts := [record["cached"] for record in records[key] if record.get("cached") is not None]:
+                    told[key]["cached"] = counts[0]
                 if error:
                     told[key]["error"] = {"type": error["type"], "message": error["message"][:300]}
     RECORDS.write_text(json.dumps(told, indent=1, sort_keys=True).replace(str(work), "") + "\n")

@@ -1,0 +1,201 @@
+"""One forward of a composition with whichever AdapterHub library is installed, and whether it is what is meant.
+
+What is meant: a channel of a Parallel, a slice of a BatchSplit, a task of a MultiTask is what its own adapters alone
+give; an Average, Fuse or Split of one adapter with itself is that adapter; every member has a part in the result; a row
+with padding is that row without it; sdpa gives what eager attention gives; wrapping alone does not change a model.
+Runs where there is nothing but `adapters` and what it pins, so nothing of adaptlint is imported.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import torch
+from adapters import composition as blocks
+
+Record = dict[str, Any]
+NEAR = 1e-4
+FIRST_ID, PADDING = 5, 2  # the least token id of a text; padding tokens at the end of the first text
+SHARING, MERGING = ("Parallel", "BatchSplit", "MultiTask"), ("Average", "Fuse", "Split")
+
+
+class Forwards:
+    """The model of one case, with its adapters loaded; `sizes` are batch, seq, decoder_seq."""
+
+    def __init__(self, model: Any, case: Record, masked: bool) -> None:
+        self.model, self.sizes, self.masked = model, case["sizes"], masked
+        self.fusions = case.get("fusions", [])
+
+    def inputs(self) -> Record:
+        """Ordinary inputs of these sizes, the same each time."""
+        torch.manual_seed(1)
+        config, batch = self.model.config, self.sizes["batch"]
+        if self.model.main_input_name == "pixel_values":
+            return {"pixel_values": torch.randn(batch, config.num_channels, config.image_size, config.image_size)}
+        words = getattr(config, "encoder", config).vocab_size
+        made = {"input_ids": torch.randint(FIRST_ID, words, (batch, self.sizes["seq"]))}
+        if config.is_encoder_decoder:
+            shape = (batch, self.sizes["decoder_seq"])
+            made["decoder_input_ids"] = torch.randint(FIRST_ID, words, shape)
+        if self.masked:
+            made["attention_mask"] = torch.ones_like(made["input_ids"])
+            made["attention_mask"][0, -PADDING:] = 0
+        return {**made, "use_cache": False} if hasattr(config, "use_cache") else made
+
+    def run(self, setup: Any, change: Callable[[Record], Record] = dict) -> Any:
+        """The first output with this composition active (None: with no adapter)."""
+        self.model.set_active_adapters(setup)
+        given = change(self.inputs())
+        if setup is not None and "MultiTask" in str(setup):
+            count = max(len(block) for block in inside(setup) if kind(block) == "MultiTask")
+            sizes = [len(part) for part in torch.arange(self.sizes["batch"]).tensor_split(count)]
+            given["task_ids"] = torch.repeat_interleave(torch.arange(count), torch.tensor(sizes))
+        with torch.no_grad():
+            return self.model(**given)[0]
+
+    def faults(self, setup: Any) -> Iterator[str]:
+        """What is not as it is meant; raises what the library raises."""
+        batch, found = self.sizes["batch"], self.run(setup)
+        channels = getattr(setup, "parallel_channels", 1)
+        if len(found) != batch * channels:
+            yield f"{len(found)} rows, {batch * channels} are meant"
+        sharing = any(kind(block) in SHARING for block in inside(setup))
+        rows = [(row, meant(setup, row, batch * channels)) for row in range(len(found))] if sharing else []
+        for row, own in rows:
+            with suppress(Exception):  # alone it raises as well: nothing to hold it against
+                if unlike(found[row], self.run(own)[row % batch]):
+                    yield f"row {row} is not what {own} gives"
+                    break
+        yield from self._merged(setup, found)
+        yield from self._idle(setup, found, {str(name) for _, own in rows for name in leaves(own)})
+        yield from self._padded(setup, found)
+
+    def _merged(self, setup: Any, found: Any) -> Iterator[str]:
+        for block in inside(setup):
+            if kind(block) in MERGING:
+                one = leaves(block)[0]
+                with suppress(Exception):
+                    same = swapped(setup, block, lambda _, one=one: one)
+                    if kind(block) == "Fuse":
+                        name = ",".join([one] * len(block))
+                        self.model.add_adapter_fusion(name.split(","))
+                    if unlike(self.run(swapped(setup, block, lambda each, one=one: alike(each, one))), self.run(same)):
+                        yield f"{kind(block)} of {one} with itself is not {one}"
+
+    def _idle(self, setup: Any, found: Any, used: set[str]) -> Iterator[str]:
+        for name in dict.fromkeys(leaves(setup)):
+            own = [value for path, value in self.model.named_parameters() if name in path.split(".")]
+            kept = [value.detach().clone() for value in own]
+            for value in own:
+                value.data += 0.3 * torch.randn_like(value)
+            same = not unlike(found, self.run(setup))
+            for value, before in zip(own, kept, strict=True):
+                value.data.copy_(before)
+            if same and (not used or name in used):
+                yield f"{name} has no part in the result"
+
+    def _padded(self, setup: Any, found: Any) -> Iterator[str]:
+        """The first text against itself without its padding."""
+        if not self.masked or self.model.config.is_encoder_decoder:
+            return
+        real = self.sizes["seq"] - PADDING
+        own = meant(setup, 0, len(found))
+
+        def alone(given: Record) -> Record:
+            return {**given, "input_ids": given["input_ids"][:1, :real], "attention_mask": None}
+
+        with suppress(Exception):
+            shorter = self.run(own, alone)[0]
+            front = shorter.shape[0] - real  # a prompt stands before the text
+            if shorter.dim() > 1 and unlike(found[0][front : front + real], shorter[front:]):
+                yield "a text with padding is not that text without it"
+
+
+def filled(model: Any, names: list[str]) -> None:
+    """Numbers in the adapters that are neither zero nor alike, whatever their files hold."""
+    for path, value in model.named_parameters():
+        name = next((name for name in names if name in path.split(".")), None)
+        if name is not None:
+            torch.manual_seed(zlib.crc32(path.encode()))
+            value.data = 0.3 * torch.randn_like(value)
+
+
+def read(text: str) -> Any:
+    """An expression as the library's blocks."""
+
+    class Names(dict):  # type: ignore[type-arg]
+        def __missing__(self, name: str) -> Any:
+            return getattr(blocks, name) if name[:1].isupper() else name
+
+    setup = eval(text, {"__builtins__": {}}, Names({"True": True, "False": False}))  # noqa: S307 - our own pages' text
+    return blocks.parse_composition(setup)
+
+
+def kind(block: Any) -> str:
+    """The block's name, "" for an adapter."""
+    return "" if isinstance(block, str) else type(block).__name__
+
+
+def inside(block: Any) -> Iterator[Any]:
+    """The block and every one in it."""
+    if not isinstance(block, str):
+        yield block
+        for child in block:
+            yield from inside(child)
+
+
+def leaves(block: Any) -> list[str]:
+    """The adapters in order."""
+    return [block] if isinstance(block, str) else [name for child in block for name in leaves(child)]
+
+
+def meant(block: Any, row: int, rows: int) -> Any:
+    """What one of so many rows is meant to go through, without the blocks that share rows out."""
+    if isinstance(block, str):
+        return blocks.Stack(block)
+    if kind(block) in SHARING:
+        sizes = [rows // len(block)] * len(block)
+        if kind(block) == "BatchSplit":
+            sizes = block.batch_sizes
+        elif kind(block) == "MultiTask":
+            sizes = [len(part) for part in torch.arange(rows).tensor_split(len(block))]
+        for size, child in zip(sizes, block, strict=False):
+            if row < size:
+                return meant(child, row, size)
+            row -= size
+    if kind(block) in MERGING:
+        return blocks.Stack(block)
+    own = [meant(child, row, rows) for child in block]
+    return blocks.Stack(*(each for one in own for each in one))
+
+
+def swapped(setup: Any, block: Any, change: Callable[[Any], Any]) -> Any:
+    """The composition with one of its blocks changed."""
+    if setup is block:
+        return change(block)
+    if isinstance(setup, str):
+        return setup
+    return like(setup, [swapped(child, block, change) for child in setup])
+
+
+def alike(block: Any, name: str) -> Any:
+    """The block with this adapter for every child."""
+    return like(block, [name] * len(block))
+
+
+def like(block: Any, children: list[Any]) -> Any:
+    """A block of the same kind and settings."""
+    settings = {name: getattr(block, name) for name in ("splits", "batch_sizes", "weights") if hasattr(block, name)}
+    if "weights" in settings:
+        settings["normalize_weights"] = False  # they are kept as they came out
+    return type(block)(*children, **settings)
+
+
+def unlike(one: Any, other: Any) -> bool:
+    """Whether two outputs differ in shape or by more than rounding."""
+    if one.shape != other.shape:
+        return True
+    return not torch.allclose(one, other, rtol=NEAR, atol=NEAR)
