@@ -25,6 +25,7 @@ USUAL = {"batch": 2, "seq": 6, "decoder_seq": 5}
 """Sizes of a forward where none are asked for and the composition implies none."""
 ORDER = ("works", "unknown", "wrong", "fails")
 MASKS = {"none": (False,), "padded": (True,), None: (True, False)}
+CONTEXT = "hub.context"
 BACKENDS = ("sdpa", "eager")  # what transformers takes without being asked, the first that the class has
 
 
@@ -127,14 +128,25 @@ def _graphs(asked: Asked) -> Iterator[FlowGraph]:
     for masked in MASKS[request.mask]:
         for backend in (request.attn,) if request.attn else BACKENDS:
             graph = find_graph(asked.base, version, backend, masked=masked)
-            if graph is not None:
+            if graph is not None and _is_forward(graph):
                 yield graph
                 break
+
+
+def _is_forward(graph: FlowGraph) -> bool:
+    """Whether it is one from its inputs on with all that was noted there, and not a model's places alone."""
+    return any(node.op == CONTEXT and "takes" in node.kwargs for template in graph.templates for node in template.nodes)
 
 
 def sizes_of(setup: Block, request: Request, graph: FlowGraph) -> dict[str, int]:
     """What was asked for, what the composition implies, else the usual."""
     asked = {"batch": request.batch, "seq": request.seq, "decoder_seq": request.decoder_seq}
+    implied = implied_sizes(setup)
+    return {name: asked.get(name) or implied.get(name) or USUAL.get(name, 1) for name in graph.symbols}
+
+
+def implied_sizes(setup: Block) -> dict[str, int]:
+    """The batch and the lengths that a composition asks for."""
     implied: dict[str, int] = {}
     for block in setup.blocks():
         if block.kind == "BatchSplit":
@@ -142,7 +154,7 @@ def sizes_of(setup: Block, request: Request, graph: FlowGraph) -> dict[str, int]
         elif block.kind == "Split":
             implied.setdefault("seq", sum(block.sizes("splits")))
             implied.setdefault("decoder_seq", sum(block.sizes("splits")))
-    return {name: asked.get(name) or implied.get(name) or USUAL.get(name, 1) for name in graph.symbols}
+    return implied
 
 
 def _pool(base: Base, release: tuple[int, ...]) -> tuple[int | None, int | None]:

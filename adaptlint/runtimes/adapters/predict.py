@@ -19,6 +19,8 @@ from adaptlint.runtimes.prediction import Prediction, Request
 TARGET = "adapters"
 AS_LOADED = ("hub-shared-not-saved",)
 """What loads otherwise each time, in every member and in what it is held against: no fault of a composition."""
+PLACELESS = ("hub-method-without-place", "adapter-has-no-site")
+"""One fault, told of the load and of the forward."""
 
 
 class Ended(NamedTuple):
@@ -73,7 +75,10 @@ def _composed(scene: Scene, loads: HubLoads, loaded: Verdict, request: Request) 
         verdict = verdict._replace(outcome="works", stage=None)
     if verdict.outcome == "works" or told.outcome in ("fails", "unknown"):
         verdict = verdict._replace(outcome=told.outcome, stage=told.stage, error=told.error)
-    faults = (*before, *(fault._replace(target=TARGET) for fault in told.faults))
+    placeless = {fault.adapter for fault in before if fault.reason == PLACELESS[0]}
+    known = {hub_name(adapter) for adapter in scene.adapters if adapter.name in placeless}
+    new = (fault for fault in told.faults if fault.reason != PLACELESS[1] or fault.facts.get("name") not in known)
+    faults = (*before, *(fault._replace(target=TARGET) for fault in new))
     return Prediction(verdict, faults, frozenset({"hub", "composed"}), told.shapes, told.composition)
 
 

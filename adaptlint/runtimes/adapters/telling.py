@@ -21,6 +21,8 @@ BY_TEXT = (
     ("hub.", "NoneType", "adapter-absent-at-site"),
 )
 """Layer, what its error says, and the rule; the first that fits."""
+LAID_OUT = "is invalid for input of size"
+MODEL = "the model"
 SILENT = {
     "hub.lora": "rows-of-another-lora",
     "hub.merged_lora": "rows-of-another-lora",
@@ -44,11 +46,11 @@ def fault_of_error(outcome: Outcome, setup: Block, sizes: Mapping[str, int]) -> 
     }
     if conflict is None:
         return Fault("composition-refused", facts=facts, decides=True)
-    facts |= {"source": conflict.source, "operands": conflict.text or "nothing"}
+    facts |= {"source": conflict.source, "operands": conflict.text or "nothing", "place": conflict.folded or MODEL}
     leak = next((note for note in outcome.notes if note.reason == "channels-leave-batch"), None)
     if leak is not None:
         facts |= _of_leak(leak)
-    reason = _reason(conflict, error, leak is not None)
+    reason = _reason(conflict, error, leak is not None or (setup.channels > 1 and LAID_OUT in error[1]))
     return Fault(reason, module=conflict.folded, facts=facts, decides=True)
 
 
@@ -69,18 +71,18 @@ def _reason(conflict: FlowConflict, error: tuple[str, str], leaks: bool) -> str:
 
 def fault_of_note(note: Note, setup: Block, sizes: Mapping[str, int]) -> Fault:
     """What is wrong though nothing raises."""
-    facts: dict[str, Fact] = {"composition": str(setup), "sizes": said(sizes)}
+    facts: dict[str, Fact] = {"composition": str(setup), "sizes": said(sizes), "place": note.module or MODEL}
     facts |= {name: value for name, value in note.facts.items() if name != "op"}
     if note.reason == "channels-leave-batch":
         facts |= _of_leak(note)
     op = str(note.facts.get("op", ""))
-    reason = SILENT[op] if note.reason == "rows-of-another-adapter" else note.reason
+    reason = SILENT[op] if note.reason == "rows of another adapter" else note.reason
     return Fault(reason, module=note.module, facts=facts, decides=True)
 
 
 def _of_leak(note: Note) -> dict[str, Fact]:
     return {
-        "leak_module": note.module or "the model",
+        "leak_module": note.module or MODEL,
         "leak_op": str(note.facts["op"]),
         "leak_source": str(note.facts["source"]),
         "leak_shape": str(tuple(note.facts["shape"])),

@@ -236,7 +236,7 @@ class HubLayers:
             except Raised:
                 continue  # alone it raises as well: nothing to hold it against
             if out.at(row % out.number if out.number else 0) != wanted.at(0):
-                self.note("rows-of-another-adapter", module, op=op, row=row, meant=str(meant))
+                self.note("rows of another adapter", module, op=op, row=row, meant=str(meant))
                 return
 
     def _masked(self, mask: Any, module: str, about: Mapping[str, Any]) -> None:
