@@ -34,9 +34,12 @@ WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate
 FILE_LINES, FUNCTION_LINES = 300, 40
 REASON = re.compile(r"[a-z]+[a-z0-9]*(-[a-z0-9]+)+")
 REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes")
-# Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links, PEFT's own words.
+# Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links, PEFT's own words, types of models.
 NOT_REASONS = {
     "all-linear",
+    "bert-generation",
+    "deberta-v2",
+    "encoder-decoder",
     "sharded-safetensors",
     "symlink-dangling",
     "symlink-outside",
@@ -44,6 +47,7 @@ NOT_REASONS = {
     "torch-legacy",
     "torch-zip",
     "utf-8",
+    "xlm-roberta",
 }
 
 
