@@ -34,7 +34,8 @@ WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate
 FILE_LINES, FUNCTION_LINES = 300, 40
 REASON = re.compile(r"[a-z]+[a-z0-9]*(-[a-z0-9]+)+")
 REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes")
-# Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links, PEFT's own words, types of models.
+# Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links,
+# PEFT's own words, types of models.
 NOT_REASONS = {
     "all-linear",
     "bert-generation",

@@ -9,6 +9,7 @@ from adaptlint.findings import Fact, Fault
 from adaptlint.runtimes.adapters.release import HubRelease
 
 FAULTS = "runtimes/adapters/library.toml"
+DECIDES = {"wrapping-changes-model": True, "cache-never-filled": False}  # the second is about more than one forward
 
 
 def faults_of_library(base: Base, release: HubRelease, graph: FlowGraph) -> list[Fault]:
@@ -23,5 +24,5 @@ def faults_of_library(base: Base, release: HubRelease, graph: FlowGraph) -> list
         if row.get("backend", graph.backend) != graph.backend or row.get("masked", masked) is not masked:
             continue
         facts: dict[str, Fact] = {"what": row["what"], "release": release.text, "help": row["help"]}
-        found.append(Fault(row["reason"], facts=facts, decides=row["reason"] == "wrapping-changes-model"))
+        found.append(Fault(row["reason"], facts=facts, decides=DECIDES[row["reason"]]))
     return found
