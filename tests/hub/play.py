@@ -125,7 +125,8 @@ def cached(model: Any, forwards: Forwards) -> int | None:
     """How many tokens a forward leaves in the cache; None for a model without one."""
     model.set_active_adapters(None)
     with suppress(Exception), torch.no_grad():
-        return int(model(**{**forwards.inputs(), "use_cache": True}).past_key_values.get_seq_length())
+        held = model(**{**forwards.inputs(), "use_cache": True}).past_key_values
+        return int(held[0][0].shape[-2] if isinstance(held, tuple) else held.get_seq_length())
     return None
 
 
