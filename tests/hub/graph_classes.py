@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 from adaptlint.runtimes.adapters.recorded import flat
+from tests.hub.graph_forward import plain
 from tests.hub.graph_settings import UNREAD
 from tests.hub.graph_specs import Spec
 
@@ -30,24 +31,19 @@ class Known:
             self.aliases[head] = dict(own.attribute_map)
             parameters = signature(own.__init__).parameters.values()
             given = {one.name: one.default for one in parameters if one.default is not one.empty}
-            try:
-                told = own().to_dict()
-            except ValueError:  # a class that has to be given its inner configs
-                told = everyones
+            told = own().to_dict() if head else self.told(nested(spec, {}))
             kept = {name: told.get(name) for name in everyones} | given
             own_parts = {f"{part}_dict" for part in spec.inner} | {*spec.inner} if not head else set()
             for name, value in kept.items():
                 if name not in UNREAD and name not in own_parts:
                     self.defaults[f"{head}.{name}" if head else name] = value
-        self.defaults |= spec.extra
+        self.defaults = plain(self.defaults | {**spec.extra})
         self.names = {*self.defaults} | {name for name, _ in flat(self.told(nested(spec, {})))}
 
     def told(self, config: dict[str, Any]) -> dict[str, Any]:
         """The config as the class has it, every attribute of it."""
         given = {name: value for name, value in config.items() if name != "model_type"}
-        if self.spec.model_type == "encoder-decoder" and not given:
-            given = {name: {"model_type": inner} for name, inner in self.spec.inner.items()}
-        told: dict[str, Any] = self.config_class(**given).to_dict()
+        told: dict[str, Any] = plain(self.config_class(**given).to_dict())
         return told
 
     def settings(self, config: dict[str, Any], sizes: Collection[str]) -> dict[str, Any]:

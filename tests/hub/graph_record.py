@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from adaptlint.runtimes.adapters.recorded import FOLDER, TABLE_FORMAT, Raises, graph_from
+from adaptlint.runtimes.adapters.recorded import FOLDER, TABLE_FORMAT, Raises, graph_from, is_allowed, resolved
 from tests.hub.graph_classes import Known, nested
 from tests.hub.graph_expressions import NoExpression
 from tests.hub.graph_forward import BACKENDS, Recorded, comparable, difference, forwards
@@ -134,7 +134,7 @@ class Recorder:
             seen = recorded[key]
             if graph is None:
                 if must:
-                    found[key] = "no graph"
+                    found[key] = f"no graph: {self.refused(table, config)}"
             elif isinstance(graph, Raises):
                 if seen != {"raises": [*graph]}:
                     found[key] = f"does not raise {graph}"
@@ -143,6 +143,12 @@ class Recorder:
             elif why := difference(comparable(graph), comparable(seen)):
                 found[key] = why
         return found
+
+    def refused(self, table: dict[str, Any], config: dict[str, Any]) -> list[str]:
+        """The settings of a config that its variant does not allow."""
+        names = resolved(table, config)
+        allowed = table["classes"][self.spec.model_class]["variants"][0]["allowed"]
+        return [f"{n}={names[n]}" for n, values in allowed.items() if n in names and not is_allowed(names[n], values)]
 
     def write(self) -> int:
         """The file; its size."""
