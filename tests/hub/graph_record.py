@@ -109,6 +109,7 @@ class Recorder:
         settings = self.known.settings(nested(self.spec, {**sizes, **learner.settings}), {*sizes, *entry["sizes"]})
         entry["turns"] = settings.pop("layer_types", [])[: self.spec.turns]
         entry["allowed"] = allowed(settings, same) if keys else {}
+        entry["allowed"] |= {name: [None, False] for name in self.known.unnamed()}
 
     def verified(self, learner: Learner, entry: dict[str, Any], number: int) -> None:
         """Only what fresh configs confirm stays."""

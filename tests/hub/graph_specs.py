@@ -294,7 +294,14 @@ SPECS: tuple[Spec, ...] = (
         least=_NO_PAD,
         nullable=("pad_token_id",),
     ),
-    Spec("bart", "BartModel", _bart, demands=_BART_DIVIDES, least=_NO_PAD),
+    Spec(
+        "bart",
+        "BartModel",
+        _bart,
+        extra={"force_bos_token_to_be_generated": False},
+        demands=_BART_DIVIDES,
+        least=_NO_PAD,
+    ),
     Spec("vit", "ViTModel", _pooled, fallbacks={"pooler_output_size": "hidden_size"}, demands=_SEEN, parts=(_grid(),)),
     Spec(
         "clip",
