@@ -25,6 +25,8 @@ from tests.hub.graph_settings import allowed
 from tests.hub.graph_specs import SPECS, Spec, Variant
 
 SAMPLES = 4
+LEFT_OUT = Path(__file__).with_name("graph_left_out.json")
+"""Release -> model type -> what no table has, and why; written with the tables."""
 
 
 class Recorder:
@@ -160,6 +162,15 @@ class Recorder:
         return len(packed)
 
 
+def note_left_out(release: str, model_type: str, reasons: list[str]) -> None:
+    """Keep the reasons beside those of other types and releases."""
+    known = json.loads(LEFT_OUT.read_text(encoding="utf-8")) if LEFT_OUT.exists() else {}
+    known.setdefault(release, {}).pop(model_type, None)
+    if reasons:
+        known[release][model_type] = [reason[:300] for reason in reasons]
+    LEFT_OUT.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Record; with --write into the package."""
     import adapters  # type: ignore[import-not-found, unused-ignore]
@@ -180,10 +191,15 @@ def main() -> None:
             recorder = Recorder(spec, adapters.__version__, transformers.__version__, asked.seed)
             recorder.run()
         except Exception as why:
-            print(f"{spec.model_type}: FAILED {type(why).__name__}: {why}"[:400], flush=True)
+            reasons = [f"FAILED {type(why).__name__}: {why}"]
+            print(f"{spec.model_type}: {reasons[0]}"[:400], flush=True)
+            if asked.write:
+                note_left_out(adapters.__version__, spec.model_type, reasons)
             continue
         variants = recorder.table["classes"][spec.model_class]["variants"]
         size = recorder.write() if asked.write and variants else 0
+        if asked.write:
+            note_left_out(adapters.__version__, spec.model_type, recorder.left_out)
         covered = [sorted(variant["graphs"]) for variant in variants]
         print(f"{spec.model_type}: {covered} {size} bytes, {time.monotonic() - begun:.0f} s", flush=True)
         for line in recorder.left_out:
