@@ -18,12 +18,13 @@ from adaptlint.bases.meta_build import import_libraries, silence
 from adaptlint.dataflow import record
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.fold import fold
-from adaptlint.dataflow.kernels import standing_in, supports, taken_for_installed
+from adaptlint.dataflow.kernels import standing_in, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.shims import put
 from adaptlint.dataflow.wrapped import as_operations
 
 BACKENDS = ("eager", "sdpa", "flash_attention_2")
+UNSUPPORTED = "does not support"
 LIBRARIES = ("transformers", "adapters")
 Recorded = FlowGraph | dict[str, Any] | str
 """A graph; {"raises": [type, text]}; or why there is neither."""
@@ -55,16 +56,17 @@ def forwards(config: dict[str, Any], model_class: str, backend: str) -> dict[str
 
 
 def refusal(config: dict[str, Any], model_class: str, backend: str) -> dict[str, Any] | None:
-    """What the class itself raises when it is built for a backend that it does not support; None for nothing."""
+    """What the class or a part of it raises when it is built for a backend it does not support; None for nothing."""
     libraries = import_libraries()
     choice = choose(libraries, dict(config), dict(config), model_class)
-    if isinstance(choice, BaseProblem) or supports(choice.model_class, backend):
+    if isinstance(choice, BaseProblem):
         return None
     try:
         with libraries.torch.device("meta"), taken_for_installed(backend):
             choice.model_class._from_config(choice.config, attn_implementation=backend)
-    except (ValueError, ImportError) as error:
-        return {"raises": [type(error).__name__, str(error)]}
+    except Exception as error:  # a config's values provoke others, which say nothing about the backend
+        if isinstance(error, ValueError | ImportError) and UNSUPPORTED in str(error):
+            return {"raises": [type(error).__name__, str(error)]}
     return None
 
 

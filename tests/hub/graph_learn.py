@@ -35,7 +35,7 @@ class Learner:
         """Configs to learn from: numbers of layers are few, so they are dealt out, no two alike in all of them."""
         drawn = [self.drawn() for _ in range(count)]
         names = [name for name in drawn[0] if name.rpartition(".")[2] in LAYERS]
-        least = 2 * self.spec.turns + 1
+        least = 2 * self.spec.turns + 2
         dealt: list[list[int]] = []
         while len(dealt) < len(names):
             layers = self.rng.sample(range(least, least + count), count)

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from adaptlint.runtimes.adapters.recorded import FOLDER, TABLE_FORMAT, Raises, graph_from
+from adaptlint.runtimes.adapters.recorded import FOLDER, TABLE_FORMAT, Raises, graph_from, is_allowed, resolved
 from tests.hub.graph_classes import Known, nested
 from tests.hub.graph_expressions import NoExpression
 from tests.hub.graph_forward import BACKENDS, Recorded, comparable, difference, forwards
@@ -25,6 +25,8 @@ from tests.hub.graph_settings import allowed
 from tests.hub.graph_specs import SPECS, Spec, Variant
 
 SAMPLES = 4
+LEFT_OUT = Path(__file__).with_name("graph_left_out.json")
+"""Release -> model type -> what no table has, and why; written with the tables."""
 
 
 class Recorder:
@@ -109,6 +111,7 @@ class Recorder:
         settings = self.known.settings(nested(self.spec, {**sizes, **learner.settings}), {*sizes, *entry["sizes"]})
         entry["turns"] = settings.pop("layer_types", [])[: self.spec.turns]
         entry["allowed"] = allowed(settings, same) if keys else {}
+        entry["allowed"] |= {name: [None, False] for name in self.known.unnamed()}
 
     def verified(self, learner: Learner, entry: dict[str, Any], number: int) -> None:
         """Only what fresh configs confirm stays."""
@@ -134,7 +137,7 @@ class Recorder:
             seen = recorded[key]
             if graph is None:
                 if must:
-                    found[key] = "no graph"
+                    found[key] = f"no graph: {self.refused(table, config)}"
             elif isinstance(graph, Raises):
                 if seen != {"raises": [*graph]}:
                     found[key] = f"does not raise {graph}"
@@ -144,6 +147,12 @@ class Recorder:
                 found[key] = why
         return found
 
+    def refused(self, table: dict[str, Any], config: dict[str, Any]) -> list[str]:
+        """The settings of a config that its variant does not allow."""
+        names = resolved(table, config)
+        allowed = table["classes"][self.spec.model_class]["variants"][0]["allowed"]
+        return [f"{n}={names[n]}" for n, values in allowed.items() if n in names and not is_allowed(names[n], values)]
+
     def write(self) -> int:
         """The file; its size."""
         place = Path(FOLDER) / self.table["release"]
@@ -151,6 +160,15 @@ class Recorder:
         packed = zlib.compress(json.dumps(self.table, separators=(",", ":")).encode(), 9)
         (place / f"{self.spec.model_type}.json.z").write_bytes(packed)
         return len(packed)
+
+
+def note_left_out(release: str, model_type: str, reasons: list[str]) -> None:
+    """Keep the reasons beside those of other types and releases."""
+    known = json.loads(LEFT_OUT.read_text(encoding="utf-8")) if LEFT_OUT.exists() else {}
+    known.setdefault(release, {}).pop(model_type, None)
+    if reasons:
+        known[release][model_type] = [reason[:300] for reason in reasons]
+    LEFT_OUT.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -173,10 +191,15 @@ def main() -> None:
             recorder = Recorder(spec, adapters.__version__, transformers.__version__, asked.seed)
             recorder.run()
         except Exception as why:
-            print(f"{spec.model_type}: FAILED {type(why).__name__}: {why}"[:400], flush=True)
+            reasons = [f"FAILED {type(why).__name__}: {why}"]
+            print(f"{spec.model_type}: {reasons[0]}"[:400], flush=True)
+            if asked.write:
+                note_left_out(adapters.__version__, spec.model_type, reasons)
             continue
         variants = recorder.table["classes"][spec.model_class]["variants"]
         size = recorder.write() if asked.write and variants else 0
+        if asked.write:
+            note_left_out(adapters.__version__, spec.model_type, recorder.left_out)
         covered = [sorted(variant["graphs"]) for variant in variants]
         print(f"{spec.model_type}: {covered} {size} bytes, {time.monotonic() - begun:.0f} s", flush=True)
         for line in recorder.left_out:

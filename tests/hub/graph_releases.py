@@ -9,19 +9,11 @@ import argparse
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PINS = {
-    "1.0.0": ("transformers==4.43.4", "huggingface_hub==0.25.2"),
-    "1.0.1": ("transformers==4.45.2",),
-    "1.1.0": ("transformers==4.47.1",),
-    "1.1.1": ("transformers==4.48.3",),
-    "1.2.0": ("transformers==4.51.3",),
-    "1.3.0": ("transformers==4.57.6",),
-}
-"""What each release of `adapters` asks for, by its own pin."""
-ALWAYS = ("numpy<2", "torch==2.13.0", "safetensors", "networkx")
+PINS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("pins.toml").read_text(encoding="utf-8"))
 
 
 def python_of(release: str, environments: Path) -> Path:
@@ -30,7 +22,7 @@ def python_of(release: str, environments: Path) -> Path:
     if not (place / ".installed").exists():
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         pip = [str(place / "bin" / "pip"), "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"adapters=={release}", *PINS[release], *ALWAYS], check=True)
+        subprocess.run([*pip, *PINS[release]], check=True)
         (place / ".installed").touch()
     return place / "bin" / "python"
 

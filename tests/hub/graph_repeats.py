@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Run
-from adaptlint.dataflow.fold import apart
+from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run
 
 LONGEST = 16
 """Calls in a cycle: six layers of two calls each are the most that an architecture takes turns with."""
@@ -37,6 +36,19 @@ def with_repeats(graph: FlowGraph) -> dict[str, Any]:
     told = {name: [*named(ref[0], -1), ref[1], ref[2]] for name, ref in outputs.items()}
     rest = {n: v for n, v in graph.to_json().items() if n not in ("runs", "outputs", "constants", "assumed", "format")}
     return {**rest, "outputs": told, "repeats": repeats}
+
+
+def apart(runs: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:
+    """The inverse of `fold.joined`: a run for every call."""
+    calls: list[Run] = []
+    last: list[int] = []
+    for number, run in enumerate(runs):
+        for call in range(run.times):
+            refs = run.then if call else run.given
+            given = [(len(calls) - 1 if ref[0] == number else last[ref[0]], ref[1], ref[2]) for ref in refs]
+            calls.append(run._replace(first=run.first + call * run.step, times=1, step=1, given=given, then=[]))
+        last.append(len(calls) - 1)
+    return calls, {name: (last[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
 
 
 def _regions(calls: list[Run]) -> list[tuple[int, int, int]]:

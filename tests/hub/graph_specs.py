@@ -162,6 +162,10 @@ def _seen(rng: Random) -> Sizes:
     return {**sizes, "num_channels": rng.randrange(2, 20), "patch_size": patch, "image_size": image}
 
 
+def _pooled(rng: Random) -> Sizes:
+    return {**_seen(rng), "pooler_output_size": rng.randrange(20, 99)}
+
+
 def _read(rng: Random) -> Sizes:
     return {**_but(_encoder, "type_vocab_size")(rng), "eos_token_id": rng.randrange(3, 40)}
 
@@ -290,8 +294,15 @@ SPECS: tuple[Spec, ...] = (
         least=_NO_PAD,
         nullable=("pad_token_id",),
     ),
-    Spec("bart", "BartModel", _bart, demands=_BART_DIVIDES, least=_NO_PAD),
-    Spec("vit", "ViTModel", _seen, demands=_SEEN, parts=(_grid(),)),
+    Spec(
+        "bart",
+        "BartModel",
+        _bart,
+        extra={"force_bos_token_to_be_generated": False},
+        demands=_BART_DIVIDES,
+        least=_NO_PAD,
+    ),
+    Spec("vit", "ViTModel", _pooled, fallbacks={"pooler_output_size": "hidden_size"}, demands=_SEEN, parts=(_grid(),)),
     Spec(
         "clip",
         "CLIPModel",
@@ -337,7 +348,7 @@ SPECS: tuple[Spec, ...] = (
         "distilbert", "DistilBertModel", _renamed(_encoder, _DISTIL), demands=(["%", "dim", "n_heads"],), least=_NO_PAD
     ),
     Spec("electra", "ElectraModel", _embedded, _EMBEDDED, least=_ONE_TYPE),
-    Spec("albert", "AlbertModel", _embedded, least=_ONE_TYPE),
+    Spec("albert", "AlbertModel", _embedded, least=_ONE_TYPE, turns=2),
     Spec(
         "xmod", "XmodModel", _but(_encoder, adapter_reduction_factor=lambda rng: rng.randrange(2, 5)), least=_ONE_TYPE
     ),

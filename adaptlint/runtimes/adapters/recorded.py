@@ -121,7 +121,7 @@ def _within(variant: Mapping[str, Any], names: Mapping[str, Any]) -> bool:
             return False
     if not _cyclic(names.get("layer_types"), variant["turns"], names):
         return False
-    if not all(name not in names or _allowed(names[name], values) for name, values in variant["allowed"].items()):
+    if not all(name not in names or is_allowed(names[name], values) for name, values in variant["allowed"].items()):
         return False
     return all(holds(condition, dict(names)) for condition in variant["demands"])
 
@@ -134,7 +134,8 @@ def _cyclic(kinds: Any, turns: Sequence[str], names: Mapping[str, Any]) -> bool:
     return isinstance(count, int) and kinds == [turns[at % len(turns)] for at in range(count)]
 
 
-def _allowed(value: Any, values: Sequence[Any]) -> bool:
+def is_allowed(value: Any, values: Sequence[Any]) -> bool:
+    """Whether a setting's value is one of those that were tried, or of a kind that makes no difference."""
     if isinstance(value, dict) and (
         "rope_type" in value or "type" in value
     ):  # a kind of rotary embedding: its numbers change no shape
