@@ -1,6 +1,6 @@
 """A recorded forward run again on other sizes, without torch: the shape of everything that its modules return.
 
-Calls of a layer that are given the same as the call before give the same, so that depth costs nothing.
+Calls of a layer that are given the same as a call before give the same, so that depth costs nothing.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ class _Walk:
         self.last: list[Results] = []
         self.calls: list[Calls] = []
         self.own = [changes.of(run) for run in graph.runs]
+        self.known: dict[tuple[object, ...], Results] = {}
 
     def all(self) -> FlowConflict | None:
         """Until a branch would have been another one, or an operation cannot be."""
@@ -136,11 +137,21 @@ class _Walk:
                 call += same
                 continue
             before = (list(given), own, state)
-            self._call(number, run, call, given, same)
+            key = (run.template, tuple(given), state)
+            results = self.known.get(key) if own is None else None
+            if results is not None:  # a call of another run was given the same
+                self.last[number] = list(results)
+                self.calls.append(Calls(number, call, 1, self.last[number], given))
+            elif self._call(number, run, call, given, same) and own is None and self._is_as(state, run, call):
+                self.known[key] = list(self.last[number])
             call += 1
 
-    def _call(self, number: int, run: Run, call: int, given: list[Value | str], same: int) -> None:
-        """One call; the tensors that it wrote into are put back."""
+    def _is_as(self, state: object, run: Run, call: int) -> bool:
+        """Whether a call left the layers as they were."""
+        return self.layers is None or self.layers.state(run.layer(call)) == state
+
+    def _call(self, number: int, run: Run, call: int, given: list[Value | str], same: int) -> bool:
+        """One call; the tensors that it wrote into are put back. True if it wrote into none."""
         refs = run.then if call else run.given
         changes = self.changes.joined(self.own[number].get(call))
         making = Call(self.graph, run, call, self.sizes, given, changes, self.layers)
@@ -156,6 +167,7 @@ class _Walk:
             raise
         for slot in making.written:
             self._put(refs[slot], given[slot])
+        return not making.written
 
     def _value(self, ref: Ref) -> Value | str:
         run, node, output = ref

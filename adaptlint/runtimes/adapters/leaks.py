@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Shape, path_in
@@ -21,8 +21,8 @@ class Leak(NamedTuple):
 
 def first_leak(graph: FlowGraph, moved: Moved, usual: Moved, channels: int, longer: frozenset[int]) -> Leak | None:
     """`usual` is the run without any adapter; `longer` says by how much prefixes and prompts may lengthen an axis."""
-    before = {(number, index): outputs for number, _, index, outputs in _nodes(usual)}
-    for number, call, index, outputs in _nodes(moved):
+    before = {(number, index): outputs for number, _, index, outputs in _nodes(usual, graph, {})}
+    for number, call, index, outputs in _nodes(moved, graph, before):
         known = before.get((number, index), "")
         if isinstance(outputs, str) or isinstance(known, str):
             continue
@@ -35,9 +35,16 @@ def first_leak(graph: FlowGraph, moved: Moved, usual: Moved, channels: int, long
     return None
 
 
-def _nodes(moved: Moved) -> Iterator[tuple[int, int, int, Any]]:
-    """(run, call, node, what it gave)."""
+def _nodes(moved: Moved, graph: FlowGraph, usual: Mapping[tuple[int, int], Any]) -> Iterator[tuple[int, int, int, Any]]:
+    """(run, call, node, what it gave); of calls that gave the very same, against the very same, the first alone."""
+    seen: set[tuple[object, ...]] = set()
     for calls in moved.calls:
+        template = graph.runs[calls.run].template
+        last = len(calls.results) - 1
+        key = (template, id(calls.results[-1]), id(usual.get((calls.run, last)))) if calls.results else (template,)
+        if usual and key in seen:
+            continue
+        seen.add(key)
         for index, outputs in enumerate(calls.results):
             yield calls.run, calls.first, index, outputs
 

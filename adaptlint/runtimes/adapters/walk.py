@@ -32,6 +32,7 @@ KINDS = {
 }
 TASKED = ("", "encoder")  # models that `task_ids` reach: a model of two hands them to its encoder alone
 CROSSING = ("cross", "encoder")  # what the places begin with that a prefix's config may leave out
+PAIRED = {"hub.match": matched, "hub.adjust": adjusted}
 ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 QUERIES = 2  # the axis of a mask that has a place for each query
 Given = list[Rows | None]
@@ -76,7 +77,8 @@ class HubLayers:
         """What its answers depend on in this layer."""
         number = self._number(layer + ".") if layer else -1
         left = tuple(self._is_left(part, number) for name in sorted(self.adapters) for part in self.adapters[name])
-        return tuple((path, one.state()) for path, one in self.contexts.items()), left, tuple(self.shared)
+        contexts = tuple((path, one.state()) for path, one in self.contexts.items())
+        return contexts, self._around(layer), left, tuple(self.shared)
 
     def outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
         """What the operation returns. Raises Conflict where the library or torch raises."""
@@ -99,16 +101,16 @@ class HubLayers:
         return None
 
     def note(self, reason: str, module: str, **facts: Any) -> None:
-        """Keep what there is to say."""
+        """Keep what there is to say about a layer."""
         self.notes.append(Note(reason, module, facts))
 
     def _outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
         if op == "hub.context":
             self._enter(module, args, about)
             return ()
-        context = self._context(module)
-        if op in ("hub.match", "hub.adjust"):
-            return matched(args) if op == "hub.match" else adjusted(args)
+        context = self.contexts[self._around(module)]
+        if op in PAIRED:
+            return PAIRED[op](args)
         if op == "hub.prompt_mask":
             return (args[0]._replace(shape=self._lengthened(args[0], about["dim"], module, context)),)
         here = self._here(KINDS[op], module, about)
@@ -142,9 +144,10 @@ class HubLayers:
             self.note("prompt-sees-padding", module, length=context.prompt)
         return prompt_mask(mask.shape, axes, context)
 
-    def _context(self, module: str) -> Context:
+    def _around(self, module: str) -> str:
+        """The path of the innermost context that a module lies in."""
         around = [path for path in self.contexts if not path or module == path or module.startswith(path + ".")]
-        return self.contexts[max(around, key=len)]
+        return max(around, key=len, default="")
 
     def _number(self, module: str) -> int:
         """The library's number of the layer that a module lies in; -1 outside."""
