@@ -22,9 +22,12 @@ from adaptlint.dataflow.kernels import standing_in, taken_for_installed
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.shims import put
 from adaptlint.dataflow.wrapped import as_operations
+from tests.hub.graph_repeats import without_collected
 
 BACKENDS = ("eager", "sdpa", "flash_attention_2")
 UNSUPPORTED = "does not support"
+BETWEEN = ("torch/nn/modules/module.py", "torch/utils/_device.py", "torch/overrides.py")
+"""Files of torch that hand a call on."""
 LIBRARIES = ("transformers", "adapters")
 Recorded = FlowGraph | dict[str, Any] | str
 """A graph; {"raises": [type, text]}; or why there is neither."""
@@ -51,8 +54,14 @@ def forwards(config: dict[str, Any], model_class: str, backend: str) -> dict[str
             return dict.fromkeys(names, refused)
         except Exception as error:
             return dict.fromkeys(names, f"cannot be wrapped: {type(error).__name__}: {error}"[:300])
+        found: Recorded = "no recipe"
+        for recipe in built.recipes:  # a class that refuses one may take the next
+            built = built._replace(inputs=recipe)
+            found = _forward(built)
+            if not isinstance(found, str):
+                break
         bare = {name: entry for name, entry in built.inputs.items() if name != "attention_mask"}
-        return {names[0]: _forward(built), names[1]: _forward(built._replace(inputs=bare))}
+        return {names[0]: found, names[1]: _forward(built._replace(inputs=bare))}
 
 
 def refusal(config: dict[str, Any], model_class: str, backend: str) -> dict[str, Any] | None:
@@ -74,22 +83,26 @@ def _forward(built: record.Built) -> Recorded:
     sizes = {name: record.FIRST[name] for name in built.symbols}
     with put(record, "standing_in", _both(standing_in)):
         try:
-            return fold(record.trace_at(built, sizes))
+            return without_collected(fold(record.trace_at(built, sizes)))
         except FlowProblem as problem:
             return raised(problem) or str(problem)
 
 
 def raised(problem: FlowProblem) -> dict[str, Any] | None:
-    """What the libraries' own Python raised; None for what a meta tensor or torch could not do."""
+    """What the libraries' own Python raised; None for what a meta tensor or torch could not do.
+
+    An index too many is the same error on every device.
+    """
     cause = problem.__context__
     while isinstance(cause, FlowProblem):
         cause = cause.__context__
-    frames = traceback.extract_tb(cause.__traceback__) if cause is not None else []
-    files = [frame.filename.replace("\\", "/") for frame in frames]
-    inside = [file for file in files if "/adaptlint/" not in file and not file.endswith("torch/nn/modules/module.py")]
-    if not isinstance(cause, AttributeError | ImportError) or not inside:
+    if not isinstance(cause, AttributeError | ImportError | IndexError):
         return None
-    return {"raises": [type(cause).__name__, str(cause)]} if any(f"/{n}/" in inside[-1] for n in LIBRARIES) else None
+    frames = [frame.filename.replace("\\", "/") for frame in traceback.extract_tb(cause.__traceback__)]
+    inside = [file for file in frames if "/adaptlint/" not in file and not file.endswith(BETWEEN)]
+    if not inside or not any(f"/{name}/" in inside[-1] for name in LIBRARIES):
+        return None
+    return {"raises": [type(cause).__name__, str(cause)]}
 
 
 def _both(kernels: Any) -> Any:

@@ -109,6 +109,7 @@ class Recorder:
             return True
 
         settings = self.known.settings(nested(self.spec, {**sizes, **learner.settings}), {*sizes, *entry["sizes"]})
+        settings |= {name: value for name, value in learner.settings.items() if name in settings}
         entry["turns"] = settings.pop("layer_types", [])[: self.spec.turns]
         entry["allowed"] = allowed(settings, same) if keys else {}
         entry["allowed"] |= {name: [None, False] for name in self.known.unnamed()}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run
+from adaptlint.dataflow.fold import joined
 
+COLLECTED = 3
+"""So many values from outside of its own operations make what a module returns a collection."""
 LONGEST = 16
 """Calls in a cycle: six layers of two calls each are the most that an architecture takes turns with."""
 
@@ -36,6 +39,63 @@ def with_repeats(graph: FlowGraph) -> dict[str, Any]:
     told = {name: [*named(ref[0], -1), ref[1], ref[2]] for name, ref in outputs.items()}
     rest = {n: v for n, v in graph.to_json().items() if n not in ("runs", "outputs", "constants", "assumed", "format")}
     return {**rest, "outputs": told, "repeats": repeats}
+
+
+def without_collected(graph: FlowGraph) -> FlowGraph:
+    """The graph without what a module only collects from all layers (DeBERTa's encoder returns every hidden state).
+
+    Such a list is as long as the model is deep; its members are outputs of other modules, and nothing else reads them.
+    """
+    calls, outputs = apart(graph.runs, graph.outputs)
+    templates = [*graph.templates]
+    for number, template in enumerate(templates):
+        modules = [(path, [] if sum(n < 0 for n, _ in refs) >= COLLECTED else refs) for path, refs in template.modules]
+        if modules == [*map(tuple, template.modules)]:
+            continue
+        rest = template._replace(modules=modules)
+        used = sorted(_outside([rest.nodes, rest.guards, modules]), reverse=True)
+        renamed = {old: -1 - at for at, old in enumerate(used)}
+        nodes = [
+            node._replace(args=_renamed(node.args, renamed), kwargs=_renamed(node.kwargs, renamed))
+            for node in rest.nodes
+        ]
+        guards = [g._replace(left=_renamed(g.left, renamed), right=_renamed(g.right, renamed)) for g in rest.guards]
+        told = [(path, [(renamed.get(n, n), o) for n, o in refs]) for path, refs in modules]
+        templates[number] = rest._replace(nodes=nodes, guards=guards, modules=told)
+        calls = [
+            call._replace(given=[call.given[-1 - old] for old in used]) if call.template == number else call
+            for call in calls
+        ]
+    runs, outputs = joined(calls, outputs)
+    return graph._replace(templates=templates, runs=runs, outputs=outputs)
+
+
+def _outside(value: Any) -> set[int]:
+    """The values from outside that these operations take."""
+    if isinstance(value, dict) and "n" in value:
+        return {value["n"][0]} if value["n"][0] < 0 else set()
+    if isinstance(value, dict):
+        return set().union(*map(_outside, value.values())) if value else set()
+    if isinstance(value, list | tuple):
+        own = {value[1]} if len(value) == 4 and value[0] == "size" and value[1] < 0 else set()
+        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], list):  # a module and its values
+            return {n for n, _ in value[1] if n < 0} if all(_is_ref(ref) for ref in value[1]) else set()
+        return own.union(*map(_outside, value)) if value else own
+    return set()
+
+
+def _is_ref(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(type(part) is int for part in value)
+
+
+def _renamed(value: Any, names: dict[int, int]) -> Any:
+    if isinstance(value, dict) and "n" in value:
+        return {"n": [names.get(value["n"][0], value["n"][0]), value["n"][1]]}
+    if isinstance(value, dict):
+        return {name: _renamed(part, names) for name, part in value.items()}
+    if isinstance(value, list) and len(value) == 4 and value[0] == "size":
+        return ["size", names.get(value[1], value[1]), value[2], value[3]]
+    return [_renamed(part, names) for part in value] if isinstance(value, list) else value
 
 
 def apart(runs: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:

@@ -81,7 +81,7 @@ def changes(name: str, value: Any) -> list[tuple[Any, Any]]:
     if isinstance(value, bool):
         return [(not value, not value)]
     if isinstance(value, int):
-        return [(value + 7, ANY_INT)]
+        return [(value + 7, ANY_INT), *([(None, None)] if last == "sliding_window" else [])]
     if isinstance(value, float):
         return [(value / 2 + 0.05, ANY_POSITIVE), (0.0, 0)]
     if value is None and last in ("classifier_dropout", "attn_logit_softcapping", "final_logit_softcapping"):
