@@ -34,10 +34,19 @@ def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["--compose=a", "--replay", "--baseline=x", "--fusion=a", "--attn=fast", "--batch=0", "--seq=x", "--mask=1"],
+    ["--compose=Parallel(a", "--replay", "--baseline=x", "--attn=fast", "--batch=0", "--seq=x", "--mask=1"],
 )
 def test_what_does_not_work_yet_is_not_accepted(option: str) -> None:
     assert adaptlint("check", "model", "adapter", option).returncode == 2
+
+
+def test_a_typo_in_a_composition_is_pointed_at() -> None:
+    done = adaptlint("check", "model", "adapter", "--compose", "Stack(a, Paralel(b, c))")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.strip() == "^")
+    assert lines[at - 1][lines[at].index("^") :].startswith("Paralel(b, c)")
+    assert "Paralel is no block" in done.stderr
 
 
 @pytest.mark.parametrize("verbose", [False, True])
