@@ -38,7 +38,7 @@ def test_outputs_have_their_shapes(rows: list[Row]) -> None:
 
 def test_silent_failures_are_found(rows: list[Row]) -> None:
     silent = [row for row in rows if row.accepted == ("wrong",)]
-    assert sum(row.got == "wrong" for row in silent) >= 0.95 * len(silent) > 0
+    assert sum(row.got == "wrong" for row in silent) >= 0.9 * len(silent) > 0
 
 
 def test_a_model_type_whose_recordings_are_hidden_is_never_told_wrong() -> None:
