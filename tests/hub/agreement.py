@@ -73,7 +73,7 @@ def rows(record: Record) -> Iterator[Row]:
             name = next((edit[1] for edit in edits if edit[0] == "load_as"), "ada")
             report = adaptlint.check(model, [(name, str(folder))], targets=(target,), model_class=cls).to_dict()
             verdict: Record = report["verdicts"][0]  # type: ignore[index]
-            if verdict["outcome"] == "unknown" and verdict["steps"]:  # loaded; of a forward the record says nothing
+            if verdict["stage"] in (None, "forward") and verdict["steps"]:  # of a forward the record says nothing
                 verdict = {**verdict, "outcome": verdict["steps"][-1]["outcome"]}
             yield Row(key, edits, wanted, verdict, tuple(_differences(wanted, verdict)))
 

@@ -127,7 +127,12 @@ def _graphs(asked: Asked) -> Iterator[FlowGraph]:
     version, request = asked.loads.release.text, asked.request
     for masked in MASKS[request.mask]:
         for backend in (request.attn,) if request.attn else BACKENDS:
-            graph = find_graph(asked.base, version, backend, masked=masked)
+            try:
+                graph = find_graph(asked.base, version, backend, masked=masked)
+            except Raised:
+                if request.attn:
+                    raise
+                continue  # transformers takes what the class has
             if graph is not None and _is_forward(graph):
                 yield graph
                 break
