@@ -156,6 +156,10 @@ def is_allowed(value: Any, values: Sequence[Any]) -> bool:
 
 def _graph(filled: dict[str, Any], names: dict[str, Any]) -> FlowGraph | None:
     calls, outputs = expanded(filled.pop("repeats"), filled["outputs"])
+    counts = [len(template[0]) for template in filled["templates"]]
+    taken = (*(ref for call in calls for ref in call.given), *outputs.values())
+    if any(node >= counts[calls[call].template] for call, node, _ in taken):
+        raise NotCovered("a repeat that ends where none was seen to end")
     runs, outputs = joined(calls, outputs)
     constants = sorted(integers(names))
     return read_graph(
@@ -166,7 +170,7 @@ def _graph(filled: dict[str, Any], names: dict[str, Any]) -> FlowGraph | None:
 def expanded(
     repeats: Sequence[Mapping[str, Any]], outputs: Mapping[str, Sequence[int]]
 ) -> tuple[list[Run], dict[str, Ref]]:
-    """Every call as a run of its own, and the outputs. NotCovered where a repeat would not go round once."""
+    """Every call as a run of its own, and the outputs. NotCovered where a repeat would not be called at all."""
     calls: list[Run] = []
     ends: list[int] = []
 
@@ -176,7 +180,7 @@ def expanded(
 
     for repeat in repeats:
         cycle = repeat["cycle"]
-        if repeat["calls"] < len(cycle):
+        if repeat["calls"] < 1:
             raise NotCovered("too few layers")
         for number in range(repeat["calls"]):
             turn, at = divmod(number, len(cycle))
