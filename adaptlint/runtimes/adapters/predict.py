@@ -17,8 +17,8 @@ from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.prediction import Prediction, Request
 
 TARGET = "adapters"
-AS_LOADED = ("hub-shared-not-saved",)
-"""What loads otherwise each time, in every member and in what it is held against: no fault of a composition."""
+AS_LOADED = ("hub-shared-not-saved", "hub-prompt-renamed")
+"""What is drawn at random with every load, in a member and in what it is held against: no fault of a composition."""
 PLACELESS = ("hub-method-without-place", "adapter-has-no-site")
 """One fault, told of the load and of the forward."""
 
