@@ -24,15 +24,15 @@ class Known:
     """
 
     def __init__(self, spec: Spec) -> None:
-        from transformers import CONFIG_MAPPING, PretrainedConfig
+        from transformers import PretrainedConfig
 
         self.spec = spec
-        self.config_class = CONFIG_MAPPING[spec.model_type]
+        self.config_class = _config_class(spec.model_type)
         everyones = PretrainedConfig().to_dict()
         self.defaults: dict[str, Any] = {}
         self.aliases: dict[str, dict[str, str]] = {}
         for head, model_type in {"": spec.model_type, **spec.inner}.items():
-            own = CONFIG_MAPPING[model_type]
+            own = _config_class(model_type)
             self.aliases[head] = dict(own.attribute_map)
             parameters = signature(own.__init__).parameters.values()
             given = {one.name: one.default for one in parameters if one.default is not one.empty}
@@ -67,13 +67,20 @@ class Known:
         return {name: value for name, value in {**told, **extra}.items() if name not in sizes}
 
 
+def _config_class(model_type: str) -> Any:
+    """The config class of a type; a part of a model may have one that no auto class knows (CLIP before 4.48)."""
+    from transformers import CONFIG_MAPPING, CLIPTextConfig
+
+    return CLIPTextConfig if model_type == CLIPTextConfig.model_type else CONFIG_MAPPING[model_type]
+
+
 def _sources(model_type: str) -> tuple[str, str]:
     """The code that reads a config of this type, the model's own of both libraries and everybody's; and the class."""
     import adapters  # type: ignore[import-not-found, unused-ignore]
     import transformers
     from transformers.models.auto.configuration_auto import model_type_to_module_name
 
-    folder = model_type_to_module_name(model_type)
+    folder = "clip" if model_type == "clip_text_model" else model_type_to_module_name(model_type)
     hub, theirs = Path(adapters.__file__).parent, Path(transformers.__file__).parent
     own = [*(theirs / "models" / folder).glob("modeling_*.py"), *(hub / "models" / folder).glob("*.py")]
     shared = [theirs / f"{name}.py" for name in ("modeling_rope_utils", "modeling_attn_mask_utils", "masking_utils")]

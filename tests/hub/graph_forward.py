@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from typing import Any
 
 from adaptlint.bases.base import BaseProblem
@@ -40,7 +41,7 @@ def forwards(config: dict[str, Any], model_class: str, backend: str) -> dict[str
     with warnings.catch_warnings(), silence():
         warnings.simplefilter("ignore")
         try:
-            built = record.build(dict(config), model_class, backend)
+            built = record.build(deepcopy(config), model_class, backend)
             if type(built.model).__name__ != model_class:
                 return dict.fromkeys(names, f"transformers takes {type(built.model).__name__}")
             import adapters  # type: ignore[import-not-found, unused-ignore]
@@ -67,7 +68,7 @@ def forwards(config: dict[str, Any], model_class: str, backend: str) -> dict[str
 def refusal(config: dict[str, Any], model_class: str, backend: str) -> dict[str, Any] | None:
     """What the class or a part of it raises when it is built for a backend it does not support; None for nothing."""
     libraries = import_libraries()
-    choice = choose(libraries, dict(config), dict(config), model_class)
+    choice = choose(libraries, deepcopy(config), deepcopy(config), model_class)
     if isinstance(choice, BaseProblem):
         return None
     try:

@@ -34,7 +34,7 @@ class Learner:
     def samples(self, count: int) -> list[dict[str, Any]]:
         """Configs to learn from: numbers of layers are few, so they are dealt out, no two alike in all of them."""
         drawn = [self.drawn() for _ in range(count)]
-        names = [name for name in drawn[0] if name.rpartition(".")[2] in LAYERS]
+        names = [name for name in drawn[0] if self.deep(name)]
         least = 2 * self.spec.turns + 2
         dealt: list[list[int]] = []
         while len(dealt) < len(names):
@@ -42,10 +42,14 @@ class Learner:
             dealt += [] if layers in dealt else [layers]
         return [one | {n: deal[at] for n, deal in zip(names, dealt, strict=True)} for at, one in enumerate(drawn)]
 
+    def deep(self, name: str) -> bool:
+        """Whether a size is a number of layers that is free."""
+        return name.rpartition(".")[2] in LAYERS and name not in self.variant.sizes
+
     def shallow(self) -> dict[str, Any]:
         """Sizes with as few layers as a table covers."""
         sizes = self.drawn()
-        return sizes | {name: 2 * self.spec.turns for name in sizes if name.rpartition(".")[2] in LAYERS}
+        return sizes | {name: 2 * self.spec.turns for name in sizes if self.deep(name)}
 
     def search(self, samples: list[dict[str, Any]]) -> Search:
         """Expressions over the sizes that vary, and over what the spec counts as operands."""

@@ -7,7 +7,7 @@ from typing import Any
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run
 from adaptlint.dataflow.fold import joined
 
-COLLECTED = 3
+COLLECTED = 2
 """So many values from outside of its own operations make what a module returns a collection."""
 LONGEST = 16
 """Calls in a cycle: six layers of two calls each are the most that an architecture takes turns with."""
@@ -49,7 +49,7 @@ def without_collected(graph: FlowGraph) -> FlowGraph:
     calls, outputs = apart(graph.runs, graph.outputs)
     templates = [*graph.templates]
     for number, template in enumerate(templates):
-        modules = [(path, [] if sum(n < 0 for n, _ in refs) >= COLLECTED else refs) for path, refs in template.modules]
+        modules = [(path, _own(refs) if path[:1] != "." else refs) for path, refs in template.modules]
         if modules == [*map(tuple, template.modules)]:
             continue
         rest = template._replace(modules=modules)
@@ -68,6 +68,11 @@ def without_collected(graph: FlowGraph) -> FlowGraph:
         ]
     runs, outputs = joined(calls, outputs)
     return graph._replace(templates=templates, runs=runs, outputs=outputs)
+
+
+def _own(refs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What a module between layers returns, without a collection from outside of its own operations."""
+    return [(n, o) for n, o in refs if n >= 0] if sum(n < 0 for n, _ in refs) >= COLLECTED else refs
 
 
 def _outside(value: Any) -> set[int]:

@@ -69,6 +69,10 @@ ROTARY = (
 )
 
 
+NAMED = {"languages": ["en_XX", "de_DE"], "default_language": "en_XX"}
+"""Other values of settings that are names."""
+
+
 def changes(name: str, value: Any) -> list[tuple[Any, Any]]:
     """(a value to try, what is allowed if it is idle) for a setting with this canonical value."""
     last = name.rpartition(".")[2]
@@ -76,6 +80,8 @@ def changes(name: str, value: Any) -> list[tuple[Any, Any]]:
         return []
     if last == "rope_scaling" and value is None:
         return [(rope, {"rope_type": rope["rope_type"]}) for rope in ROTARY]
+    if last in NAMED:
+        return [(NAMED[last], NAMED[last])]
     if last.endswith("token_id"):
         return [(8, ANY_INT), (None, None), ([3, 8], ANY_INTS)]
     if isinstance(value, bool):

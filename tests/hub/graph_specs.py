@@ -231,6 +231,10 @@ _GATED = (
     Variant((["is", "feed_forward_proj", "relu"],), {"feed_forward_proj": "relu"}),
     Variant((["is", "feed_forward_proj", "gated-gelu"],), {"feed_forward_proj": "gated-gelu"}),
 )
+_TWO_LAYERS = (  # fewer layers than there are kinds of them, as in models for tests
+    Variant((["is", "num_hidden_layers", 2],), sizes={"num_hidden_layers": 2}),
+    Variant((["<", 2, "num_hidden_layers"],)),
+)
 _EMBEDDED = (
     Variant((["not", ["=", "embedding_size", "hidden_size"]],)),
     Variant((["=", "embedding_size", "hidden_size"],), sizes={"embedding_size": "hidden_size"}),
@@ -348,7 +352,7 @@ SPECS: tuple[Spec, ...] = (
         "distilbert", "DistilBertModel", _renamed(_encoder, _DISTIL), demands=(["%", "dim", "n_heads"],), least=_NO_PAD
     ),
     Spec("electra", "ElectraModel", _embedded, _EMBEDDED, least=_ONE_TYPE),
-    Spec("albert", "AlbertModel", _embedded, least=_ONE_TYPE, turns=2),
+    Spec("albert", "AlbertModel", _embedded, _TWO_LAYERS, least=_ONE_TYPE, turns=2),
     Spec(
         "xmod", "XmodModel", _but(_encoder, adapter_reduction_factor=lambda rng: rng.randrange(2, 5)), least=_ONE_TYPE
     ),
@@ -448,7 +452,7 @@ SPECS: tuple[Spec, ...] = (
         "gemma3_text",
         "Gemma3TextModel",
         _but(_decoder, sliding_window=_window, num_hidden_layers=lambda rng: rng.randrange(12, 18)),
-        _HEADS,
+        _crossed(_HEADS, _TWO_LAYERS),
         turns=6,
         extra=_SIXFOLD,
         **_GROUPS,
@@ -466,6 +470,7 @@ SPECS: tuple[Spec, ...] = (
         "modernbert",
         "ModernBertModel",
         _but(_encoder, "type_vocab_size", local_attention=_window, num_hidden_layers=lambda rng: rng.randrange(8, 12)),
+        _TWO_LAYERS,
         least=_NO_PAD,
         turns=3,
     ),
