@@ -168,6 +168,10 @@ class Loads:
         if "saves" in self.task and not early:
             extend_saved(settings, self.task["saves"])
             save_modules(self.wrapped, name, settings, settings["modules_to_save"])
+        if "saves" in self.task and self.wrapped.embedding:
+            from adaptlint.runtimes.peft.prompts import save_embedding
+
+            save_embedding(self.wrapped, name, settings)
         base = self.wrapped.base
         lacking = base.features.get("prepare_inputs_for_generation") is False
         if self.task.get("generates") and lacking and not self.wrapped.release.generating_is_inherited:

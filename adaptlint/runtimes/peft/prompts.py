@@ -14,7 +14,7 @@ from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tuners import Tuner
-from adaptlint.runtimes.peft.wrapped import PREFIX, ROOT, Shape, Wrapped
+from adaptlint.runtimes.peft.wrapped import EMBEDDING, PREFIX, ROOT, Shape, Wrapped, subtree
 
 EMBEDDINGS = "prompt_embeddings"
 # Names in the base's config, in the order in which _prepare_prompt_learning_config asks for them.
@@ -32,14 +32,14 @@ def text_config(base: Base) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else config
 
 
-def embedding_width(base: Base) -> int | None:
-    """The width of the embedding that `_setup_prompt_encoder` finds: by its name, else by its length."""
+def embedding_of(base: Base) -> tuple[str, int] | None:
+    """The embedding that `_setup_prompt_encoder` finds, by its name, else by its length: its path and its width."""
     named = base.by_path.get("embeddings.word_embeddings")
     if named is not None and "weight" in named.params:
-        return named.params["weight"][-1]
+        return named.path, named.params["weight"][-1]
     vocabulary = text_config(base).get("vocab_size")
-    shapes = (shape for module in base.modules for shape in module.params.values())
-    return next((shape[-1] for shape in shapes if len(shape) == 2 and shape[0] == vocabulary), None)
+    shapes = ((module.path, shape) for module in base.modules for shape in module.params.values())
+    return next(((path, shape[-1]) for path, shape in shapes if len(shape) == 2 and shape[0] == vocabulary), None)
 
 
 def attach(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
@@ -67,8 +67,24 @@ def attach(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
     )
     tuner = Tuner(settings, adapter, [], wrapped.base, no_targets)
     wrapped.prompts[adapter] = {saved: shape for _, saved, shape in tuner.shared()}
+    found = embedding_of(wrapped.base)
+    wrapped.embedding = found[0] if found else ""
+    wrapped.saved_embedding = {}  # the attribute is set anew with every adapter
     if settings["modules_to_save"] is not None:
         save_modules(wrapped, adapter, settings, settings["modules_to_save"])
+
+
+def save_embedding(wrapped: Wrapped, adapter: str, settings: Settings) -> None:
+    """`_set_trainable` over the PeftModel itself: it finds the embedding's second path too.
+
+    PeftModelForSequenceClassification and its like call it so, for the first adapter only (peft_model.py, PEFT 0.21.2).
+    """
+    names = tuple(name for name in settings["modules_to_save"] or () if isinstance(name, str))
+    encoder = (f"prompt_encoder.{adapter}", f"prompt_encoder.{adapter}.embedding", "prompt_encoder")
+    if any(path.endswith(names) for path in encoder):
+        raise NotModelled("target-inside-saved-module", at=settings.where("modules_to_save"))
+    if wrapped.embedding and wrapped.release.wraps_each_path and EMBEDDING.endswith(names):
+        wrapped.saved_embedding[adapter] = subtree(wrapped.modules, wrapped.embedding)
 
 
 def no_targets() -> tuple[str, dict[str, Fact], Where]:
@@ -187,9 +203,9 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
         return
     config = text_config(wrapped.base)
     if not settings.method.fills_cache:
-        width = embedding_width(wrapped.base)
-        if width is not None and settings["token_dim"] != width:
-            yield _sizes(settings, "token_dim", 1, settings["token_dim"], width)
+        found = embedding_of(wrapped.base)
+        if found is not None and settings["token_dim"] != found[1]:
+            yield _sizes(settings, "token_dim", 1, settings["token_dim"], found[1])
         elif settings.method.peft_type == "MULTITASK_PROMPT_TUNING" and settings["task_type"] == "SEQ_2_SEQ_LM":
             if wrapped.release.transformers < (5,):
                 return

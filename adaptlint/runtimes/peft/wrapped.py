@@ -17,6 +17,7 @@ from adaptlint.runtimes.peft.saved_copies import SavedCopies
 ROOT = "base_model."
 PREFIX = "base_model.model."
 BASE_LAYER = "base_layer"
+EMBEDDING = "word_embeddings"  # PeftModel._setup_prompt_encoder's name for the base's input embedding
 TOKENS = ".token_adapter.base_layer"
 Shape = tuple[int, ...]
 
@@ -65,6 +66,7 @@ class Wrapped:
         "buried",
         "by_path",
         "copies",
+        "embedding",
         "merged",
         "modules",
         "parameters",
@@ -72,6 +74,7 @@ class Wrapped:
         "prompts",
         "release",
         "saved",
+        "saved_embedding",
         "shared",
         "sites",
         "tokens",
@@ -90,6 +93,8 @@ class Wrapped:
         self.shared: dict[str, list[tuple[str, str, Shape]]] = {}  # adapter -> parameters at the model's root
         self.prefix = prefix  # of the base's keys; prompt learning puts no tuner around the base
         self.prompts: dict[str, dict[str, Shape]] = {}  # adapter -> its virtual tokens by their names in a file
+        self.embedding = ""  # the module that PeftModel.word_embeddings is too, where prompts are learnt
+        self.saved_embedding: dict[str, dict[str, Shape]] = {}  # its copies under that second path, as in `saved`
         self.copies = SavedCopies(release)
         self.buried = ""  # an adapter whose factors modules_to_save has wrapped by mistake
         self.tokens: dict[str, dict[str, Shape | None]] = {}  # embedding -> adapter -> shape of its rows; None: tied
@@ -132,6 +137,7 @@ class Wrapped:
         if base:
             keys.update(self._shared_and_root())
         keys.update(self._root_keys())
+        keys.update(self._embedding_keys(base))
         return keys
 
     def _site_keys(self, site: Site, outer: str) -> Iterator[tuple[str, Origin]]:
@@ -156,6 +162,17 @@ class Wrapped:
                 yield key, Origin("base", "", path, shape, key)
         for name, shape in (*self.base.root.params.items(), *self.base.root.buffers.items()):
             yield self.prefix + name, Origin("base", "", "", shape, self.prefix + name)
+
+    def _embedding_keys(self, base: bool) -> Iterator[tuple[str, Origin]]:
+        """The embedding of prompt learning under its second path, which `_set_trainable` wraps by itself."""
+        tensors = subtree(self.modules, self.embedding) if self.embedding else {}
+        stem = f"{EMBEDDING}.original_module" if self.saved_embedding else EMBEDDING
+        for name, shape in tensors.items() if base else ():
+            yield f"{stem}.{name}", Origin("base", "", self.embedding, shape, f"{stem}.{name}")
+        for adapter, copy in self.saved_embedding.items():
+            for name, shape in copy.items():
+                key = f"{EMBEDDING}.modules_to_save.{adapter}.{name}"
+                yield key, Origin("saved", adapter, self.embedding, shape, f"{EMBEDDING}.{name}")
 
     def _around(self, path: str, outer: str) -> Iterator[tuple[str, Origin]]:
         wrappers = self.parameters.get(path, [])
