@@ -6,11 +6,11 @@ Only bytes of the directory and of small records are read; nothing is inflated b
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from adaptlint.artefacts.opening import read_at
 from adaptlint.artefacts.words import LIMITS
 from adaptlint.findings import Fact
+from adaptlint.named_tuple import NamedTuple
 
 TAIL = 4096  # miniz looks for the end record in blocks of this size, overlapping by 3 bytes
 FURTHEST = 65535 + 22

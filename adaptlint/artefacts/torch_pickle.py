@@ -37,19 +37,21 @@ class Pickle:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.globals: dict[tuple[bytes, bytes], Global] = {}  # torch writes the same few names for every tensor
 
     def load(self) -> Any:
         """The value at STOP."""
+        read, actions = self.read, ACTIONS
         for _ in range(LIMITS.pickle_steps):
-            opcode = self.read(1)
-            if not opcode:
-                raise EOFError
-            if opcode == b".":
+            opcode = read(1)
+            if opcode in actions:
+                actions[opcode](self)
+            elif opcode == b".":
                 return self.stack.pop()
-            action = ACTIONS.get(opcode)
-            if action is None:
+            elif not opcode:
+                raise EOFError
+            else:
                 raise CheckpointError("pickle-broken", "UnpicklingError", f"Unsupported operand {opcode[0]}")
-            action(self)
         raise CheckpointError("pickle-too-long", None, limit=LIMITS.pickle_steps)
 
     def number(self, code: str, size: int) -> int:
@@ -70,12 +72,15 @@ def refuse(message: str) -> CheckpointError:
 
 def push_global(p: Pickle) -> None:
     """GLOBAL: the only way to a name; the first that torch does not take ends the load."""
-    module, name = translated(p.readline()[:-1].decode("utf-8"), p.readline()[:-1].decode("utf-8"))
-    refusal = refused_global(module, name)
-    if refusal:
-        path = f"{module}.{name}"[:200]
-        raise CheckpointError("pickle-dangerous-global", "UnpicklingError", refusal, name=path)
-    p.stack.append(Global(f"{module}.{name}"))
+    lines = (p.readline()[:-1], p.readline()[:-1])
+    if lines not in p.globals:
+        module, name = translated(lines[0].decode("utf-8"), lines[1].decode("utf-8"))
+        refusal = refused_global(module, name)
+        if refusal:
+            path = f"{module}.{name}"[:200]
+            raise CheckpointError("pickle-dangerous-global", "UnpicklingError", refusal, name=path)
+        p.globals[lines] = Global(f"{module}.{name}")
+    p.stack.append(p.globals[lines])
 
 
 def reduce(p: Pickle) -> None:
@@ -167,8 +172,9 @@ def push_tuple(p: Pickle) -> None:
 
 def short_tuple(p: Pickle, size: int) -> None:
     """TUPLE1, TUPLE2 and TUPLE3."""
-    items = tuple(p.stack[-i] for i in range(size, 0, -1))
-    p.stack[-size:] = [items]
+    if size > len(p.stack):
+        raise IndexError("list index out of range")
+    p.stack[-size:] = [tuple(p.stack[-size:])]
 
 
 def protocol(p: Pickle) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint.artefacts.torch_archive import CheckpointError
 from adaptlint.artefacts.torch_globals import BYTES, DTYPES, STORAGES
 from adaptlint.artefacts.words import BITS
 from adaptlint.findings import Fact
+from adaptlint.named_tuple import NamedTuple
 
 
 class Global(NamedTuple):
@@ -115,7 +116,9 @@ def bytes_needed(tensor: Tensor) -> int:
     """Bytes from the storage's beginning to the end of the tensor's last element; 0 for an empty one."""
     if tensor.storage is None or 0 in tensor.shape:
         return 0
-    last = tensor.offset + sum((dim - 1) * stride for dim, stride in zip(tensor.shape, tensor.strides, strict=True))
+    last = tensor.offset
+    for dim, stride in zip(tensor.shape, tensor.strides, strict=True):
+        last += (dim - 1) * stride
     return (last + 1) * width(tensor.dtype)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.findings import Fact, Place
+from adaptlint.named_tuple import NamedTuple
 
 
 class TensorRow(NamedTuple):

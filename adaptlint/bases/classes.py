@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.libraries import Libraries
 from adaptlint.findings import Fact
+from adaptlint.named_tuple import NamedTuple
 
 _GUESSES = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForImageTextToText", "AutoModel")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from adaptlint import tables
+from adaptlint.named_tuple import NamedTuple
 
 TABLE = "bases/known.toml"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from adaptlint.named_tuple import NamedTuple
 
 # The torch and transformers classes that adapter libraries test with isinstance; subclasses count as their parent.
 KINDS = (

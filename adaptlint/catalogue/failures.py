@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from adaptlint import tables
+from adaptlint.named_tuple import NamedTuple
 
 TABLE = "catalogue/failures.toml"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
 
 from adaptlint import tables
 from adaptlint.findings import Fact
+from adaptlint.named_tuple import NamedTuple
 
 RULES = "rules/"
 
@@ -45,8 +45,9 @@ class Rule(NamedTuple):
 @cache
 def load_catalogue() -> tuple[Rule, ...]:
     """Every rule, by code."""
-    pages = ((key, card) for key, card in tables.load().items() if key.startswith(RULES))
-    return tuple(sorted((_rule(key, card) for key, card in pages), key=lambda rule: rule.code))
+    compiled = tables.load()
+    pages = (_rule(key, compiled[key]) for key in compiled if key.startswith(RULES))
+    return tuple(sorted(pages, key=lambda rule: rule.code))
 
 
 def _rule(key: str, card: dict[str, object]) -> Rule:

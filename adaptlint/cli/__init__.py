@@ -25,6 +25,9 @@ class NothingToSay(Exception):
 
 def main() -> NoReturn:
     """Run `sys.argv` and end the process."""
+    import gc
+
+    gc.set_threshold(50_000, 50, 50)  # a check lets go of little before it ends: looking for it so often is wasted
     status = run(sys.argv[1:])
     import atexit
 

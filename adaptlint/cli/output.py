@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
 
 from adaptlint.cli import CommandLineError
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.reporters import FORMATS, Style
 
 _PROSE_WIDTH = 100  # columns when nobody says how wide the output is

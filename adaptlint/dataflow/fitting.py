@@ -7,7 +7,6 @@ the next. The forward itself says which: wherever it stops, the side that nobody
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.dataflow.calls import FlowConflict
 from adaptlint.dataflow.changes import Changes
@@ -15,6 +14,7 @@ from adaptlint.dataflow.explain import makers_of
 from adaptlint.dataflow.flow_graph import FlowGraph, Shape, path_in
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.symbols import probes
+from adaptlint.named_tuple import NamedTuple
 
 MAX_STEPS = 64
 

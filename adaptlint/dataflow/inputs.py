@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
+
+from adaptlint.named_tuple import NamedTuple
 
 TEXT = ("batch", "seq")
 TARGET = ("batch", "decoder_seq")

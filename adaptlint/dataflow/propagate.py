@@ -6,12 +6,13 @@ Calls of a layer that are given the same as a call before give the same, so that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint.dataflow.calls import Call, FlowConflict, Layers, Stopped
 from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, Shape, path_in
 from adaptlint.dataflow.value import Value
+from adaptlint.named_tuple import NamedTuple
 
 Outputs = tuple[Value, ...]
 Results = list[Outputs | str]
@@ -52,6 +53,9 @@ class Moved:
     @property
     def unknown(self) -> dict[str, str]:
         """Path -> why nothing is known of what the module returned."""
+        seen = {id(calls.results): calls.results for calls in self.calls}
+        if not any(isinstance(result, str) for results in seen.values() for result in results):
+            return {}
         return self._tell()[1]
 
     def _tell(self) -> tuple[dict[str, list[Shape]], dict[str, str]]:

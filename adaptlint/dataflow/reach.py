@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.dataflow.calls import FlowConflict
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.load import FlowProblem, load_flow
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.symbols import probes
+from adaptlint.named_tuple import NamedTuple
 
 
 class Reached(NamedTuple):

@@ -6,7 +6,7 @@ The second recording, at other sizes, is what the graph has to reproduce before 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
@@ -23,6 +23,7 @@ from adaptlint.dataflow.recording import Recording
 from adaptlint.dataflow.shims import given_a_language, with_numbers
 from adaptlint.dataflow.tagged import ConfigTags
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
+from adaptlint.named_tuple import NamedTuple
 
 # small enough for most tables of positions
 FIRST = {"batch": 31, "seq": 37, "decoder_seq": 41, "question_seq": 23, "frames": 211, "samples": 4001, "patches": 61}

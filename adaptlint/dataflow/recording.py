@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint.dataflow.flow_graph import Guard, Node
+from adaptlint.named_tuple import NamedTuple
 
 Place = tuple[str, int]
 """The layer that runs ("" between layers), and which call it is."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, combinations_with_replacement, count
-from typing import NamedTuple
+
+from adaptlint.named_tuple import NamedTuple
 
 Sizes = Mapping[str, int]
 Vector = tuple[tuple[str, int], ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from adaptlint.named_tuple import NamedTuple
 
 Shape = tuple[int, ...]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint import tables
+from adaptlint.named_tuple import NamedTuple
 
 TABLE = "dialects/dialects.toml"
 PEFT_PREFIX = "base_model.model."

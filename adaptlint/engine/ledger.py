@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from adaptlint.artefacts import Document, TensorFile
 from adaptlint.bases import Base
@@ -11,6 +10,7 @@ from adaptlint.catalogue import Rule
 from adaptlint.findings import Fault, Finding, LedgerLine
 from adaptlint.graph import Scene
 from adaptlint.graph.scene import weights_of
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes import Prediction
 
 NEEDS = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.findings.words import Finding
+from adaptlint.named_tuple import NamedTuple
 
 SCHEMA_VERSION = "1"
 OUTCOMES = ("works", "fails", "wrong", "unknown")

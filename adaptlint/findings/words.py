@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from adaptlint.named_tuple import NamedTuple
 
 SEVERITIES = ("error", "warning", "note")
 CONSEQUENCES = ("load-fails", "silently-wrong", "degraded", "untidy")

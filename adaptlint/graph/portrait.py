@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod, sqrt
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from adaptlint.artefacts import BITS, Folder, Malformed, TensorFile
 from adaptlint.findings import fold_paths, number_ranges, path_shape
 from adaptlint.graph.widths import likely_bases
 from adaptlint.methods import Method, load_method
+from adaptlint.named_tuple import NamedTuple
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAMES = ("adapter_model.safetensors", "adapter_model.bin")  # in the order in which PEFT looks for them

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from adaptlint.artefacts import Document, Folder, Malformed, TensorFile, ValueRow, open_folder, scan_values
 from adaptlint.bases import Base, BaseProblem
+from adaptlint.named_tuple import NamedTuple
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.findings import Fault, Verdict
+from adaptlint.named_tuple import NamedTuple
 
 
 class Request(NamedTuple):

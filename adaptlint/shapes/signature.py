@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from adaptlint.named_tuple import NamedTuple
 
 _SIMPLE = re.compile(r"[\w*]+(/\w+)?\Z")
 Sizes = Mapping[str, int | tuple[int, ...]]

@@ -10,10 +10,11 @@ import os
 import shutil
 import tomllib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint import tables
 from adaptlint.methods import has_method, load_method
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.release import RELEASES, parse_version
 from adaptlint.testing.hub_folders import WEIGHTS as HUB_WEIGHTS
 from adaptlint.testing.hub_folders import write_hub_adapter

@@ -11,7 +11,8 @@ import random
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+
+from adaptlint.named_tuple import NamedTuple
 
 ITEM_BYTES = {
     "BOOL": 1,

@@ -9,6 +9,7 @@ import argparse
 import compileall
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from adaptlint.testing import Built
+from adaptlint.testing import Built, build, read_recipe
 from tests.bench.case import write_case
 from tests.bench.scripts import FLOW_IN_PROCESS, IN_PROCESS, META_BUILD, PEFT_ON_META, WATCHED
 
@@ -34,6 +35,17 @@ LLAMA_70B = {
 }
 DEPTHS = (1, 8, 32, 126)
 ROOT = Path(__file__).resolve().parent.parent.parent
+LLAMA_PARALLEL = ROOT / "fixtures" / "stories" / "llama-parallel"
+PAIR = "Parallel(a, b)"
+COMPOSED = (
+    ("two LoRAs in parallel, warm", "1.0.0", 32, PAIR),
+    ("two LoRAs in parallel, warm", "1.3.0", 32, PAIR),
+    ("the same on 8 layers", "1.3.0", 8, PAIR),
+    ("the same on 126 layers", "1.3.0", 126, PAIR),
+    ("four LoRAs in parallel", "1.3.0", 32, "Parallel(a, b, c, d)"),
+    ("eight LoRAs in parallel", "1.3.0", 32, "Parallel(a, b, c, d, e, f, g, h)"),
+    ("a stack of two beside one", "1.3.0", 32, "Parallel(a, Stack(b, c))"),
+)  # what, release of adapters, layers, composition
 TINY = ROOT / "fixtures" / "bases" / "tiny-llama"
 
 
@@ -133,6 +145,34 @@ def again(case: Built) -> list[Line]:
     ]
 
 
+def compositions(folder: Path, runs: int) -> list[Line]:
+    """A warm check of Llama-3-8B with LoRAs side by side; its cost against layers, adapters and depth of the tree."""
+    commands = [composed(folder / str(number), *row[1:]) for number, row in enumerate(COMPOSED)]
+    *seconds, empty = spent([*commands, [sys.executable, "-c", "pass"]], runs)
+    lines = []
+    for (what, release, layers, members), each in zip(COMPOSED, seconds, strict=True):
+        bar = layers == 32 and members == PAIR
+        holds = each <= 7 * empty if bar else None
+        told = f"{what} (adapters {release})"
+        lines.append(
+            Line(told, f"{1000 * each:.0f} ms", f"{each / empty:.1f}x pass", "at most 7x" if bar else "", holds)
+        )
+    return lines
+
+
+def composed(folder: Path, release: str, layers: int, members: str) -> list[str]:
+    """The command that checks a composition of LoRAs on a Llama-3-8B of so many layers; it writes their files."""
+    text = (LLAMA_PARALLEL / "recipe.toml").read_text().replace("{0-31}", f"{{0-{layers - 1}}}")
+    built = build(read_recipe(text), str(folder), bases=str(LLAMA_PARALLEL))
+    config = json.loads((Path(built.model) / "config.json").read_text())
+    base = folder / "base"
+    base.mkdir()
+    (base / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers}))
+    adapters = [f"{name}={built.adapter}" for name in sorted(set(re.findall(r"\b[a-z]\b", members)))]
+    target = ["--target", f"adapters=={release}", "--model-class", "LlamaModel", "--attn", "sdpa"]
+    return [sys.executable, "-m", "adaptlint", "check", str(base), *adapters, *target, "--compose", members]
+
+
 def flows(folder: Path, runs: int) -> list[Line]:
     """A forward from a shipped and a cached graph as whole processes, and its parts, at the widths of Llama-70B."""
     folder.mkdir()
@@ -188,6 +228,7 @@ def main() -> None:
         bare = write_case(ROOT, Path(folder) / "bare", headers=False)
         methods = every_method(Path(folder) / "methods", options.runs)
         lines = [*warm(whole, options.runs), *methods, *cold(bare, options.runs), *again(whole)]
+        lines += compositions(Path(folder) / "compositions", options.runs)
         lines += flows(Path(folder) / "flows", options.runs)
     print(table(lines, options.markdown))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.findings import Fault, RaisedError
 from adaptlint.graph import Adapter
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block, leaf, read_composition, stack
 from adaptlint.runtimes.adapters.graphs import find_graph
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
@@ -75,13 +75,25 @@ def _tell(asked: Asked, setup: Block) -> Told:
     if refused is not None:
         return _raised(refused, setup, "compose")
     try:
-        tried = [_judged(asked, setup, graph) for graph in _graphs(asked)]
+        worst = _worst(asked, setup)
     except Raised as raised:
         return _raised(raised, setup, "forward")
-    if not tried:
+    if worst is None:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
-    return _told(asked, max(tried, key=lambda each: ORDER.index(each.outcome.outcome)))
+    return _told(asked, worst)
+
+
+def _worst(asked: Asked, setup: Block) -> Judged | None:
+    """The worst of the forwards that may be meant, the first of its kind; None where none is at hand."""
+    worst: Judged | None = None
+    for graph in _graphs(asked):
+        judged = _judged(asked, setup, graph)
+        if worst is None or ORDER.index(judged.outcome.outcome) > ORDER.index(worst.outcome.outcome):
+            worst = judged
+        if worst.outcome.outcome == ORDER[-1]:
+            break
+    return worst
 
 
 def _judged(asked: Asked, setup: Block, graph: FlowGraph) -> Judged:

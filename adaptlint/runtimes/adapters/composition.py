@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+from adaptlint.named_tuple import NamedTuple
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "Stack": (),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import NamedTuple
 
 from adaptlint.dataflow.calls import FlowConflict
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, Shape, path_in
 from adaptlint.dataflow.messages import raised_by
 from adaptlint.dataflow.propagate import Moved, propagate
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.leaks import first_leak
 from adaptlint.runtimes.adapters.meaning import unused

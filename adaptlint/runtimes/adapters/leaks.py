@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
-
 from adaptlint.dataflow.flow_graph import FlowGraph, Shape, path_in
 from adaptlint.dataflow.propagate import Moved
+from adaptlint.named_tuple import NamedTuple
 
 
 class Leak(NamedTuple):
@@ -21,32 +19,22 @@ class Leak(NamedTuple):
 
 def first_leak(graph: FlowGraph, moved: Moved, usual: Moved, channels: int, longer: frozenset[int]) -> Leak | None:
     """`usual` is the run without any adapter; `longer` says by how much prefixes and prompts may lengthen an axis."""
-    before = {(number, index): outputs for number, _, index, outputs in _nodes(usual, graph, {})}
-    for number, call, index, outputs in _nodes(moved, graph, before):
-        known = before.get((number, index), "")
-        if isinstance(outputs, str) or isinstance(known, str):
-            continue
-        for value, was in zip(outputs, known, strict=False):
-            if _is_leak(value.shape, was.shape, channels, longer):
-                run = graph.runs[number]
-                node = graph.templates[run.template].nodes[index]
-                module = path_in(run.layer(call), node.module)
-                return Leak(node.op, module, node.source, value.shape, was.shape)
-    return None
-
-
-def _nodes(moved: Moved, graph: FlowGraph, usual: Mapping[tuple[int, int], Any]) -> Iterator[tuple[int, int, int, Any]]:
-    """(run, call, node, what it gave); of calls that gave the very same, against the very same, the first alone."""
+    before = {calls.run: calls.results for calls in usual.calls}
     seen: set[tuple[object, ...]] = set()
     for calls in moved.calls:
-        template = graph.runs[calls.run].template
-        last = len(calls.results) - 1
-        key = (template, id(calls.results[-1]), id(usual.get((calls.run, last)))) if calls.results else (template,)
-        if usual and key in seen:
+        known, template = before.get(calls.run, []), graph.runs[calls.run].template
+        key = (template, *(id(results[-1]) for results in (calls.results, known) if results))
+        if key in seen:  # the very same against the very same
             continue
         seen.add(key)
-        for index, outputs in enumerate(calls.results):
-            yield calls.run, calls.first, index, outputs
+        for node, outputs, were in zip(graph.templates[template].nodes, calls.results, known, strict=False):
+            if isinstance(outputs, str) or isinstance(were, str):
+                continue
+            for value, was in zip(outputs, were, strict=False):
+                if value.shape != was.shape and _is_leak(value.shape, was.shape, channels, longer):
+                    module = path_in(graph.runs[calls.run].layer(calls.first), node.module)
+                    return Leak(node.op, module, node.source, value.shape, was.shape)
+    return None
 
 
 def _is_leak(shape: Shape, usual: Shape, channels: int, longer: frozenset[int]) -> bool:

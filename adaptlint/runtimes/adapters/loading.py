@@ -7,9 +7,9 @@ Source: adapters 1.0.0 to 1.3.0, loading.py (`AdapterLoader.rename_func`, `filte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.findings import Mismatch
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.placing import Held, Shape
 from adaptlint.runtimes.adapters.release import HubRelease
 

@@ -6,14 +6,13 @@ Facts: adapters 1.0.0 to 1.3.0, methods/lora.py (`LoRALinear`, `LoRAMergedLinear
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from functools import reduce
 from math import prod
-from typing import NamedTuple
 
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context, Layer
-from adaptlint.runtimes.adapters.numbers import Sum, made_by, plus, term, times
+from adaptlint.runtimes.adapters.numbers import Number, Sum, made_by, plus, term, times
 from adaptlint.runtimes.adapters.rows import Raised, Rows, cut, joined, mapped, stacked, tiled, together
 
 Sizes = tuple[int, int]
@@ -159,6 +158,8 @@ def averaged(given: list[Rows | None], weights: list[float]) -> Rows:
             f"The size of tensor a ({len(parts)}) must match the size of tensor b ({len(weights)}) at"
             " non-singleton dimension 0",
         )
+    from fractions import Fraction
+
     count = max(len(parts), len(weights))
     shares = []
     for number in range(count):
@@ -167,7 +168,7 @@ def averaged(given: list[Rows | None], weights: list[float]) -> Rows:
     return reduce(lambda one, other: together(plus, one, other), shares)
 
 
-def _by(weight: Fraction) -> Callable[[Sum], Sum]:
+def _by(weight: Number) -> Callable[[Sum], Sum]:
     def function(held: Sum) -> Sum:
         return times(weight, held)
 

@@ -7,18 +7,21 @@ have exact coefficients, so that an average that is divided twice is another num
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 Term = tuple[Any, ...]
-Sum = frozenset[tuple[Term, Fraction]]
+Number: TypeAlias = "int | Fraction"  # whole where nothing is averaged, which spares the import
+Sum: TypeAlias = "frozenset[tuple[Term, Number]]"
 ADAPTER = "of"
 """Terms that an adapter has made begin with (ADAPTER, its name, ...)."""
 
 
 def term(*parts: Any) -> Sum:
     """One term, once."""
-    return frozenset({(parts, Fraction(1))})
+    return frozenset({(parts, 1)})
 
 
 def made_by(adapter: str, *parts: Any) -> Sum:
@@ -28,14 +31,14 @@ def made_by(adapter: str, *parts: Any) -> Sum:
 
 def plus(*sums: Sum) -> Sum:
     """All of them together."""
-    total: dict[Term, Fraction] = {}
+    total: dict[Term, Number] = {}
     for each in sums:
         for part, count in each:
-            total[part] = total.get(part, Fraction(0)) + count
+            total[part] = total.get(part, 0) + count
     return frozenset((part, count) for part, count in total.items() if count)
 
 
-def times(number: Fraction, given: Sum) -> Sum:
+def times(number: Number, given: Sum) -> Sum:
     """So many times as much."""
     return frozenset((part, count * number) for part, count in given if number)
 

@@ -7,9 +7,10 @@ Source: adapters 1.0.0 to 1.3.0, configuration/adapter_config.py (`AdapterConfig
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint import tables
+from adaptlint.named_tuple import NamedTuple
 
 CONFIGS = "runtimes/adapters/configs.toml"
 NEWEST = "1.3.0"

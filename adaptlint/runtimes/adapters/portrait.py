@@ -14,7 +14,6 @@ from adaptlint.runtimes.adapters.judging import Composed, Outcome
 from adaptlint.runtimes.prediction import Request
 
 Dims = list[Any]
-LEAST = 2  # vectors of sizes that tell an expression
 
 
 def shapes_of(
@@ -22,12 +21,15 @@ def shapes_of(
 ) -> dict[str, object]:
     """`shapes` of the report: numbers for sizes that were asked for or are implied, expressions for the others."""
     given = {name: sizes[name] for name in graph.symbols if getattr(request, name, None) or _is_fixed(name, composed)}
-    vectors = probes(graph.symbols, graph.constants, given)[:LEAST] if len(given) < len(graph.symbols) else [{**sizes}]
-    runs = [(propagate(graph, vector, layers=composed.layers()), vector) for vector in vectors]
-    outputs: dict[str, Dims] = {}
-    for name in outcome.outputs:
-        if all(name in moved.outputs for moved, _ in runs):
-            outputs[name] = _dims([(moved.outputs[name], vector) for moved, vector in runs])
+    runs: list[tuple[Mapping[str, Shape], Mapping[str, int]]] = [(outcome.outputs, sizes)]
+    if outcome.outputs and len(given) < len(graph.symbols):
+        (vector, *_) = probes(graph.symbols, graph.constants, given)
+        runs.insert(0, (propagate(graph, vector, layers=composed.layers()).outputs, vector))
+    outputs = {
+        name: _dims([(outputs[name], vector) for outputs, vector in runs])
+        for name in outcome.outputs
+        if all(name in outputs for outputs, _ in runs)
+    }
     inputs = {name: [sizes[axis] if axis in given else axis for axis in axes] for name, axes in graph.inputs.items()}
     return {"inputs": inputs, "outputs": outputs, "sites": _sites(graph, outcome)}
 
@@ -38,7 +40,7 @@ def _is_fixed(name: str, composed: Composed) -> bool:
 
 
 def _dims(seen: list[tuple[Shape, Mapping[str, int]]]) -> Dims:
-    if len(seen) < LEAST:
+    if len(seen) == 1:
         return list(seen[0][0])
     found = decode_shapes([([shape], vector) for shape, vector in seen])
     return list(seen[0][0]) if isinstance(found, str) else found[0]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from adaptlint.bases import BaseProblem
 from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composing import tell
 from adaptlint.runtimes.adapters.graphs import find_graph
 from adaptlint.runtimes.adapters.hub_adapter import hub_name

@@ -6,8 +6,8 @@ Facts: adapters 1.0.0 to 1.3.0, methods/prefix_tuning.py (`PrefixTuningLayer`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.bottleneck import as_many
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context, Layer

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.numbers import Sum, term
 
 Shape = tuple[int, ...]

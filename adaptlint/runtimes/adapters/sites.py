@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint import tables
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, path_in
+from adaptlint.named_tuple import NamedTuple
 
 LAYERS = "runtimes/adapters/layers.toml"
 KINDS = {

@@ -7,9 +7,10 @@ layer gives when the row's own adapters are active alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptlint.dataflow.value import Conflict, Value
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.bottleneck import BottleneckLayer, Place
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context

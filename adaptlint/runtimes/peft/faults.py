@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.findings import Fact, Fault, Where
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.coverage import coverage
 from adaptlint.runtimes.peft.loading import MAGNITUDE, Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from adaptlint.artefacts import TensorFile
 from adaptlint.findings import Mismatch, Where
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.conversion import Entry, convert_keys
 from adaptlint.runtimes.peft.key_text import rename_saved, with_adapter
 from adaptlint.runtimes.peft.refusal import Refusal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from adaptlint.named_tuple import NamedTuple
 
 OPTIONS = ("low_cpu_mem_usage", "ignore_mismatched_sizes", "autocast_adapter_dtype", "is_trainable")
 OPERATIONS = ("load", "set", "combine", "delete", "hotswap", "disable", "merge", "save")

@@ -8,8 +8,8 @@ _set_trainable and _set_adapter of each release.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.release import Release
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from adaptlint.findings import Fault
 from adaptlint.graph import Scene
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.plan import Step
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import Release

@@ -8,9 +8,9 @@ wrapped (`base_layer` by a LoRA layer or ParamWrapper, `original_module` by Modu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from adaptlint.bases import Base, Module
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.release import Release
 from adaptlint.runtimes.peft.saved_copies import SavedCopies
 
