@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify hub-matrix clean
 .SILENT:
 
 demo: .venv/.installed
@@ -64,6 +64,11 @@ prove-hub: .venv-test/.installed
 # held against the verdicts
 hub-agreement: .venv-test/.installed
 	$(TEST)/python -m tests.hub.compare $(BASES) $(GRAPHS) $(or $(EVERY),10)
+
+# RELEASES="1.2.0" N=60 SEED=n: compositions drawn by chance, each run by the real library and held against the verdict
+hub-matrix: N = 60
+hub-matrix: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.hub.matrix $(RELEASES) --n $(N) $(if $(SEED),--seed $(SEED))
 
 # INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second and 300 MB
 fuzz: .venv-test/.installed

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from adaptlint.dataflow.checks import checks_in
+from adaptlint.dataflow.constants import constant_at
 from adaptlint.dataflow.flow_graph import Guard, Node
 from adaptlint.dataflow.recording import Place
 from adaptlint.dataflow.tagged import TaggedInt, term_of
@@ -254,6 +255,10 @@ def seen(recorder: Recorder, func: Any, args: Any, kwargs: dict[str, Any]) -> An
         return _shape(recorder, args[0]) if axis is None else recorder.size(args[0], int(axis))
     if name in ("numel", "nelement"):
         return _count(recorder, args[0])
+    if name == "__bool__" and args[0].is_meta and id(args[0]) in recorder.known:
+        held = constant_at(recorder.nodes, recorder.known[id(args[0])])
+        if held is not None:
+            return bool(held)
     if name in ASKED and args[0].is_meta:
         recorder.assumed.append((recorder.stack[-1][0], name))
         return _assumed(name, args[0])

@@ -82,6 +82,8 @@ def changes(name: str, value: Any) -> list[tuple[Any, Any]]:
         return [(rope, {"rope_type": rope["rope_type"]}) for rope in ROTARY]
     if last in NAMED:
         return [(NAMED[last], NAMED[last])]
+    if last == "pos_att_type" and value:
+        return [(told, told) for told in ([*reversed(value)], "|".join(value), "|".join(reversed(value)))]
     if last.endswith("token_id"):
         return [(8, ANY_INT), (None, None), ([3, 8], ANY_INTS)]
     if isinstance(value, bool):

@@ -78,7 +78,8 @@ def _more(
     setup = composed.setup
     yield from _idle(composed, layers)
     if any(context.masked for context in layers.contexts.values()):
-        gated = sorted(name for name in setup.names() & layers.placed if _has(composed.adapters[name], "use_gating"))
+        named = setup.names() & layers.placed
+        gated = sorted(name for name in named if any(map(_is_scaled_by_gate, composed.adapters[name])))
         if gated:
             yield Note("gate-averages-padding", "", {"names": gated})
     yield from _fuses(composed)
@@ -110,7 +111,7 @@ def _idle(composed: Composed, layers: HubLayers) -> Iterator[Note]:
     setup = composed.setup
     absent = setup.names() - unused(setup) - layers.at_work
     copies = {name for block in setup.blocks() if block.kind in MERGING for name in _copies(block, composed, layers)}
-    held = any(block.kind in SHARING for block in setup.blocks()) or any(
+    held = _shares_rows(setup, composed) or any(
         block is not setup and block.kind == "Average" and _is_of_copies(block, composed) for block in setup.blocks()
     )
     for name in sorted(absent - copies):
@@ -118,6 +119,14 @@ def _idle(composed: Composed, layers: HubLayers) -> Iterator[Note]:
             yield Note("adapter-has-no-site", "", {"name": name})
         elif not held:
             yield Note("adapter-without-effect", "", {"name": name})
+
+
+def _shares_rows(block: Block, composed: Composed) -> bool:
+    """Whether rows are shared out, elsewhere than among adapters that are merged with others into every row."""
+    if block.kind in SHARING:
+        return True
+    merged = block.kind in MERGING and not _is_of_copies(block, composed)
+    return not merged and any(_shares_rows(child, composed) for child in block.children)
 
 
 def _copies(block: Block, composed: Composed, layers: HubLayers) -> Iterator[str]:
@@ -159,6 +168,13 @@ def _fuses(composed: Composed) -> Iterator[Note]:
 
 def _has(parts: list[Part], field: str) -> bool:
     return any(part.config.get(field) for part in parts)
+
+
+def _is_scaled_by_gate(part: Part) -> bool:
+    """Whether a gate decides how much the part does: a norm that comes right after it scales its output back."""
+    normed = part.kind == "bottleneck" and part.config["ln_after"]
+    between = normed and part.config["adapter_residual_before_ln"] and not part.config["is_parallel"]
+    return bool(part.config.get("use_gating")) and (not normed or bool(between))
 
 
 def _longer(composed: Composed) -> frozenset[int]:

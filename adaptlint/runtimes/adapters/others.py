@@ -52,9 +52,19 @@ def prompt_mask(mask: Shape, axes: list[int], context: Context) -> Shape:
 
 
 def invertible(setup: Block, adapters: Mapping[str, Config], hidden: Rows) -> Rows:
-    """`InvertibleAdapterLayer.forward`."""
+    """`InvertibleAdapterLayer.forward`. Raises Raised.
+
+    GLOWCouplingBlock.forward takes the halves of what its network gives from the axis of positions, so that the whole
+    width meets half of it (methods/modeling.py, adapters 1.0.0 to 1.3.0).
+    """
     first = setup.first
-    return mapped(lambda held: made_by(first, "coupled", held), hidden) if first in adapters else hidden
+    if first not in adapters:
+        return hidden
+    right = hidden.shape[-1] - hidden.shape[-1] // 2
+    if adapters[first]["inv_adapter"] == "glow" and right > 1:
+        sides = f"The size of tensor a ({2 * right}) must match the size of tensor b ({right})"
+        raise Raised("RuntimeError", f"{sides} at non-singleton dimension 2")
+    return mapped(lambda held: made_by(first, "coupled", held), hidden)
 
 
 def matched(args: list[Any]) -> tuple[Value, ...]:

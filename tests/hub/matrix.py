@@ -1,0 +1,166 @@
+"""`python -m tests.hub.matrix [RELEASE ...] --n 60 --seed 7`: compositions drawn by chance, run by the real library.
+
+Architectures x methods x compositions x backends x masks, each release in an environment of its own. The exit status is
+1 for a false alarm on what works, or a crash of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adaptlint.runtimes.adapters.composition import read_composition
+from tests.hub.method_configs import METHODS
+from tests.hub.prove import PINS, run
+
+Case = dict[str, Any]
+BASES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("matrix_bases.toml").read_text(encoding="utf-8"))
+NEW = {"vera": "1.1.0", "mtl_lora": "1.1.0", "dora": "1.1.0"}  # the release that brought a method
+COMPOSITIONS = """
+a | Stack(a, b) | Stack(a, b, c) | Parallel(a, b) | Parallel(a, b, c) | Parallel(a, Stack(b, c))
+Stack(a, Parallel(b, c)) | Stack(Parallel(a, b), c) | Parallel(a, a)
+Fuse(a, b) | Stack(c, Fuse(a, b)) | Fuse(Stack(a, c), b) | Average(a, b)
+Average(a, b, c) | Average(a, b, weights=[0.3, 0.7]) | Stack(c, Average(a, b)) | Parallel(a, Average(b, c))
+BatchSplit(a, b, batch_sizes=[1, {n-1}]) | BatchSplit(a, b, batch_sizes=[{n-1}, {n}]) | Split(a, b, splits=[2, {s-2}])
+BatchSplit(Stack(a, c), b, batch_sizes=[{n-1}, 1]) | Stack(a, BatchSplit(b, c, batch_sizes=[{n-1}, 1]))
+Parallel(a, BatchSplit(b, c, batch_sizes=[1, {n-1}])) | Stack(Split(a, b, splits=[2, {s-2}]), c)
+Average(a, BatchSplit(b, c, batch_sizes=[1, {n-1}])) | Split(a, Average(b, c), splits=[2, {s-2}])
+"""
+WORDS = [words.strip() for line in COMPOSITIONS.strip().splitlines() for words in line.split(" | ")]
+
+
+class Row(NamedTuple):
+    """A case with what the library did and what we told."""
+
+    key: str
+    real: str
+    told: str
+    agree: bool
+    detail: str
+
+
+def draw(release: str, count: int, seed: int, work: Path) -> Iterator[Case]:
+    """Cases in order; each is told by its release, the seed and its number."""
+    bases = [name for name, base in BASES.items() if base.get("since", "") <= release]
+    methods = [name for name in METHODS if NEW.get(name, "") <= release]
+    for number in range(count):
+        source = random.Random(f"{release}-{seed}-{number}")
+        base, words = bases[number % len(bases)], source.choice(WORDS)
+        batch, seq = source.randrange(2, 5), source.randrange(4, 9)
+        first = source.choice(methods)
+        kinds = {name: first if source.random() < 0.85 else source.choice(methods) for name in "abc"}
+        sizes = {"{n}": batch, "{n-1}": batch - 1, "{s-2}": seq - 2}
+        for hole, size in sizes.items():
+            words = words.replace(hole, str(size))
+        setup = read_composition(words)
+        names = sorted(setup.names())
+        yield {
+            "key": f"{base}|{first}|{words}|{number}",
+            "config": str(work / f"{base}.json"),
+            "class": BASES[base]["class"],
+            "adapters": [[name, str(work / str(number) / name)] for name in names],
+            "made_of": [METHODS[kinds[name]] for name in names],
+            "compose": words,
+            "fusions": [block.fusion for block in setup.blocks() if block.kind == "Fuse"],
+            "attn": source.choice(["eager", "sdpa"]),
+            "sizes": {"batch": batch, "seq": seq, "decoder_seq": source.randrange(3, 9)},
+            "masks": [source.random() < 0.5],
+        }
+
+
+def compared(case: Case, record: Case, release: str) -> Row:
+    """Our verdict beside what the library did."""
+    import adaptlint
+
+    try:
+        report = adaptlint.check(
+            case["config"],
+            [tuple(pair) for pair in case["adapters"]],
+            targets=[f"adapters=={release}"],
+            compose=case["compose"],
+            attn=case["attn"],
+            model_class=case["class"],
+            mask="padded" if case["masks"][0] else "none",
+            fusions=case["fusions"],
+            **case["sizes"],
+        )
+    except Exception as problem:
+        return Row(case["key"], record["outcome"], "crash", False, f"{type(problem).__name__}: {problem}"[:200])
+    (verdict,) = report.verdicts
+    codes = ",".join(dict.fromkeys(finding.code for finding in report.findings))
+    said = f"{verdict.error.type}: {verdict.error.match}"[:120] if verdict.error else ""
+    agree = verdict.outcome == record["outcome"] or (record.get("drawn", False) and verdict.outcome == "wrong")
+    seen = "; ".join(record.get("why", ()))
+    if record["outcome"] == "fails":
+        error = record["error"]
+        seen = f"{error['type']}: {error['message'][:120]}"
+        known = verdict.error is not None and verdict.error.type == error["type"]
+        agree = agree and known and verdict.error.match in error["message"]
+    return Row(case["key"], record["outcome"], verdict.outcome, agree, f"{codes} {said} / {seen}")
+
+
+def tried(release: str, count: int, seed: int, work: Path) -> tuple[list[Row], int]:
+    """Every case that could be made, compared; and how many could not."""
+    for name, base in BASES.items():
+        (work / f"{name}.json").write_text(
+            json.dumps({"model_type": name, **base["config"], "architectures": [base["class"]]})
+        )
+    cases = list(draw(release, count, seed, work))
+    (work / "cases.json").write_text(json.dumps(cases))
+    run(
+        release,
+        tomllib.loads(PINS.read_text()),
+        "tests.hub.matrix_play",
+        *(str(work / f"{name}.json") for name in ("cases", "records")),
+    )
+    records = json.loads((work / "records.json").read_text())["records"]
+    made = [case for case in cases if "refused" not in records[case["key"]]]
+    return [compared(case, records[case["key"]], release) for case in made], count - len(made)
+
+
+def told(rows: list[Row]) -> list[str]:
+    """The figures, then every row that disagrees."""
+    wrong = [row for row in rows if row.real == "wrong"]
+    real, ours = Counter(row.real for row in rows), Counter(row.told for row in rows)
+    lines = [
+        f"{sum(row.agree for row in rows)} of {len(rows)} agree: the library {dict(real)}, we {dict(ours)}",
+        f"false alarms {len(alarms(rows))}",
+        f"silent failures found {sum(row.told == 'wrong' for row in wrong)} of {len(wrong)}",
+    ]
+    return lines + [f"  {row.key}: {row.real}, told {row.told} ({row.detail})" for row in rows if not row.agree]
+
+
+def alarms(rows: list[Row]) -> list[Row]:
+    """What works and was told not to, and crashes."""
+    refused = [row for row in rows if row.real == "works" and row.told in ("fails", "wrong") and not row.agree]
+    return refused + [row for row in rows if row.told == "crash"]
+
+
+def main() -> None:
+    """Print the figures of each release."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("releases", nargs="*")
+    parser.add_argument("--n", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    asked = parser.parse_args()
+    failed = False
+    for release in asked.releases or tomllib.loads(PINS.read_text()):
+        with tempfile.TemporaryDirectory() as place:
+            os.environ["ADAPTLINT_CACHE"] = str(Path(place) / "cache")
+            rows, unmade = tried(release, asked.n, asked.seed, Path(place))
+        print(f"adapters {release}, seed {asked.seed}, {unmade} not made", *told(rows), sep="\n", flush=True)
+        failed |= bool(alarms(rows))
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()
