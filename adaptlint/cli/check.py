@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, output
+from adaptlint.cli.background import background_of
 from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.reporters import FORMATS, render
 
@@ -58,9 +59,10 @@ def check(options: Mapping[str, Any]) -> int:
         raise CommandLineError("--output names one file twice.")
     report = _report(adapters, options)
     layout = output.style(options["quiet"], options["verbose"])
+    background = background_of(report, {options["form"], *(place.form for place in destinations)}, OPTIONS, options)
     for place in destinations:
-        output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False)))
-    output.say(render(report, options["form"], layout))
+        output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False), background))
+    output.say(render(report, options["form"], layout, background))
     status = report.exit_code(options["fail_on"])
     return 0 if status == 1 and options["exit_zero"] else status
 
