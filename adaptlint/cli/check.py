@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.background import background_of
 from adaptlint.cli.plain import BACKENDS, Option
-from adaptlint.reporters import FORMATS, render
+from adaptlint.reporters import FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,9 +57,10 @@ def check(options: Mapping[str, Any]) -> int:
         output.check_destination(place.path, inputs)
     if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
         raise CommandLineError("--output names one file twice.")
-    report = _report(adapters, options)
+    forms = {options["form"], *(place.form for place in destinations)}
+    report = _report(adapters, options, not forms.isdisjoint(TELL_SITES))
     layout = output.style(options["quiet"], options["verbose"])
-    background = background_of(report, {options["form"], *(place.form for place in destinations)}, OPTIONS, options)
+    background = background_of(report, forms, OPTIONS, options)
     for place in destinations:
         output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False), background))
     output.say(render(report, options["form"], layout, background))
@@ -82,7 +83,7 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code.strip() for text in texts for code in text.split(",") if code.strip())
 
 
-def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -> Report:
+def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any], sites: bool) -> Report:
     from adaptlint.engine import check as run_rules
 
     _refuse_wrong_values(adapters, options)
@@ -106,6 +107,7 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         ignore=codes(options["ignore"]),
         offline=options["offline"],
         cache=not options["no_cache"],
+        sites=sites,
     )
 
 

@@ -19,9 +19,11 @@ FORMATS = {
     "github": "adaptlint.reporters.github",
     "gitlab": "adaptlint.reporters.gitlab",
     "markdown": "adaptlint.reporters.markdown",
+    "html": "adaptlint.reporters.html",
 }
-EXTENSIONS = {".json": "json", ".sarif": "sarif", ".xml": "junit", ".md": "markdown"}
-TELL_RULES = ("sarif", "junit")  # formats that have a use for `Background.rules`
+EXTENSIONS = {".json": "json", ".sarif": "sarif", ".xml": "junit", ".md": "markdown", ".html": "html"}
+TELL_RULES = ("sarif", "junit", "html")  # formats that have a use for `Background`
+TELL_SITES = ("html",)  # and for `Report.sites`
 
 
 class Style(NamedTuple):
