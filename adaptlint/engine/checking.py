@@ -75,7 +75,7 @@ def check(
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
     report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore)
-    if sites:
+    if sites and report.verdicts:
         from adaptlint.engine.site_states import states_of
 
         report = report._replace(sites=states_of(scene, request._replace(target=targets[0]), report.verdicts[0]))

@@ -11,7 +11,7 @@ ENDED = ("works", "wrong")
 
 
 def states_of(scene: Scene, request: Request, verdict: Verdict) -> tuple[SiteState, ...]:
-    """Every adapter's modules; those of a load that was not followed to its end are "never-checked"."""
+    """Every adapter's modules; those of a load that was not followed to its end are "unchecked"."""
     return tuple(state for adapter in scene.adapters for state in _states(scene, adapter, request, verdict))
 
 
@@ -30,7 +30,7 @@ def _from_the_file(adapter: Adapter, verdict: Verdict) -> list[SiteState]:
     """The modules that the file's tensors name, judged by the keys that the verdict lists."""
     modules = _modules(adapter)
     if verdict.outcome not in ENDED:
-        return [SiteState(adapter.name, module, "never-checked") for module in modules]
+        return [SiteState(adapter.name, module, "unchecked") for module in modules]
     wrong = [mismatch.key for mismatch in verdict.mismatched_keys]
     kinds = (("mismatched", wrong), ("unexpected", verdict.ignored), ("missing", verdict.left_at_init))
     states = []

@@ -9,7 +9,7 @@ from adaptlint.findings.words import Finding
 
 SCHEMA_VERSION = "1"
 OUTCOMES = ("works", "fails", "wrong", "unknown")
-SITE_STATES = ("healthy", "missing", "mismatched", "unexpected", "never-checked")
+SITE_STATES = ("healthy", "missing", "mismatched", "unexpected", "unchecked")
 
 
 class RaisedError(NamedTuple):

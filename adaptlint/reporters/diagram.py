@@ -11,6 +11,8 @@ from adaptlint.reporters.showing import shown
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 52, 26, 74, 14
 MOST_NODES = 60  # more than that is no drawing
 BREAKS = "the forward breaks here"
+LETTER = 8  # pixels
+LONGEST = 80  # characters of a label
 LINE = 24  # characters that fit into a box
 
 
@@ -25,35 +27,32 @@ class Box(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """A line between boxes with the shapes that go along it; `conflict` has the words of what goes wrong there."""
+    """Shapes on their way into a box; `conflict` has the words of what goes wrong there.
 
-    x1: int
-    y1: int
-    x2: int
-    y2: int
+    Lines come from every one of `starts` and end in one point: what comes out of a composition comes from its leaves.
+    """
+
+    starts: tuple[tuple[int, int], ...]
+    x: int
+    y: int
     label: str
     conflict: str
     source: str
     end: str
+    at_foot: bool
 
     @property
-    def label_x(self) -> int:
-        """Where its label stands: the middle, of a long line the end, where no box is in the way."""
-        return self.x2 if self._is_long else (self.x1 + self.x2) // 2
-
-    @property
-    def label_y(self) -> int:
-        """The same from above, for the label's base line."""
-        return self.y2 - 14 if self._is_long else (self.y1 + self.y2) // 2 + 4
-
-    @property
-    def _is_long(self) -> bool:
-        return self.y2 - self.y1 > GAP_Y
+    def label_at(self) -> tuple[int, int]:
+        """Where its label stands: in the middle of a line, below the box where lines from all leaves meet."""
+        if self.at_foot:
+            return self.x, self.y + HEIGHT + 18
+        return (self.starts[0][0] + self.x) // 2, (self.starts[0][1] + self.y) // 2 + 4
 
 
 class Diagram(NamedTuple):
-    """A drawing of `width` x `height`."""
+    """A drawing of `width` x `height` whose left edge is at `left`."""
 
+    left: int
     width: int
     height: int
     boxes: tuple[Box, ...]
@@ -79,7 +78,9 @@ def diagram(report: Report) -> Diagram | None:
         if isinstance(told, Mapping) and told:
             nodes[end] = {"id": end, "kind": end, "adapter": ", ".join(map(str, told))}
             first = next(iter(told.values()))
-            links += [("inputs", root, first, None)] if end == "inputs" else [(root, "outputs", first, None)]
+            links.insert(0, ("inputs", root, first, None)) if end == "inputs" else links.append(
+                (root, "outputs", first, None)
+            )
     return _placed(nodes, links, root)
 
 
@@ -119,12 +120,17 @@ def _placed(nodes: dict[str, dict[str, Any]], links: list[tuple[str, str, Any, A
         spots[name] = (centre + (number - (len(below) - 1) / 2) * 1.1, deepest + 1)
     if top:
         spots["inputs"] = (centre, 0)
-    return _drawn(nodes, links, spots)
+    ends = [name for name in spots if name != "inputs" and name not in below and not children.get(name)]
+    return _drawn(nodes, links, spots, ends)
 
 
 def _drawn(
-    nodes: dict[str, dict[str, Any]], links: list[tuple[str, str, Any, Any]], spots: dict[str, tuple[float, int]]
+    nodes: dict[str, dict[str, Any]],
+    links: list[tuple[str, str, Any, Any]],
+    spots: dict[str, tuple[float, int]],
+    leaves: list[str],
 ) -> Diagram:
+    """Boxes in columns and levels as pixels; what leaves the tree at its foot leaves from all of its `leaves`."""
     least = min(column for column, _ in spots.values())
     most = max(column for column, _ in spots.values())
     deepest = max(level for _, level in spots.values())
@@ -143,14 +149,18 @@ def _drawn(
     edges = []
     for source, end, dims, conflict in links:
         if source in spots and end in spots:
-            (x1, y1), (x2, y2) = corner(source), corner(end)
-            ends = (_name(nodes[source]), _name(nodes[end]))
-            half = WIDTH // 2
             said = shown(str(conflict or BREAKS)) if conflict or end == "site" else ""
-            edges.append(Edge(x1 + half, y1 + HEIGHT, x2 + half, y2, _dims(dims), said, *ends))
-    width = 2 * MARGIN + int((most - least) * (WIDTH + GAP_X)) + WIDTH
-    height = 2 * MARGIN + deepest * (HEIGHT + GAP_Y) + HEIGHT
-    return Diagram(width, height, tuple(boxes), tuple(edges))
+            x, y = corner(end)
+            at_foot = end in ("site", "outputs")
+            ends = [corner(start) for start in (leaves if at_foot else [source])]
+            starts = tuple((left + WIDTH // 2, upper + HEIGHT) for left, upper in ends)
+            words = (_dims(dims)[:LONGEST], said, _name(nodes[source]), _name(nodes[end]))
+            edges.append(Edge(starts, x + WIDTH // 2, y, *words, at_foot))
+    halves = [(edge.label_at[0], (len(edge.label) + 2) * LETTER // 2 + MARGIN) for edge in edges]
+    left = min([0, *(centre - half for centre, half in halves)])
+    right = max([2 * MARGIN + int((most - least) * (WIDTH + GAP_X)) + WIDTH, *(c + half for c, half in halves)])
+    height = 2 * MARGIN + deepest * (HEIGHT + GAP_Y) + HEIGHT + (24 if any(edge.at_foot for edge in edges) else 0)
+    return Diagram(left, right - left, height, tuple(boxes), tuple(edges))
 
 
 def _name(node: dict[str, Any]) -> str:
@@ -169,7 +179,7 @@ def _dims(dims: Any) -> str:
     if any(isinstance(dim, (list, tuple)) for dim in dims):
         return shown(" and ".join(_shape(dim) for dim in dims))
     if len(dims) == 1:
-        return shown(f"{dims[0]} rows")
+        return shown(f"{dims[0]} row{'' if dims[0] == 1 else 's'}")
     return shown(_shape(dims))
 
 

@@ -14,9 +14,9 @@ MOST_MODULES = 60  # rows
 MOST_BYTES = 1_000_000  # of all tables, about
 CELL_BYTES = 110  # of one cell with its tags
 LONGEST = 100  # characters that a cell says
-SIGNS = {"healthy": "\u2713", "missing": "\u2212", "mismatched": "\u2260", "unexpected": "+", "never-checked": "?"}
-WORDS = {state: state.replace("-", " ") for state in SITE_STATES}
-_WORST = ("mismatched", "missing", "unexpected", "never-checked", "healthy")
+SIGNS = {"healthy": "\u2713", "missing": "\u2212", "mismatched": "\u2260", "unexpected": "+", "unchecked": "?"}
+WORDS = {**{state: state for state in SITE_STATES}, "unchecked": "never checked"}
+_WORST = ("mismatched", "missing", "unexpected", "unchecked", "healthy")
 
 Counts = dict[str, int]
 

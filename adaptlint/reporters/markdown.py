@@ -27,8 +27,20 @@ def render(report: Report, style: Style, background: Background) -> str:
         lines += ["", *_table(findings, style.here)] if findings else []
         for finding in findings:
             lines += ["", *_details(finding, report, style.here)]
-    said = f"{tally(report.findings)}; {subject_line(report, style.here)}; {ledger_line(report)}"
-    return "\n".join([*lines, "", prose(said)]) + "\n"
+    said = f"{tally(report.findings)}; {subject_line(report, style.here)}; {ledger_line(report, reasons_told=True)}"
+    return "\n".join([*lines, "", prose(said), *_unchecked(report)]) + "\n"
+
+
+def _unchecked(report: Report) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for line in report.ledger:
+        if line.status in ("not-run", "crashed"):
+            why = f"our own rule crashed: {line.reason}" if line.status == "crashed" else line.reason
+            reasons.setdefault(why or "no reason given", []).append(line.rule)
+    if not reasons:
+        return []
+    items = [f"- {prose(why)}: {', '.join(rules)}" for why, rules in reasons.items()]
+    return ["", "<details><summary>What was not checked</summary>", "", *items, "", "</details>"]
 
 
 def _table(findings: list[Finding], here: str) -> list[str]:

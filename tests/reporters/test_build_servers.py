@@ -98,7 +98,10 @@ def test_markdown_has_verdicts_a_table_and_details() -> None:
     cells = [[cell.text_content() for cell in row] for row in root.findall(".//tbody/tr")]
     assert [row[0] for row in cells] == ["error", "warning", "note"]
     assert cells[0][3] == "model.layers.{0-39}.self_attn.q_proj"
-    assert len(root.findall(".//details/summary")) == 3
+    summaries = [summary.text for summary in root.findall(".//details/summary")]
+    assert len(summaries) == 4
+    assert summaries[-1] == "What was not checked"
+    assert root.findall(".//details")[-1].findtext(".//li") == "needs values: AL401, AL402"
 
 
 def test_endings_choose_formats(tmp_path: Path) -> None:

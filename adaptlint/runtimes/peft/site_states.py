@@ -39,7 +39,7 @@ def _told(run: Run, name: str, problem: str) -> list[SiteState]:
             own.setdefault(origin.module, []).append(key)
     result = run.result
     if result is None:
-        return [SiteState(name, module, "never-checked", problem) for module in own]
+        return [SiteState(name, module, "unchecked", problem) for module in own]
     states = [SiteState(name, module, *_state(keys, result)) for module, keys in own.items()]
     prefix = run.loaded[name].method.prefix if name in run.loaded else ""
     astray: dict[str, int] = {}
