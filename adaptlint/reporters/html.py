@@ -141,6 +141,7 @@ def _verdict(verdict: Any, report: Report) -> dict[str, Any]:
         "rest": verdict_sentence(verdict, report.findings).removeprefix(f"{runtime(verdict)}: {outcome_word(verdict)}"),
         "because": [(anchor(f), f.code) for f in because[:12]],
         "steps": steps[:200] if len(steps) > 1 else [],
+        "replay": observed(verdict.to_dict())[:40],
     }
 
 
@@ -197,8 +198,8 @@ def _in_full(finding: Finding, report: Report, style: Style) -> dict[str, Any]:
         "module": shown(finding.module),
         "witnesses": [(shown(note), spot(where, place, style.here)) for where, place, note in finding.because[:8]],
         "facts": flat(harmless(dict(finding.facts)))[:40],
-        "replay": flat(harmless(told.get("replay")))[:40],
-        "ran": isinstance(told.get("replay"), dict) and told["replay"].get("status") != "not-run",  # type: ignore[attr-defined]
+        "fix": flat(harmless(told.get("fix")))[:4],
+        "replay": observed(told)[:40],
     }
 
 
@@ -212,6 +213,12 @@ def _on_a_line(finding: Finding) -> dict[str, str]:
         "module": module if len(module) <= LINE else module[:LINE] + "\u2026",
         "message": message if len(message) <= LINE else message[:LINE] + "\u2026",
     }
+
+
+def observed(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a replay on real hardware saw, as rows; none where it was not run."""
+    replay = told.get("replay")
+    return flat(harmless(replay)) if isinstance(replay, dict) and replay.get("status") != "not-run" else []
 
 
 def flat(value: Any, name: str = "") -> list[tuple[str, str]]:

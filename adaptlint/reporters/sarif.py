@@ -72,7 +72,7 @@ def _notice(name: str, text: str) -> dict[str, Any]:
     said = {"text": text}
     return {
         "id": name,
-        "name": _pascal(name),
+        "name": _pascal(name) + "Notice",
         "shortDescription": said,
         "fullDescription": said,
         "help": {**said, "markdown": text},
@@ -128,6 +128,7 @@ def _result(each: Merged, report: Report, rules: dict[str, int], here: str) -> d
             "adapter": shown(finding.adapter) or None,
             "targets": list(finding.targets),
             "facts": harmless(dict(finding.facts)),
+            "replay": harmless(finding.to_dict()["replay"]),
         },
     }
 

@@ -14,7 +14,7 @@ from lxml import html
 from markdown_it import MarkdownIt
 
 import adaptlint
-from adaptlint.findings import SITE_STATES, AdapterSubject, Report, SiteState
+from adaptlint.findings import SITE_STATES, AdapterSubject, Finding, Report, SiteState, Verdict
 from adaptlint.reporters import Background, Style, render
 from adaptlint.reporters.heat_strip import heat_strip
 from adaptlint.reporters.showing import shown
@@ -217,22 +217,34 @@ def test_what_was_not_checked_has_its_reason() -> None:
     ]
 
 
+SEEN = {"status": "confirmed", "device": "H100", "versions": {"peft": "0.21.2"}, "observed": "RuntimeError"}
+
+
+class ReplayedFinding(Finding):  # type: ignore[misc]
+    """A finding that a run confirmed, and that can be repaired."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, object]:
+        return {**super().to_dict(), "replay": SEEN, "fix": {"safety": "safe", "summary": "renames 4 keys"}}
+
+
+class ReplayedVerdict(Verdict):  # type: ignore[misc]
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, object]:
+        return {**super().to_dict(), "replay": SEEN}
+
+
 def test_observations_of_a_replay_are_shown() -> None:
-    class Observed(adaptlint.Finding):  # type: ignore[misc]
-        __slots__ = ()
-
-        def to_dict(self) -> dict[str, object]:
-            seen = {
-                "status": "confirmed",
-                "device": "H100",
-                "versions": {"peft": "0.21.2"},
-                "observed": {"raised": "E"},
-            }
-            return {**super().to_dict(), "replay": seen}
-
-    report = cases.report(findings=(Observed(*cases.finding()),))
-    text = parsed(render(report, "html")).xpath("//article")[0].text_content()
-    assert "status: confirmed; device: H100; versions.peft: 0.21.2; observed.raised: E" in text
+    finding, verdict = ReplayedFinding(*cases.finding()), ReplayedVerdict(*cases.verdict())
+    root = parsed(render(cases.report(findings=(finding,), verdicts=(verdict,)), "html"))
+    said = "status: confirmed; device: H100; versions.peft: 0.21.2; observed: RuntimeError"
+    article = root.xpath("//article")[0].text_content()
+    assert said in article
+    assert "Not run" not in article
+    assert "safe: renames 4 keys (adaptlint fix)" in article
+    assert root.xpath("//p[@class='replay']")[0].text == f"Replayed: {said}"
 
 
 @given(hostile_texts)
