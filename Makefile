@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify hub-matrix clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser clean
 .SILENT:
 
 demo: .venv/.installed
@@ -118,6 +118,19 @@ hub-graphs: .venv-test/.installed
 hub-graphs-verify: .venv-test/.installed
 	$(TEST)/python -m tests.hub.graph_releases verify $(TYPES) $(if $(RELEASES),--releases $(RELEASES))
 
+# the HTML report in a real browser, every screen and colour scheme; writes docs/screenshots. CHROMIUM=path names another one
+html-browser: .venv-test/.installed
+	command -v chromium >/dev/null || test -n "$(CHROMIUM)" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
+	HTML_BROWSER=all $(if $(CHROMIUM),CHROMIUM=$(CHROMIUM)) $(TEST)/python -m pytest tests/reporters/test_html_browser.py -rs
+
+# Microsoft's validator of SARIF, with GitHub's rules; the tests ask it too once it is there; needs npm
+sarif-multitool: .node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool .venv-test/.installed
+	$(TEST)/python -m pytest tests/reporters/test_sarif.py -k multitool -rs
+
+.node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool:
+	npm install --silent --no-save --prefix .node @microsoft/sarif-multitool-linux@5.7.0
+	chmod +x $@
+
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run
 
@@ -134,4 +147,4 @@ bench: .venv-test/.installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .mypy_cache .ruff_cache .pytest_cache .differential .demo
+	rm -rf .venv .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo

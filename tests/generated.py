@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
@@ -12,6 +15,7 @@ from pathlib import Path
 
 from adaptlint.catalogue import load_catalogue
 from adaptlint.testing import Recipe, page_examples, read_recipe
+from adaptlint.testing.demo import tell
 from tests.conftest import ROOT
 from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
@@ -46,10 +50,22 @@ def readme() -> str:
     return RUN.sub(lambda match: shown(match[1]), (ROOT / "README.md").read_text(encoding="utf-8"))
 
 
-def shown(command: str) -> str:
-    """A command's block in the README, with what it prints."""
+def formats() -> str:
+    """docs/formats.md with the outputs of its commands, run beside the pruned adapter and the lock of its base."""
+    story = ROOT / "fixtures" / "stories" / "pruned-adapter"
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(tell(str(story), folder).model, folder)
+        return RUN.sub(
+            lambda match: shown(match[1], folder), (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+        )
+
+
+def shown(command: str, folder: str | Path = ROOT) -> str:
+    """A command's block in a page, with what it prints."""
     words = PROGRAMS.get(command) or command.split()
-    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    settings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command_line = [sys.executable, "-m", *words]
+    done = subprocess.run(command_line, cwd=folder, env=settings, capture_output=True, text=True, check=False)
     output = re.sub(r"\d+ ms\b", "… ms", done.stdout.rstrip())
     return f"<!-- run: {command} -->\n```text\n{output}\n```\n"
 
@@ -93,5 +109,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "rules/README.md": index,
     "README.md": readme,
     "docs/families.md": families_page,
+    "docs/formats.md": formats,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

@@ -222,6 +222,8 @@ def test_installed_wheel_checks_a_story_without_torch(installed: Path, tmp_path:
     from adaptlint.testing.demo import tell
 
     story = tell(str(ROOT / "fixtures" / "stories" / "pruned-adapter"), str(tmp_path))
-    done = inside(installed, "check", story.model, story.adapter, "--format", "json")
+    page = tmp_path / "report.html"
+    done = inside(installed, "check", story.model, story.adapter, "--format", "json", "--output", str(page))
     assert done.returncode == 1, done.stderr
+    assert "AL303" in page.read_text(encoding="utf-8")
     assert json.loads(done.stdout)["verdicts"][0]["outcome"] == "fails"

@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, output
+from adaptlint.cli.background import background_of
 from adaptlint.cli.plain import BACKENDS, Option
-from adaptlint.reporters import FORMATS, render
+from adaptlint.reporters import FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,11 +57,13 @@ def check(options: Mapping[str, Any]) -> int:
         output.check_destination(place.path, inputs)
     if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
         raise CommandLineError("--output names one file twice.")
-    report = _report(adapters, options)
+    forms = {options["form"], *(place.form for place in destinations)}
+    report = _report(adapters, options, not forms.isdisjoint(TELL_SITES))
     layout = output.style(options["quiet"], options["verbose"])
+    background = background_of(report, forms, OPTIONS, options)
     for place in destinations:
-        output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False)))
-    output.say(render(report, options["form"], layout))
+        output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False), background))
+    output.say(render(report, options["form"], layout, background))
     status = report.exit_code(options["fail_on"])
     return 0 if status == 1 and options["exit_zero"] else status
 
@@ -80,7 +83,7 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code.strip() for text in texts for code in text.split(",") if code.strip())
 
 
-def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -> Report:
+def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any], sites: bool) -> Report:
     from adaptlint.engine import check as run_rules
 
     _refuse_wrong_values(adapters, options)
@@ -104,6 +107,7 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any]) -
         ignore=codes(options["ignore"]),
         offline=options["offline"],
         cache=not options["no_cache"],
+        sites=sites,
     )
 
 

@@ -7,7 +7,7 @@ import sys
 
 from adaptlint.cli import CommandLineError
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.reporters import FORMATS, Style
+from adaptlint.reporters import EXTENSIONS, FORMATS, Style
 
 _PROSE_WIDTH = 100  # columns when nobody says how wide the output is
 _WIDEST = 120  # prose is not easier to read in wider lines
@@ -54,11 +54,11 @@ def _width(terminal: bool) -> int:
 
 
 def destination(text: str, form: str) -> Destination:
-    """`[FORMAT:]PATH` taken apart; without FORMAT a `.json` file gets json, any other the format of the terminal."""
+    """`[FORMAT:]PATH` taken apart; without FORMAT the file's ending decides (`EXTENSIONS`), else it is `form`."""
     prefix, colon, path = text.partition(":")
     if colon and prefix in FORMATS:
         return Destination(prefix, path)
-    return Destination("json" if text.endswith(".json") else form, text)
+    return Destination(EXTENSIONS.get(os.path.splitext(text)[1], form), text)
 
 
 def check_destination(path: str, inputs: list[str]) -> None:

@@ -49,6 +49,7 @@ def check(
     ignore: Sequence[str] = (),
     offline: bool = True,
     cache: bool = True,
+    sites: bool = False,
 ) -> Report:
     """Say what each target will do with the adapters on this base.
 
@@ -59,7 +60,8 @@ def check(
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
     and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
     machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
-    ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have.
+    ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have. With `sites` the report
+    also says what becomes of each module.
     """
     refuse_wrong_composition(compose)
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
@@ -73,6 +75,10 @@ def check(
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
     report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore)
+    if sites and report.verdicts:
+        from adaptlint.engine.site_states import states_of
+
+        report = report._replace(sites=states_of(scene, request._replace(target=targets[0]), report.verdicts[0]))
     ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
     starts = (started, opened, built, predicted)
     return report._replace(

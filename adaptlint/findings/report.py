@@ -9,6 +9,7 @@ from adaptlint.named_tuple import NamedTuple
 
 SCHEMA_VERSION = "1"
 OUTCOMES = ("works", "fails", "wrong", "unknown")
+SITE_STATES = ("healthy", "missing", "mismatched", "unexpected", "unchecked")
 
 
 class RaisedError(NamedTuple):
@@ -143,6 +144,15 @@ class Subject(NamedTuple):
         }
 
 
+class SiteState(NamedTuple):
+    """What becomes of one module of an adapter: `state` is one of SITE_STATES, `note` says more about it."""
+
+    adapter: str
+    module: str
+    state: str
+    note: str = ""
+
+
 class Report(NamedTuple):
     """The result of one check: verdicts per target, findings, and a ledger line for every rule."""
 
@@ -155,6 +165,7 @@ class Report(NamedTuple):
     unchecked: bool = False  # nothing could be checked: no adapter found, or base unknown
     shapes: Mapping[str, object] | None = None  # of one forward, where a composition was told
     composition: Mapping[str, object] | None = None  # its nodes and edges
+    sites: tuple[SiteState, ...] = ()  # module by module, for the first target; only where it was asked for
 
     @property
     def crashed(self) -> bool:

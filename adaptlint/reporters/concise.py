@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from adaptlint.findings import Finding, Report
-from adaptlint.reporters import Style
+from adaptlint.reporters import Background, Style
 from adaptlint.reporters.sentences import verdict_sentence
-from adaptlint.reporters.showing import shown, shown_path
+from adaptlint.reporters.showing import inert, shown, shown_path
 
 
-def render(report: Report, style: Style) -> str:
+def render(report: Report, style: Style, background: Background) -> str:
     """Findings in the report's order, then the verdicts; `style.quiet` leaves the findings out."""
     lines = [] if style.quiet else [_line(finding, report, style.here) for finding in report.findings]
     lines += [verdict_sentence(verdict, report.findings) for verdict in report.verdicts]
-    return "\n".join(lines) + "\n" if lines else ""
+    return inert(lines)
 
 
 def _line(finding: Finding, report: Report, here: str) -> str:

@@ -7,12 +7,13 @@ import os
 from math import isfinite
 
 from adaptlint.findings import Report
-from adaptlint.reporters import Style
+from adaptlint.reporters import Background, Style
+from adaptlint.reporters.showing import shown
 
 _DIGITS_BITS = 10_000  # Python refuses to spell integers of more than 4300 digits
 
 
-def render(report: Report, style: Style) -> str:
+def render(report: Report, style: Style, background: Background) -> str:
     """One object, keys in the contract's order, ASCII only so that no terminal or locale can break it."""
     document = report.to_dict()
     for finding in document["findings"]:  # type: ignore[attr-defined]
@@ -36,3 +37,14 @@ def spellable(value: object) -> object:
     if isinstance(value, dict):
         return {key: spellable(item) for key, item in value.items()}
     return value
+
+
+def harmless(value: object) -> object:
+    """The same for readers that may stumble over half a surrogate pair: every string is made fit to be seen."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, (list, tuple)):
+        return [harmless(item) for item in value]
+    if isinstance(value, dict):
+        return {shown(str(key)): harmless(item) for key, item in value.items()}
+    return spellable(value)

@@ -122,8 +122,11 @@ _SOURCES = {
 REASONS_SHOWN = 2  # more reasons than that fill the screen for every broken file
 
 
-def ledger_line(report: Report) -> str:
-    """What became of the rules: "12 rules: 1 fired, 9 passed, 2 not run (needs values: 2)"; --verbose has all."""
+def ledger_line(report: Report, reasons_told: bool = False) -> str:
+    """What became of the rules: "12 rules: 1 fired, 9 passed, 2 not run (needs values: 2)"; --verbose has all.
+
+    With `reasons_told` they stand elsewhere, and the line does without.
+    """
     counts: dict[str, int] = {}
     reasons: dict[str, int] = {}
     for line in report.ledger:
@@ -135,7 +138,7 @@ def ledger_line(report: Report) -> str:
     for status, words in (("fired", "fired"), ("passed", "passed"), ("not-run", "not run"), ("crashed", "crashed")):
         if counts.get(status):
             parts.append(f"{counts[status]} {words}")
-            if status == "not-run":
+            if status == "not-run" and not reasons_told:
                 told = "; ".join(f"{shown(reason)}: {number}" for reason, number in reasons.items())
                 parts[-1] += f" ({told if len(reasons) <= REASONS_SHOWN else '--verbose says why'})"
     return f"{counted(len(report.ledger), 'rule')}: {', '.join(parts)}" if parts else "no rules were run"

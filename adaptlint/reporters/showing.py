@@ -61,3 +61,17 @@ def painted(text: str, colour: bool, *names: str) -> str:
 def counted(number: int, noun: str) -> str:
     """A number and its noun: "1 error", "2 errors"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def inert(lines: list[str]) -> str:
+    """Lines joined, with nothing in them that a build server obeys when it meets it in a job's log.
+
+    GitHub's runner reads `::command::` at the start of a line and `##[command]` anywhere in it
+    (actions/runner, src/Runner.Common/ActionCommand.cs, TryParseV2 and TryParse).
+    """
+    said = "\n".join(lines)
+    if "::" in said:
+        said = "\n".join(
+            line.replace("::", "\\x3a:", 1) if line.lstrip().startswith("::") else line for line in said.split("\n")
+        )
+    return said.replace("##[", "##\\x5b") + "\n" if said else ""

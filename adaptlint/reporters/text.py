@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adaptlint.findings import SEVERITIES, AdapterSubject, Finding, Report, Verdict
-from adaptlint.reporters import Style
+from adaptlint.reporters import Background, Style
 from adaptlint.reporters.sentences import (
     effect,
     ledger_line,
@@ -13,7 +13,7 @@ from adaptlint.reporters.sentences import (
     tally,
     verdict_sentence,
 )
-from adaptlint.reporters.showing import counted, painted, shown, shown_path, wrapped
+from adaptlint.reporters.showing import counted, inert, painted, shown, shown_path, wrapped
 
 _SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _OUTCOME_COLOURS = {"works": "green", "fails": "red", "wrong": "red", "unknown": "yellow"}
@@ -22,7 +22,7 @@ _WITNESSES = 2  # both sides
 _KEY_LISTS = ("missing_keys", "unexpected_keys", "left_at_init", "ignored")
 
 
-def render(report: Report, style: Style) -> str:
+def render(report: Report, style: Style, background: Background) -> str:
     """The whole text; with `style.quiet` the verdicts alone."""
     lines: list[str] = []
     for verdict in report.verdicts:
@@ -33,7 +33,7 @@ def render(report: Report, style: Style) -> str:
             for finding in findings:
                 lines += ["", *_finding(finding, report.verdicts, style)]
         lines += ["", *_summary(report, style)] if lines else _summary(report, style)
-    return "\n".join(lines) + "\n" if lines else ""
+    return inert(lines)
 
 
 def _verdict(verdict: Verdict, report: Report, style: Style) -> list[str]:

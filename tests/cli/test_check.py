@@ -134,7 +134,7 @@ def test_no_output_over_an_input(case: Case) -> None:
         ("--ignore", "no-such-rule"),
         ("--output", "no/such/folder/report.json"),
         ("--output", "x.json", "--output", "json:./x.json"),
-        ("--format", "sarif"),
+        ("--format", "pdf"),
         ("--values", "some"),
     ],
 )

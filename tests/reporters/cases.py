@@ -127,9 +127,11 @@ def silent(warned: bool = False) -> Report:
     return report(subject=subject, verdicts=(wrong,), findings=(untidy, ignored, base._replace(place=None)))
 
 
-def hostile() -> Report:
+EVIL = "a\x1b[31mred\x1b[0m\nAL000 fake \u202ereversed\u202c \u200bzero\x9b2J\ud800\U000e0041"
+
+
+def hostile(evil: str = EVIL) -> Report:
     """Every string that a file can supply tries to leave its line."""
-    evil = "a\x1b[31mred\x1b[0m\nAL000 fake \u202ereversed\u202c \u200bzero\x9b2J\ud800\U000e0041"
     bad = finding(
         message=f"module {evil} is odd",
         help=evil,

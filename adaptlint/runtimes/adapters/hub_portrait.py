@@ -69,12 +69,12 @@ def _portrait(folder: Folder, config_name: str, given: dict[str, Any], weight_na
         dtypes={dtype: sum(row.dtype == dtype for row in rows) for dtype in dict.fromkeys(row.dtype for row in rows)},
         bytes=sum(prod(row.shape) * BITS.get(row.dtype, 0) for row in rows) // 8,
         files={each: folder.names[each] for each in files if each in folder.names},
-        others=fold_paths(_places(file)) if file else [],
+        others=fold_paths(modules_in(file)) if file else [],
         problems=[found] if isinstance(found, Malformed) else [],
     )
 
 
-def _places(file: TensorFile) -> list[str]:
+def modules_in(file: TensorFile) -> list[str]:
     """The modules that the tensors belong to, once each: paths up to the adapter's own part."""
     cut = (next((key.partition(part)[0] for part in SAVED if part in key), key) for key in file.tensors)
     return list(dict.fromkeys(path or "(embeddings)" for path in cut))
