@@ -12,6 +12,7 @@ VERBS = {
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",
+    "fix": "adaptlint.cli.fix",
     "rule": "adaptlint.cli.rule",
     "rules": "adaptlint.cli.rules",
 }
