@@ -135,7 +135,7 @@ def row_major(tensor: Tensor) -> bool:
     """True if the last axis runs fastest, as it does in a safetensors file."""
     step = 1
     for stride, dim in zip(reversed(tensor.strides), reversed(tensor.shape), strict=False):  # no strides: no storage
-        if dim != 1 and stride != step:
+        if dim != 1 and stride != step and 0 not in tensor.shape:
             return False
         step *= dim
     return True

@@ -56,7 +56,7 @@ def drop_fields(situation: Situation) -> Proposal | None:
     at_default = [name for name in fields if name in usual and usual[name] in (draft.settings[name], ANYTHING)]
     strange = [name for name in fields if name not in usual]
     if at_default:
-        said = f"take out fields that this release lacks and that say nothing, with their default value: {', '.join(at_default)}"
+        said = f"take out fields that this release lacks and that have their default value: {', '.join(at_default)}"
         return Proposal(Step("config", SAFE, said), draft.without_fields(at_default))
     if strange:
         said = f"take out fields that no release of PEFT has: {', '.join(strange)}"

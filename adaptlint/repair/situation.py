@@ -14,6 +14,7 @@ from adaptlint.repair.words import Step
 from adaptlint.runtimes import Request
 
 RANKS = {"fails": 0, "wrong": 1, "unknown": 2, "works": 3}
+TENSORS = ("AL201", "AL202")  # what is told of single tensors where AL203 tells that none arrives
 LOUD = ("error", "warning")
 NAME = "default"
 
@@ -76,10 +77,10 @@ def gone(before: Report, after: Report) -> tuple[str, ...]:
 def worse(before: Report, after: Report) -> str:
     """How the one report is worse than the other, in words; "" if it is not.
 
-    A warning that shows only because the runtime gets further than before is no loss; an error counts unless the
-    outcome as a whole is better.
+    What shows only because the runtime gets further than before is no loss, nor are tensors that were of no use
+    before and are named one by one now.
     """
-    better = False
+    better, told = False, TENSORS if _nearer(before, after) else ()
     for one, other in zip(before.verdicts, after.verdicts, strict=True):
         if RANKS[other.outcome] < RANKS[one.outcome] or (other.outcome == "unknown" and one.outcome != "unknown"):
             error = f" ({other.error.type}: {other.error.match})" if other.error else ""
@@ -87,19 +88,25 @@ def worse(before: Report, after: Report) -> str:
         better |= RANKS[other.outcome] > RANKS[one.outcome]
     known = {finding.code for finding in before.findings}
     for finding in after.findings:
-        if finding.severity in LOUD and finding.code not in known and not better:
+        if finding.severity in LOUD and finding.code not in (*known, *told) and not better:
             return f"{finding.code} would be new: {finding.message}"
     return ""
+
+
+def _nearer(before: Report, after: Report) -> bool:
+    """True if no further tensor is missing or ignored anywhere, and fewer are somewhere."""
+    pairs = list(zip(before.verdicts, after.verdicts, strict=True))
+    kept = all(
+        {*new.missing_keys} <= {*old.missing_keys} and len(new.ignored) <= len(old.ignored) for old, new in pairs
+    )
+    return kept and any(
+        len(new.missing_keys) < len(old.missing_keys) or len(new.ignored) < len(old.ignored) for old, new in pairs
+    )
 
 
 def progress(before: Report, after: Report) -> bool:
     """True if a finding is gone, an outcome better, or fewer tensors are without use."""
     if gone(before, after):
         return True
-    pairs = list(zip(before.verdicts, after.verdicts, strict=True))
-    return any(
-        RANKS[new.outcome] > RANKS[old.outcome]
-        or len(new.ignored) < len(old.ignored)
-        or len(new.missing_keys) < len(old.missing_keys)
-        for old, new in pairs
-    )
+    pairs = zip(before.verdicts, after.verdicts, strict=True)
+    return _nearer(before, after) or any(RANKS[new.outcome] > RANKS[old.outcome] for old, new in pairs)

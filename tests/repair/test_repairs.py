@@ -62,7 +62,7 @@ BROKEN: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any], set[str], boo
     ),
     "byte-order-mark": (
         LLAMA,
-        [{"op": "replace", "file": "adapter_config.json", "find": "{\n  \"alora", "with": "\ufeff{\n  \"alora"}],
+        [{"op": "replace", "file": "adapter_config.json", "find": '{\n  "alora', "with": '\ufeff{\n  "alora'}],
         {},
         {"AL004"},
         False,
