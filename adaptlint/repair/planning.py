@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from adaptlint.findings import Report
 from adaptlint.repair.config_edits import drop_fields, lie_right, mend_text, retarget
+from adaptlint.repair.converting import convert
 from adaptlint.repair.draft import Draft
 from adaptlint.repair.files import take_in, unpickle
 from adaptlint.repair.keys import rename_keys
@@ -15,6 +16,7 @@ from adaptlint.repair.words import UNSAFE, Step
 
 ROUNDS = 16
 PLANNERS: tuple[Callable[[Situation], Proposal | None], ...] = (
+    convert,
     take_in,
     mend_text,
     drop_fields,

@@ -26,6 +26,22 @@ GPT2: dict[str, Any] = {
     "tensors": [{"modules": "transformer.h.{0-2}.attn.c_attn", "rank": 4, "in": 32, "out": 96}],
 }
 
+LLAVA: dict[str, Any] = {
+    "base": "tiny-llava",
+    "config": {"target_modules": ["q_proj"], "r": 4},
+    "tensors": [
+        {
+            "modules": [
+                "model.language_model.layers.{0-2}.self_attn.q_proj",
+                "model.vision_tower.encoder.layers.{0-1}.self_attn.q_proj",
+            ],
+            "rank": 4,
+            "in": 32,
+            "out": 32,
+        }
+    ],
+}
+
 
 def made(folder: Path, table: Mapping[str, Any], *mutations: Mapping[str, Any], **config: Any) -> Built:
     """The recipe with further mutations and config fields, as files below `folder`."""

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from adaptlint.repair import Outcome, Wish, repair
-from tests.repair.cases import GPT2, LLAMA, copied, files_of, made, same_effect, saw
+from tests.repair.cases import GPT2, LLAMA, LLAVA, copied, files_of, made, same_effect, saw
 
 PEFT = "base_model.model."
 
@@ -49,6 +49,17 @@ BROKEN: dict[str, tuple[Any, list[dict[str, Any]], dict[str, Any], set[str], boo
     ),
     "bare-model": (LLAMA, [rename(r"^base_model\.model\.model\.", PEFT)], {}, {"AL203"}, False),
     "something-around": (LLAMA, [rename("^", "policy.")], {}, {"AL203"}, True),
+    "older-names-of-a-model-that-sees": (
+        LLAVA,
+        [
+            rename(r"model\.model\.language_model\.", "model.language_model.model."),
+            rename(r"model\.model\.vision_tower\.", "model.vision_tower.vision_model."),
+            rename("^", "_orig_mod."),
+        ],
+        {},
+        {"AL203"},
+        False,
+    ),
     "targets-of-gpt2": (LLAMA, [], {"target_modules": ["c_attn"]}, {"AL106"}, False),
     "targets-unsaid": (GPT2, [], {"target_modules": []}, {"AL106"}, False),
     "targets-as-letters": (LLAMA, [], {"target_modules": list("q_proj")}, {"AL120"}, False),
@@ -167,3 +178,16 @@ def test_shards_are_joined(tmp_path: Path) -> None:
         "adapter_model.safetensors",
     ]
     same_effect(saw(healthy.model, healthy.adapter), saw(healthy.model, tmp_path / "fixed"))
+
+
+def test_names_of_an_older_transformers_for_a_peft_that_does_not_translate_them(tmp_path: Path) -> None:
+    older = [
+        rename(r"model\.model\.language_model\.", "model.language_model.model."),
+        rename(r"model\.model\.vision_tower\.", "model.vision_tower.vision_model."),
+    ]
+    broken = made(tmp_path / "broken", LLAVA, *older)
+    assert fixed(broken.model, broken.adapter, tmp_path / "none").plan.steps == ()  # 0.21 translates them by itself
+    outcome = fixed(broken.model, broken.adapter, tmp_path / "fixed", targets=("peft==0.18.0",))
+    assert outcome.plan.before.verdicts[0].outcome == "wrong"
+    assert outcome.report.verdicts[0].outcome == "works"
+    same_effect(saw(broken.model, broken.adapter), saw(broken.model, tmp_path / "fixed"))
