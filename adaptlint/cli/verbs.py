@@ -13,6 +13,7 @@ VERBS = {
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",
     "fix": "adaptlint.cli.fix",
+    "diff": "adaptlint.cli.diff",
     "rule": "adaptlint.cli.rule",
     "rules": "adaptlint.cli.rules",
 }
