@@ -9,7 +9,7 @@ import click
 
 from adaptlint.cli import NOTHING_CHECKED, CommandLineError, output
 from adaptlint.cli.inspect import said
-from adaptlint.reporters.showing import counted, shown, wrapped
+from adaptlint.reporters.showing import counted, shown, shown_path, wrapped
 
 if TYPE_CHECKING:
     from adaptlint.findings import Finding, Report, Verdict
@@ -131,14 +131,19 @@ def _proof(outcome: Outcome) -> list[str]:
         lines.append(f"proved: {counted(outcome.held, 'tensor')} of the copy identical to the original, byte by byte")
     lines += [f"check:  {text}" for text in _verdicts(outcome.plan.before, outcome.report)]
     if outcome.kept:
-        lines += wrapped(f"kept:   {outcome.kept}", 100, "", "        ")
+        lines += wrapped(_near(outcome.kept), 100, "kept:   ")
     if outcome.backup:
-        lines += wrapped(f"backup: {outcome.backup}, the adapter as it was", 100, "", "        ")
+        lines += wrapped(f"{_near(outcome.backup)}, the adapter as it was", 100, "backup: ")
     if outcome.leftover:
         lines += wrapped(f"came into being meanwhile and is left there: {outcome.leftover}", 100, "", "        ")
     for name in outcome.left_out:
         lines += wrapped(f"not in the copy: {name}", 100, "", "        ")
     return lines
+
+
+def _near(path: str) -> str:
+    """A path from the current folder on, if it lies below it."""
+    return shown_path(path, output.style().here)
 
 
 def _verdicts(before: Report, after: Report) -> list[str]:
