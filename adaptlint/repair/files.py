@@ -50,7 +50,7 @@ def _brought(
     draft: Draft, file: TensorFile | Malformed, replaced: list[str], said: str, safety: str
 ) -> Proposal | None:
     pieces = pieces_of(file) if isinstance(file, TensorFile) else None
-    if pieces is None or isinstance(file, Malformed):
+    if not pieces or isinstance(file, Malformed):
         return None
     if file.others:
         others = ", ".join(file.others[:4])

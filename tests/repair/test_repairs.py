@@ -115,6 +115,31 @@ def test_the_copy_computes_what_the_original_did(name: str, tmp_path: Path) -> N
     assert (again.plan.steps, again.plan.offered, again.kept) == ((), (), "")
 
 
+IA3 = {
+    "base": "tiny-llama",
+    "config": {"peft_type": "IA3", "target_modules": ["k_proj"], "feedforward_modules": []},
+    "tensors": [{"name": "base_model.model.model.layers.{0-2}.self_attn.k_proj.ia3_l", "shape": [16, 1]}],
+}
+LOHA = {
+    "base": "tiny-llama",
+    "config": {"peft_type": "LOHA", "target_modules": ["q_proj"], "r": 4},
+    "tensors": [
+        {"name": f"base_model.model.model.layers.{{0-2}}.self_attn.q_proj.hada_w{n}_{side}", "shape": shape}
+        for n in (1, 2)
+        for side, shape in (("a", [32, 4]), ("b", [4, 32]))
+    ],
+}
+
+
+@pytest.mark.parametrize("table", [IA3, LOHA], ids=["ia3", "loha"])
+def test_other_methods_have_the_same_wrappers(table: Any, tmp_path: Path) -> None:
+    healthy = made(tmp_path / "healthy", table)
+    broken = made(tmp_path / "broken", table, rename("^", "module._orig_mod."))
+    outcome = fixed(broken.model, broken.adapter, tmp_path / "fixed")
+    assert [step.safety for step in outcome.plan.steps] == ["safe"]
+    same_effect(saw(healthy.model, healthy.adapter), saw(broken.model, tmp_path / "fixed"))
+
+
 @pytest.mark.parametrize("table", [LLAMA, GPT2], ids=["llama", "gpt2"])
 def test_a_healthy_adapter_is_left_alone(table: Any, tmp_path: Path) -> None:
     healthy = made(tmp_path, table)

@@ -62,9 +62,6 @@ def refused_file(file: Malformed) -> Refusal | NotModelled:
         facts["raises"] = f"PEFT raises {error}"
         detail = file.facts.get("library_detail")
         facts["quoted"] = f": {text}" + (f" ({detail})" if detail else "") if text else ""
-        refusal = Refusal(error, text, file.reason, at=at, facts=facts)
-        if file.reason == "byte-order-mark":
-            refusal.fault = refusal.fault._replace(repair="safe")
-        return refusal
+        return Refusal(error, text, file.reason, at=at, facts=facts)
     facts |= {"raises": "What PEFT makes of it is not known here", "quoted": ""}
     return NotModelled(file.reason, at=at, facts=facts)
