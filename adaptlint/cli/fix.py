@@ -49,7 +49,7 @@ def command(
 
     if in_place and place is not None:
         raise CommandLineError("--in-place and --output exclude each other.")
-    usual = f"{adapter.rstrip(os.sep)}-fixed"
+    usual = f"{os.path.abspath(adapter)}-fixed"
     wanted = None if diff or in_place else place or usual
     try:
         outcome = repair(

@@ -66,7 +66,17 @@ def plan_for(draft: Draft, question: Question, unsafe: bool) -> Plan:
         steps.append(done[0])
         situation = done[1]
     report = situation.report
+    if steps and _quieter(before, report):
+        reason = "all repairs together would make PEFT load what it refuses now, and be wrong without a word"
+        none = tuple((step, reason) for step in steps)
+        return Plan(draft, (), tuple(offered.values()), (*refused.values(), *none), before, before)
     return Plan(situation.draft, tuple(steps), tuple(offered.values()), tuple(refused.values()), before, report)
+
+
+def _quieter(before: Report, after: Report) -> bool:
+    """True if an exception of now would become a silent fault."""
+    pairs = zip(before.verdicts, after.verdicts, strict=True)
+    return any(old.outcome == "fails" and new.outcome == "wrong" for old, new in pairs)
 
 
 def _objection(before: Situation, after: Situation, proposal: Proposal) -> str:

@@ -124,6 +124,27 @@ def test_what_leads_out_of_the_folder_is_not_followed(case: Case, tmp_path: Path
     assert sorted(files_of(tmp_path / "fixed")) == ["adapter_config.json", "adapter_model.safetensors"]
 
 
+def test_a_snapshot_of_a_hub_cache_becomes_a_folder_of_files(case: Case, tmp_path: Path) -> None:
+    snapshot, blobs = tmp_path / "models--x--y" / "snapshots" / "abc", tmp_path / "models--x--y" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for name, data in files_of(case.adapter).items():
+        (blobs / f"blob-{name}").write_bytes(data)
+        (snapshot / name).symlink_to(f"../../blobs/blob-{name}")
+    refused = adaptlint("fix", str(snapshot), "--base", case.model, "--in-place")
+    assert refused.returncode == 2
+    assert "use --output" in refused.stderr
+    adaptlint("fix", str(snapshot), "--base", case.model, "--output", str(tmp_path / "fixed"))
+    assert not any(path.is_symlink() for path in (tmp_path / "fixed").iterdir())
+    assert sorted(files_of(tmp_path / "fixed")) == sorted(files_of(case.adapter))
+
+
+def test_the_current_folder(case: Case, tmp_path: Path) -> None:
+    place = copied(case.adapter, tmp_path / "adapter")
+    adaptlint("fix", ".", "--base", case.model, cwd=place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "adapter-fixed"]
+
+
 @pytest.mark.parametrize("head", [b"\xff" * 8, (1 << 40).to_bytes(8, "little"), b"\x02\0\0\0\0\0\0\0{}"])
 def test_weights_that_cannot_be_read_are_left_alone(case: Case, head: bytes, tmp_path: Path) -> None:
     place = copied(case.healthy, tmp_path / "adapter")

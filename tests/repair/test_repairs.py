@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from adaptlint.repair import Outcome, Wish, repair
@@ -175,6 +177,14 @@ def test_a_field_that_was_trained_with_is_never_taken_out(tmp_path: Path) -> Non
     assert [reason for _, reason in outcome.plan.refused]
 
 
+def test_an_exception_never_becomes_a_silent_fault(tmp_path: Path) -> None:
+    broken = made(tmp_path, LLAMA, {"op": "drop", "match": "layers.1.*v_proj.lora_B"}, target_modules=["c_attn"])
+    outcome = fixed(broken.model, broken.adapter, tmp_path / "fixed")
+    assert outcome.plan.before.verdicts[0].outcome == "fails"
+    assert (outcome.plan.steps, outcome.kept) == ((), "")
+    assert "without a word" in outcome.plan.refused[-1][1]
+
+
 def test_keys_that_stand_twice_are_written_once(tmp_path: Path) -> None:
     twice = {"op": "replace", "file": "adapter_config.json", "find": '"r": 4,', "with": '"r": 16,\n  "r": 4,'}
     broken = made(tmp_path, LLAMA, twice)
@@ -197,6 +207,8 @@ def test_shards_are_joined(tmp_path: Path) -> None:
     weight_map = {name: file for file, own in parts.items() for name in own}
     (broken / "adapter_model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     outcome = fixed(healthy.model, broken, tmp_path / "fixed")
+    promised = {finding.code: finding.fix for finding in outcome.plan.before.findings}
+    assert promised["AL022"] == ("safe", "Join the shards into adapter_model.safetensors.")
     assert outcome.held == len(tensors)
     assert sorted(path.name for path in (tmp_path / "fixed").iterdir()) == [
         "adapter_config.json",
@@ -216,3 +228,28 @@ def test_names_of_an_older_transformers_for_a_peft_that_does_not_translate_them(
     assert outcome.plan.before.verdicts[0].outcome == "wrong"
     assert outcome.report.verdicts[0].outcome == "works"
     same_effect(saw(broken.model, broken.adapter), saw(broken.model, tmp_path / "fixed"))
+
+
+WRAPPERS = [
+    rename("^", "module."),
+    rename("^", "_orig_mod."),
+    rename(r"^(_orig_mod\.|module\.)?base_model", r"\1base_model.model.base_model"),
+    rename(r"layers\.(\d)\.", r"layers.\1._fsdp_wrapped_module."),
+    rename(r"self_attn\.", "self_attn._checkpoint_wrapped_module."),
+    rename(r"(lora_[AB])\.weight$", r"\1.style.weight"),
+]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wrappers=st.lists(st.sampled_from(WRAPPERS), min_size=1, max_size=3, unique_by=str))
+def test_any_three_wrappers_come_off(wrappers: list[dict[str, str]], tmp_path: Path) -> None:
+    """The tensors are then those of the healthy file, and a second repair finds nothing to do."""
+    place = tmp_path / str(len(list(tmp_path.iterdir())))
+    broken = made(place, LLAMA, *wrappers)
+    outcome = fixed(broken.model, broken.adapter, place / "fixed")
+    assert outcome.report.verdicts[0].outcome == "works"
+    healthy = made(place / "healthy", LLAMA)
+    one, other = (load_file(Path(f) / "adapter_model.safetensors") for f in (healthy.adapter, place / "fixed"))
+    assert one.keys() == other.keys()
+    assert all(one[name].equal(other[name]) for name in one)
+    assert fixed(broken.model, place / "fixed", place / "again").plan.steps == ()
