@@ -19,6 +19,7 @@ from adaptlint.testing.demo import tell
 from tests.conftest import ROOT
 from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
+from tests.repair.page import repair_page
 
 VERIFIED = "## Verified on"
 NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
@@ -110,5 +111,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "README.md": readme,
     "docs/families.md": families_page,
     "docs/formats.md": formats,
+    "docs/repair.md": repair_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

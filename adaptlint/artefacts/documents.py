@@ -23,6 +23,11 @@ class Document:
         self._duplicates: tuple[Route, ...] | None = None
 
     @property
+    def text(self) -> str:
+        """The file's own text."""
+        return self._text
+
+    @property
     def duplicates(self) -> tuple[Route, ...]:
         """Routes of the keys that stand more than once in one object."""
         if self._duplicates is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from adaptlint.artefacts.documents import Document, read_json
 from adaptlint.artefacts.opening import kind_of, not_opened, not_regular
@@ -38,6 +39,17 @@ class Folder:
         if found is None:
             found = self._tensors[name] = self._refused(name) or self._read_tensors(name)
         return found
+
+    def drafted(self, documents: list[Document], tensors: list[TensorFile], without: Collection[str]) -> Folder:
+        """The folder as it would be with these files in it, by the names of their paths, and `without` some it has."""
+        paths = [*(document.path for document in documents), *(file.path for file in tensors)]
+        made = dict.fromkeys(map(os.path.basename, paths), 0)
+        names = {name: size for name, size in self.names.items() if name not in without} | made
+        odd = {name: kind for name, kind in self.odd.items() if name not in without and name not in made}
+        folder = Folder(self.path, dict(sorted(names.items())), odd)
+        folder._documents = {os.path.basename(document.path): document for document in documents}
+        folder._tensors = {os.path.basename(file.path): file for file in tensors}
+        return folder
 
     def opened(self) -> list[Document | TensorFile | Malformed]:
         """Everything read so far."""

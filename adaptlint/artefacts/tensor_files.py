@@ -25,6 +25,7 @@ class TensorFile:
     others      keys of a torch checkpoint that hold no tensor
     data_start  the byte of the file that the rows' offsets count from
     parts       the shards of a sharded file, in the index's order
+    turned      tensors of a torch checkpoint whose bytes lie in another order of axes than their shape says
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class TensorFile:
         "parts",
         "path",
         "tensors",
+        "turned",
     )
 
     def __init__(
@@ -53,11 +55,13 @@ class TensorFile:
         header: bytes = b"",
         parts: tuple[TensorFile, ...] = (),
         homes: dict[str, TensorFile] | None = None,
+        turned: frozenset[str] = frozenset(),
     ) -> None:
         self.path, self.container, self.tensors = path, container, tensors
         self.metadata: dict[str, str] = metadata or {}
         self.duplicates, self.others, self.data_start, self.parts = duplicates, others, data_start, parts
         self._header, self._homes = header, homes or {}
+        self.turned = turned
         self._positions: Positions | None = None
 
     def home(self, name: str) -> TensorFile:

@@ -13,7 +13,17 @@ from adaptlint.artefacts.opening import not_opened, open_regular, pointer_facts,
 from adaptlint.artefacts.tensor_files import TensorFile
 from adaptlint.artefacts.torch_archive import Archive, CheckpointError
 from adaptlint.artefacts.torch_pickle import Pickle, ascii_text
-from adaptlint.artefacts.torch_symbols import Global, Storage, Tensor, beyond, bytes_needed, storage_dtype, width
+from adaptlint.artefacts.torch_symbols import (
+    Global,
+    Storage,
+    Tensor,
+    beyond,
+    bytes_needed,
+    dense,
+    row_major,
+    storage_dtype,
+    width,
+)
 from adaptlint.artefacts.words import LIMITS, Malformed, TensorRow, refusal, short
 from adaptlint.findings import Fact
 
@@ -263,7 +273,8 @@ def state_dict(path: str, container: str, value: object, starts: dict[str, int])
             tensors[key] = row_of(key, item, starts)
         else:
             others.append(short(str(key)))
-    return TensorFile(path, container, tensors, others=tuple(others))
+    turned = frozenset(key for key in tensors if not row_major(value[key]))
+    return TensorFile(path, container, tensors, others=tuple(others), turned=turned)
 
 
 def row_of(name: str, tensor: Tensor, starts: dict[str, int]) -> TensorRow:
@@ -279,18 +290,6 @@ def row_of(name: str, tensor: Tensor, starts: dict[str, int]) -> TensorRow:
         return TensorRow(tensor.dtype, tensor.shape, -1, -1)
     first = start + storage.first * width(storage.dtype) + tensor.offset * size
     return TensorRow(tensor.dtype, tensor.shape, first, first + count * size)
-
-
-def dense(tensor: Tensor) -> bool:
-    """True if the elements lie side by side without gap or repetition."""
-    step = 1
-    for stride, dim in sorted(
-        (stride, dim) for stride, dim in zip(tensor.strides, tensor.shape, strict=True) if dim != 1
-    ):
-        if stride != step:
-            return False
-        step *= dim
-    return True
 
 
 __all__ = ["read_checkpoint"]

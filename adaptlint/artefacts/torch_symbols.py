@@ -122,6 +122,28 @@ def bytes_needed(tensor: Tensor) -> int:
     return (last + 1) * width(tensor.dtype)
 
 
+def dense(tensor: Tensor) -> bool:
+    """True if the elements lie side by side without gap or repetition."""
+    step = 1
+    for stride, dim in sorted(
+        (stride, dim) for stride, dim in zip(tensor.strides, tensor.shape, strict=True) if dim != 1
+    ):
+        if stride != step:
+            return False
+        step *= dim
+    return True
+
+
+def row_major(tensor: Tensor) -> bool:
+    """True if the last axis runs fastest, as it does in a safetensors file."""
+    step = 1
+    for stride, dim in zip(reversed(tensor.strides), reversed(tensor.shape), strict=False):  # no strides: no storage
+        if dim != 1 and stride != step and 0 not in tensor.shape:
+            return False
+        step *= dim
+    return True
+
+
 def sizes(value: object) -> bool:
     """True for a sequence of non-negative integers."""
     return isinstance(value, (list, tuple)) and all(type(item) is int and item >= 0 for item in value)

@@ -3,7 +3,7 @@
 from adaptlint.bases.base import Base, BaseProblem, Overlay
 from adaptlint.bases.module import Module
 from adaptlint.bases.source import load_base
-from adaptlint.bases.transforms import Transform, rename_key
+from adaptlint.bases.transforms import Transform, rename_key, split_transforms
 from adaptlint.bases.versions import installed_versions
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "installed_versions",
     "load_base",
     "rename_key",
+    "split_transforms",
     "write_lock",
 ]
 

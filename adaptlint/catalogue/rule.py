@@ -18,7 +18,7 @@ class Rule(NamedTuple):
     `fold` names the facts in which faults of one finding are equal, `gather` those of which it lists all values.
     `problem` has the words for a reason, told as {problem} in `says`: one template, or several of which the first is
     taken whose facts are all known. `when` lists fields of the adapter's config of which one must be set for the rule's
-    own check to be run; empty: always.
+    own check to be run; empty: always. `fix` says what `adaptlint fix` does about faults that it can undo.
     """
 
     code: str
@@ -39,6 +39,7 @@ class Rule(NamedTuple):
     notes: tuple[str, ...]
     problem: Mapping[str, tuple[str, ...]]
     when: tuple[str, ...]
+    fix: str
     path: str
 
 
@@ -76,6 +77,7 @@ def _rule(key: str, card: dict[str, object]) -> Rule:
         notes=texts("notes"),
         problem={reason: _texts(words) for reason, words in card.get("problem", {}).items()},  # type: ignore[attr-defined]
         when=texts("when"),
+        fix=str(card.get("fix", "")),
         path=key,
     )
 

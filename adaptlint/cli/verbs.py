@@ -12,6 +12,8 @@ VERBS = {
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",
+    "fix": "adaptlint.cli.fix",
+    "diff": "adaptlint.cli.diff",
     "rule": "adaptlint.cli.rule",
     "rules": "adaptlint.cli.rules",
 }

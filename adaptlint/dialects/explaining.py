@@ -51,7 +51,7 @@ def _told(insight: Insight, fault: Fault) -> Fault:
     error = fault.facts.get("error_type")
     raises = f"PEFT raises {error}" if isinstance(error, str) else SILENT
     facts: dict[str, Fact] = {**fault.facts, "raises": raises, **insight.facts}
-    return fault._replace(reason=insight.reason, at=insight.at or fault.at, facts=facts)
+    return fault._replace(reason=insight.reason, at=insight.at or fault.at, facts=facts, repair=insight.repair)
 
 
 def _twins(fault: Fault, adapter: Adapter, weights: TensorFile) -> Fault:

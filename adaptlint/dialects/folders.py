@@ -21,6 +21,7 @@ NO_WEIGHTS = ("weights-missing",)
 NOTHING_ARRIVES = ("no-tensor-arrives",)
 ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".lora")
 NO_ADAPTER = ("optimizer.", "scheduler.", "rng_state", "training_args", "scaler.")  # names that begin so
+SHARDED = f"{WEIGHTS[0]}.index.json"
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar", ".tar.xz", ".tar.zst")
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 ABOUT_TENSORS = {
@@ -114,15 +115,21 @@ def _of_other_config(folder: Folder, given: dict[str, object], config: Document)
 
 def _without_weights(folder: Folder) -> Insight | None:
     """A PEFT config without a file that PEFT opens beside it."""
+    facts: dict[str, Fact]
     shards = [name for name in folder.names if name.startswith("adapter_model") and ("-of-" in name or "index" in name)]
     if shards:
-        return Insight("adapter-weights-sharded", {"shards": shards[:6], "number": len(shards)}, NO_WEIGHTS)
+        joined = folder.tensors(SHARDED) if SHARDED in folder.names else None
+        whole = isinstance(joined, TensorFile) and bool(joined.tensors) and not joined.duplicates
+        facts = {"shards": shards[:6], "number": len(shards)}
+        return Insight("adapter-weights-sharded", facts, NO_WEIGHTS, repair="safe" if whole else "")
     found = _tensor_file(folder)
     if found is not None and any(PEFT_PREFIX in name and "lora_" in name for name in found.tensors):
         name = os.path.basename(found.path)
         ending = ".safetensors" if found.container == "safetensors" else ".bin"
-        facts: dict[str, Fact] = {"file": name, "wanted": f"adapter_model{ending}", "tensors": len(found.tensors)}
-        return Insight("weights-under-another-name", facts, NO_WEIGHTS, at=Where(found.path))
+        facts = {"file": name, "wanted": f"adapter_model{ending}", "tensors": len(found.tensors)}
+        only = found.container == "safetensors" and sum(name.endswith(ENDINGS) for name in folder.names) == 1
+        repair = "safe" if only and not found.duplicates else ""
+        return Insight("weights-under-another-name", facts, NO_WEIGHTS, at=Where(found.path), repair=repair)
     names = tuple(found.tensors) if found is not None else ()
     sighting = recognise(Evidence(tuple(folder.names), (), names))
     if sighting is not None and sighting.reason == "full-model" and found is None:

@@ -20,3 +20,4 @@ class Insight(NamedTuple):
     explains: tuple[str, ...]
     unless: tuple[str, ...] = ()
     at: Where | None = None
+    repair: str = ""  # as in Fault

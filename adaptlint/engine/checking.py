@@ -86,6 +86,12 @@ def check(
     )
 
 
+def check_scene(scene: Scene, request: Request, targets: Sequence[str]) -> Report:
+    """The report on a scene that is put together already, by all rules; `request` is asked of each target in turn."""
+    predictions = [predict(scene, request._replace(target=target)) for target in targets]
+    return _report(scene, predictions, tuple(targets), (request.attn, request.compose), (), ())
+
+
 def base_for(
     model: str, model_class: str | None, task: str | None, given: Sequence[Adapter], offline: bool, cache: bool
 ) -> Base | BaseProblem:

@@ -81,7 +81,16 @@ def say(rule: Rule, group: Sequence[Fault], spots: Spots) -> Finding:
         excerpt=spots.excerpt(first.at),
         fingerprint=fingerprint(rule, first, module),
         decides=any(fault.decides for fault in group),
+        fix=repair_of(rule, group, words),
     )
+
+
+def repair_of(rule: Rule, group: Sequence[Fault], words: Mapping[str, str]) -> tuple[str, str] | None:
+    """Safety and summary of what `adaptlint fix` does about the faults; None where it cannot undo every one of them."""
+    safeties = {fault.repair for fault in group}
+    if not rule.fix or "" in safeties:
+        return None
+    return ("safe" if safeties == {"safe"} else "unsafe"), rule.fix.format_map(words)
 
 
 def gathered(group: Sequence[Fault], names: Sequence[str] = ()) -> dict[str, Fact]:

@@ -41,6 +41,7 @@ class Fault(NamedTuple):
     because: tuple[tuple[Where, str], ...] = ()
     target: str = ""
     decides: bool = False  # the verdict rests on it
+    repair: str = ""  # "safe" or "unsafe" where `adaptlint fix` can undo it, as its page's `fix` says; "" where not
 
 
 class Finding(NamedTuple):
@@ -62,6 +63,7 @@ class Finding(NamedTuple):
     excerpt: str
     fingerprint: str
     decides: bool = False
+    fix: tuple[str, str] | None = None  # safety (safe, unsafe) and summary of what `adaptlint fix` does about it
 
     def to_dict(self) -> dict[str, object]:
         """The finding as the JSON report has it."""
@@ -79,7 +81,7 @@ class Finding(NamedTuple):
             "because": [{"where": spot(where, place), "note": note} for where, place, note in self.because],
             "facts": dict(self.facts),
             "excerpt": self.excerpt or None,
-            "fix": None,
+            "fix": None if self.fix is None else {"safety": self.fix[0], "summary": self.fix[1]},
             "fingerprint": self.fingerprint,
             "replay": {"status": "not-run", "device": None, "versions": None, "observed": None},
         }

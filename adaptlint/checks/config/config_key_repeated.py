@@ -16,4 +16,4 @@ def check(scene: Scene) -> Iterator[Fault]:
         if isinstance(config, Document):
             for route in config.duplicates:
                 key = ".".join(str(part) for part in route)
-                yield Fault("", adapter.name, at=Where(config.path, route), facts={"key": key})
+                yield Fault("", adapter.name, at=Where(config.path, route), facts={"key": key}, repair="safe")

@@ -11,7 +11,7 @@ from adaptlint.runtimes.peft.coverage import coverage
 from adaptlint.runtimes.peft.loading import MAGNITUDE, Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Origin, Wrapped
-from adaptlint.runtimes.peft.wrappers import cause_of
+from adaptlint.runtimes.peft.wrappers import Renaming, cause_of, renaming_of
 
 ZERO_AT_FIRST = ("lora_B.weight", "lora_embedding_A")  # if init_lora_weights is true (LoraLayer.reset_lora_parameters)
 BESIDE = ("lora_magnitude_vector", "lora_B.bias")
@@ -51,14 +51,12 @@ def faults_of_load(
     if not file.tensors and expected:
         faults.append(Fault("adapter-file-empty", at=Where(file.path), facts={"expected": len(expected)}, decides=True))
     elif lost and len(lost) == len(expected):
-        faults.append(_nothing_arrived(file, result, wrapped, settings, expected))
+        fault = _nothing_arrived(file, result, wrapped, settings, expected)
+        faults.append(fault._replace(repair=_repair(renamed_to(file, result, lost, wrapped))))
     elif lost or result.unexpected:
         layers = coverage(wrapped, adapter, settings.method.prefix, file, result)
-        faults.extend(_missing(file, [(key, keys[key]) for key in lost], settings, layers, expected))
-        near = _nearest_name(result, keys, lost)
-        faults.extend(
-            _ignored(file, sources[0], settings, {**layers, **near}) for sources in result.unexpected.values()
-        )
+        renaming = renamed_to(file, result, lost, wrapped)
+        faults.extend(_partly(file, result, lost, expected, settings, layers, renaming))
     faults.extend(
         Fault(
             "bias-missing",
@@ -71,6 +69,36 @@ def faults_of_load(
     faults.extend(_overwritten(file, settings, key, result, wrapped) for key in _overwrites(settings, result))
     faults.extend(_nonfinite(file, values, result))
     return LoadReport(faults, lost)
+
+
+def renamed_to(file: TensorFile, result: Loaded, lost: list[str], wrapped: Wrapped) -> Renaming:
+    """The names that PEFT looks for, for those tensors of the file that it ignores."""
+    sources = (source for sources in result.unexpected.values() for source in sources)
+    stray = {source: file.tensors[source].shape for source in sources if source in file.tensors}
+    return renaming_of(stray, {result.keys[key].saved: result.keys[key].shape for key in lost}, wrapped.base)
+
+
+def _repair(renaming: Renaming) -> str:
+    """How safe it is to rename the tensors; "" where some have no other name."""
+    return renaming.safety if renaming.names and not renaming.left else ""
+
+
+def _partly(
+    file: TensorFile,
+    result: Loaded,
+    lost: list[str],
+    expected: list[str],
+    settings: Settings,
+    layers: Mapping[str, Fact],
+    renaming: Renaming,
+) -> list[Fault]:
+    """What a load leaves behind of which something arrived."""
+    ignored = _repair(renaming)
+    missing = ignored if len(renaming.names) == len(lost) else ""
+    facts = {**layers, **_nearest_name(result, result.keys, lost)}
+    lacking = _missing(file, [(key, result.keys[key]) for key in lost], settings, layers, expected)
+    surplus = [_ignored(file, sources[0], settings, facts) for sources in result.unexpected.values()]
+    return [*(f._replace(repair=missing) for f in lacking), *(f._replace(repair=ignored) for f in surplus)]
 
 
 def _missing(

@@ -45,7 +45,12 @@ class Settings:
         self.known = {field for field in (*fields, "runtime_config") if release.has_field(field, since)}
         dropped = dict.fromkeys(field for field in given if field not in self.known)
         self.given = {k: v for k, v in given.items() if k not in dropped}
-        self.notes: list[Fault] = [self._dropped(k, given[k], fields.get(k)) for k in dropped]
+        unread = tables.load()[LORA_CONFIG]["unread"]
+        said = {k: v for k, v in fields.items() if k not in unread and given.get(k) != v}
+        safety = {k: "" if k in said else "safe" if k in fields or k in unread else "unsafe" for k in dropped}
+        self.notes: list[Fault] = [
+            self._dropped(k, given[k], fields.get(k))._replace(repair=safety[k]) for k in dropped
+        ]
         self.values: dict[str, Any] = fields | {k: v for k, v in self.given.items() if k in fields}
 
     def _dropped(self, field: str, value: Any, default: Any) -> Fault:
@@ -194,7 +199,11 @@ def refuse_unknown(settings: Settings) -> None:
         match = f"{settings.method.config_class}.__init__() got an unexpected keyword argument '{field}'"
         fields = [str(note.facts["field"]) for note in settings.notes]
         facts: dict[str, Fact] = {"field": field, "fields": fields, "since": since}
-        raise Refusal("TypeError", match, "config-field-refused", at=settings.where(field), facts=facts)
+        refusal = Refusal("TypeError", match, "config-field-refused", at=settings.where(field), facts=facts)
+        safeties = {note.repair for note in settings.notes}
+        repair = "" if "" in safeties else "safe" if safeties == {"safe"} else "unsafe"
+        refusal.fault = refusal.fault._replace(repair=repair)
+        raise refusal
 
 
 def _post_init(settings: Settings) -> None:

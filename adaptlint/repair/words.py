@@ -1,0 +1,48 @@
+"""The words of this room."""
+
+from __future__ import annotations
+
+from adaptlint.named_tuple import NamedTuple
+
+SAFE, UNSAFE = "safe", "unsafe"
+SAFETIES = (SAFE, UNSAFE)
+Shape = tuple[int, ...]
+
+
+class RepairError(Exception):
+    """A repair that cannot be done as asked; the message says why, and nothing was changed."""
+
+
+class Step(NamedTuple):
+    """One repair.
+
+    `safety`: "safe" where the result can only be what was saved, "unsafe" where a person should agree first. `tidy`
+    is true where no finding needs to go away for it: the adapter loads as it did.
+    """
+
+    kind: str
+    safety: str
+    summary: str
+    about: tuple[str, ...] = ()  # codes of the findings that it takes away
+    tidy: bool = False
+
+
+class Piece(NamedTuple):
+    """One tensor of the copy: its new name, type and shape, and the bytes [start, end) of the file they come from.
+
+    `source` is its name there. `turned`: the file has the two axes of `shape` the other way round.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+    path: str
+    start: int
+    end: int
+    source: str
+    turned: bool = False
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.end - self.start

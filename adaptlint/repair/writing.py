@@ -1,0 +1,131 @@
+"""The copy on disk: a folder beside the place where it will stand, written and flushed whole, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Literal
+
+from adaptlint.artefacts.folders import allowed_roots, link_kind
+from adaptlint.artefacts.opening import kind_of, open_regular, read_at
+from adaptlint.artefacts.words import LIMITS, Malformed
+from adaptlint.graph.scene import CONFIG
+from adaptlint.repair.draft import SAFETENSORS, Draft, file_head
+from adaptlint.repair.words import Piece, RepairError
+
+CHUNK = 1 << 20  # bytes that are held at a time
+TURNED = 256 << 20  # bytes of a tensor whose axes change places, which is held whole
+DEPTH = 8  # folders within folders that are copied
+CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def write_copy(draft: Draft, folder: str) -> list[str]:
+    """Write the whole adapter as `draft` has it into the empty folder `folder`; the names of what was left out.
+
+    Raises OSError, and RepairError for a source that changed meanwhile.
+    """
+    left = copy_tree(draft.folder.path, folder, draft.without | _own_files(draft))
+    if draft.config is not None:
+        _write(os.path.join(folder, CONFIG), [draft.config_text().encode()])
+    if draft.pieces is not None:
+        head = file_head(draft.pieces, draft.metadata)
+        _write(os.path.join(folder, SAFETENSORS), _all_bytes(head, draft.pieces))
+    shutil.copymode(draft.folder.path, folder)
+    flush_folder(folder)
+    return left
+
+
+def _own_files(draft: Draft) -> frozenset[str]:
+    config = {CONFIG} if draft.config is not None else set()
+    return frozenset(config | ({SAFETENSORS} if draft.pieces is not None else set()))
+
+
+def _all_bytes(head: bytes, pieces: tuple[Piece, ...]) -> Iterator[bytes]:
+    yield head
+    for piece in pieces:
+        yield from piece_bytes(piece)
+
+
+def piece_bytes(piece: Piece) -> Iterator[bytes]:
+    """The bytes of a tensor in the order that its shape says, in chunks. Raises RepairError where the file lacks them.
+
+    A tensor whose axes change places is read whole.
+    """
+    descriptor = open_regular(piece.path)
+    if isinstance(descriptor, Malformed):
+        raise RepairError(f"{piece.path} cannot be read any more ({descriptor.reason.replace('-', ' ')})")
+    try:
+        step = piece.size if piece.turned else CHUNK
+        for at in range(piece.start, piece.end, step or 1):
+            data = read_at(descriptor, at, min(step, piece.end - at))
+            if len(data) < min(step, piece.end - at):
+                raise RepairError(f"{piece.path} ends within the tensor {piece.source}; was it changed meanwhile?")
+            yield turn(data, piece.shape) if piece.turned else data
+    finally:
+        os.close(descriptor)
+
+
+def turn(data: bytes, shape: tuple[int, ...]) -> bytes:
+    """A matrix of `shape` in row-major order, from bytes that have its columns one after the other."""
+    rows, columns = shape
+    if len(data) > TURNED:
+        raise RepairError(f"a matrix of {len(data):,} bytes has to be transposed; at most {TURNED:,} are held at once")
+    elements = memoryview(data).cast(CODES[len(data) // (rows * columns)])
+    return b"".join(elements[row::rows].tobytes() for row in range(rows))
+
+
+def copy_tree(source: str, target: str, without: frozenset[str], depth: int = 0) -> list[str]:
+    """Copy the folder's files and folders, but for some names; links that stay inside count as what they lead to.
+
+    What is no file or folder, or leads elsewhere, is left out, and told.
+    """
+    left: list[str] = []
+    roots = allowed_roots(source)
+    with os.scandir(source) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    if len(listed) > LIMITS.folder_entries or depth > DEPTH:
+        raise RepairError(f"{source} has too many entries or levels to be copied")
+    for entry in listed:
+        if depth == 0 and entry.name in without:
+            continue
+        place = os.path.join(target, entry.name)
+        odd = link_kind(entry.path, roots) if entry.is_symlink() else ""
+        kind = odd or kind_of(entry.stat().st_mode)
+        if kind == "directory" and not entry.is_symlink():
+            os.mkdir(place)
+            left += [f"{entry.name}/{name}" for name in copy_tree(entry.path, place, without, depth + 1)]
+            shutil.copymode(entry.path, place)
+            flush_folder(place)
+        elif kind:
+            left.append(f"{entry.name} ({kind})")
+        else:
+            _write(place, _file_bytes(entry.path))
+            shutil.copymode(entry.path, place)
+    return left
+
+
+def _file_bytes(path: str) -> Iterator[bytes]:
+    descriptor = open_regular(path)
+    if isinstance(descriptor, Malformed):
+        raise RepairError(f"{path} cannot be read ({descriptor.reason.replace('-', ' ')})")
+    with os.fdopen(descriptor, "rb") as stream:
+        while data := stream.read(CHUNK):
+            yield data
+
+
+def _write(path: str, chunks: Iterator[bytes] | list[bytes]) -> None:
+    with open(path, "xb") as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def flush_folder(path: str) -> None:
+    """Make the names in a folder last through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
