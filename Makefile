@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify clean
 .SILENT:
 
 demo: .venv/.installed
@@ -112,6 +112,10 @@ hub-graphs: .venv-test/.installed
 # the same tables against recordings of fresh configs
 hub-graphs-verify: .venv-test/.installed
 	$(TEST)/python -m tests.hub.graph_releases verify $(TYPES) $(if $(RELEASES),--releases $(RELEASES))
+
+# the published pre-commit hook in the environment that pre-commit builds for it with pip
+hook-environment: .venv-test/.installed
+	HOOK_ENVIRONMENT=1 $(TEST)/python -m pytest tests/hooks -k published
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

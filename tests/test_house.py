@@ -33,7 +33,7 @@ HEAVY_ALLOWED = {  # and only behind a function call
 WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate", "dataclasses", "importlib.metadata")
 FILE_LINES, FUNCTION_LINES = 300, 40
 REASON = re.compile(r"[a-z]+[a-z0-9]*(-[a-z0-9]+)+")
-REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes")
+REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes", "settings")
 # Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links,
 # PEFT's own words, types of models.
 NOT_REASONS = {

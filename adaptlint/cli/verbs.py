@@ -9,11 +9,13 @@ import click
 
 VERBS = {
     "check": "adaptlint.cli.check_command",
+    "scan": "adaptlint.cli.scan",
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",
     "rule": "adaptlint.cli.rule",
     "rules": "adaptlint.cli.rules",
+    "config": "adaptlint.cli.config",
 }
 
 

@@ -13,7 +13,18 @@ from adaptlint.findings.report import (
     Subject,
     Verdict,
 )
-from adaptlint.findings.words import CONSEQUENCES, SEVERITIES, Fact, Fault, Finding, Place, Route, Where
+from adaptlint.findings.words import (
+    CONSEQUENCES,
+    SEVERITIES,
+    Fact,
+    Fault,
+    Finding,
+    Place,
+    Route,
+    Suppressed,
+    Suppression,
+    Where,
+)
 
 __all__ = [
     "CONSEQUENCES",
@@ -32,6 +43,8 @@ __all__ = [
     "Route",
     "StepResult",
     "Subject",
+    "Suppressed",
+    "Suppression",
     "Verdict",
     "Where",
     "fold_paths",
