@@ -121,6 +121,7 @@ class Progress:
 
     def __init__(self, total: int, quiet: bool) -> None:
         self.total, self.number, self.begun = total, 0, monotonic()
+        self.seen = False
         self.shown = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
 
     def step(self, what: str) -> None:
@@ -131,10 +132,12 @@ class Progress:
 
             sys.stderr.write(f"\r\x1b[K{self.number} of {self.total}: {shown(what)[-60:]}")
             sys.stderr.flush()
+            self.seen = True
 
     def end(self) -> None:
         """The line goes away, so that something else can be said."""
-        if self.shown and self.number:
+        if self.seen:
+            self.seen = False
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 

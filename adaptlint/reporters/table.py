@@ -11,6 +11,7 @@ from adaptlint.reporters.sentences import outcome_word, suppressed, tally
 from adaptlint.reporters.showing import counted, painted, shown_path
 
 _COLUMNS = ("adapter", "base", "verdict", "findings")
+_HEADS = tuple(f"{column}  " for column in _COLUMNS)  # tabulate leaves room around a heading
 _NARROWEST = 16  # characters of a column
 _GAPS = 2 * (len(_COLUMNS) - 1)
 _COLOURS = {"WORKS": "green", "FAILS": "red", "SILENTLY WRONG": "red", "WRONG": "red", "CANNOT TELL": "yellow"}
@@ -40,7 +41,7 @@ def _table(reports: Sequence[Report], style: Style) -> str:
     from tabulate import tabulate
 
     rows = [_row(report, style) for report in reports]
-    verdicts, findings = (max(len(part) for row in [_COLUMNS, *rows] for part in row[n].split("\n")) for n in (2, 3))
+    verdicts, findings = (max(len(part) for row in [_HEADS, *rows] for part in row[n].split("\n")) for n in (2, 3))
     rest = style.width - verdicts - findings - _GAPS
     adapters = max(
         _NARROWEST, min(max(len(row[0]) for row in rows), rest - _NARROWEST, max(rest // 2, rest - _longest(rows)))
