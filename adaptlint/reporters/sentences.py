@@ -130,6 +130,7 @@ _SOURCES = {
     "lock": "a shape lock",
     "cache": "the cache",
     "headers": "the base's own headers",
+    "live": "the model in memory",
 }
 
 
