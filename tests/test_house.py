@@ -116,7 +116,8 @@ def stated_reasons() -> set[str]:
             texts = (node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant))
             found.update(text for text in texts if isinstance(text, str) and REASON.fullmatch(text))
     dialects = tomllib.loads((PACKAGE / "dialects" / "dialects.toml").read_text(encoding="utf-8"))["dialect"]
-    return (found | {dialect["reason"] for dialect in dialects}) - NOT_REASONS
+    settings = json.loads((PACKAGE / "settings" / "config.schema.json").read_text(encoding="utf-8"))["properties"]
+    return (found | {dialect["reason"] for dialect in dialects}) - NOT_REASONS - set(settings)
 
 
 def test_every_reason_is_claimed_by_exactly_one_page() -> None:

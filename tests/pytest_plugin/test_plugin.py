@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
+import tests.live  # noqa: F401 - a run in this process forgets what it imports, and numpy can be imported only once
 from tests.adapters import BASE, LOCK, set_rank, write_adapter, write_pointer
 from tests.conftest import ROOT
 
 pytest_plugins = ["pytester"]
 PLUGIN = ["-p", "adaptlint.pytest_plugin", "-p", "no:cacheprovider"]
 Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other plugins: loading them takes longer than the runs do."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -130,7 +137,7 @@ def test_several_processes(run: Run, pytester: pytest.Pytester, monkeypatch: pyt
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for number in range(6):
         set_rank(write_adapter(pytester.path / "more" / f"a{number}"), 4 + number % 2)
-    done = pytester.runpytest_subprocess(*PLUGIN, "--adaptlint", f"--adaptlint-base={BASE}", "-n", "2")
+    done = pytester.runpytest_subprocess(*PLUGIN, "--adaptlint", f"--adaptlint-base={BASE}", "-p", "xdist", "-n", "2")
     done.assert_outcomes(passed=4, failed=4)
 
 
