@@ -72,6 +72,8 @@ def run(arguments: Sequence[str], command: Callable[[list[str]], int] | None = N
 
 def _dispatch(arguments: list[str]) -> int:
     options: dict[str, Any] | None
+    if "_ADAPTLINT_COMPLETE" in os.environ:  # a shell asks click what could stand here
+        return _click(arguments)
     if arguments[:1] == ["check"]:
         from adaptlint.cli import check
         from adaptlint.cli.plain import parse
