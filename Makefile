@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser clean
 .SILENT:
 
 demo: .venv/.installed
@@ -130,6 +130,10 @@ sarif-multitool: .node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multi
 .node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool:
 	npm install --silent --no-save --prefix .node @microsoft/sarif-multitool-linux@5.7.0
 	chmod +x $@
+
+# the published pre-commit hook in the environment that pre-commit builds for it with pip
+hook-environment: .venv-test/.installed
+	HOOK_ENVIRONMENT=1 $(TEST)/python -m pytest tests/hooks -k published
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adaptlint.dataflow.flow import Flow, flow
     from adaptlint.engine import check
+    from adaptlint.engine.live import check_live
     from adaptlint.findings import Finding, Report
 
 __version__ = "0.1.0"
-__all__ = ["Finding", "Flow", "Report", "__version__", "check", "flow"]
+__all__ = ["Finding", "Flow", "Report", "__version__", "check", "check_live", "flow"]
 
 _HOMES = {
     "Finding": "adaptlint.findings",
     "Flow": "adaptlint.dataflow.flow",
     "Report": "adaptlint.findings",
     "check": "adaptlint.engine",
+    "check_live": "adaptlint.engine.live",
     "flow": "adaptlint.dataflow.flow",
 }
 

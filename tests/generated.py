@@ -16,6 +16,7 @@ from pathlib import Path
 from adaptlint.catalogue import load_catalogue
 from adaptlint.testing import Recipe, page_examples, read_recipe
 from adaptlint.testing.demo import tell
+from tests.api_page import api_page
 from tests.conftest import ROOT
 from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
@@ -25,6 +26,10 @@ VERIFIED = "## Verified on"
 NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
 NOBODY = "Nothing: its examples get no verdict from a runtime, or stand on headers alone"
 RUN = re.compile(r"<!-- run: (.+?) -->\n```text\n.*?```\n", re.DOTALL)
+STEP = re.compile(
+    r"<!-- file: (?P<file>.+?) -->\n```toml\n(?P<text>.*?)```\n|<!-- run: (?P<command>.+?) -->\n```text\n.*?```\n",
+    re.DOTALL,
+)
 PROGRAMS = {"make demo": ["adaptlint.testing.demo", "fixtures/stories/pruned-adapter"]}
 
 
@@ -61,12 +66,29 @@ def formats() -> str:
         )
 
 
+def tutorial() -> str:
+    """docs/tutorial.md with the output of its commands, run one after the other in a folder of their own."""
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "fixtures").symlink_to(ROOT / "fixtures")
+
+        def step(match: re.Match[str]) -> str:
+            if match["file"]:
+                (Path(folder) / match["file"]).write_text(match["text"], encoding="utf-8")
+                return match[0]
+            return shown(match["command"], folder)
+
+        return STEP.sub(step, text)
+
+
 def shown(command: str, folder: str | Path = ROOT) -> str:
     """A command's block in a page, with what it prints."""
-    words = PROGRAMS.get(command) or command.split()
+    words = PROGRAMS.get(command) or command.removeprefix("python -m ").split()
     settings = {**os.environ, "PYTHONPATH": str(ROOT)}
     command_line = [sys.executable, "-m", *words]
     done = subprocess.run(command_line, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr}")
     output = re.sub(r"\d+ ms\b", "… ms", done.stdout.rstrip())
     return f"<!-- run: {command} -->\n```text\n{output}\n```\n"
 
@@ -112,5 +134,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "docs/families.md": families_page,
     "docs/formats.md": formats,
     "docs/repair.md": repair_page,
+    "docs/tutorial.md": tutorial,
+    "docs/api.md": api_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

@@ -33,7 +33,7 @@ HEAVY_ALLOWED = {  # and only behind a function call
 WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate", "dataclasses", "importlib.metadata")
 FILE_LINES, FUNCTION_LINES = 300, 40
 REASON = re.compile(r"[a-z]+[a-z0-9]*(-[a-z0-9]+)+")
-REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes")
+REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes", "settings")
 # Words with a hyphen in those rooms that name something else: containers, codecs, kinds of links,
 # PEFT's own words, types of models.
 NOT_REASONS = {
@@ -116,7 +116,8 @@ def stated_reasons() -> set[str]:
             texts = (node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant))
             found.update(text for text in texts if isinstance(text, str) and REASON.fullmatch(text))
     dialects = tomllib.loads((PACKAGE / "dialects" / "dialects.toml").read_text(encoding="utf-8"))["dialect"]
-    return (found | {dialect["reason"] for dialect in dialects}) - NOT_REASONS
+    settings = json.loads((PACKAGE / "settings" / "config.schema.json").read_text(encoding="utf-8"))["properties"]
+    return (found | {dialect["reason"] for dialect in dialects}) - NOT_REASONS - set(settings)
 
 
 def test_every_reason_is_claimed_by_exactly_one_page() -> None:

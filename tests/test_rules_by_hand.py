@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,3 +109,50 @@ def test_expert_without_a_factor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     left = model.get_submodule("base_model.lora_model.model.model.layers.1.self_attn.q_proj.lora_B.1").weight
     assert not torch.any(left)
     assert torch.any(lost)
+
+
+def live_model() -> Any:
+    """A tiny model in memory with a trained LoRA on its query projections."""
+    pytest.importorskip("peft")
+    from tests.live import base, trained
+
+    return trained(base(), target_modules=["q_proj"])
+
+
+def test_live_adapter_not_active() -> None:
+    import peft
+
+    from tests.live import logits, train
+
+    model = live_model()
+    before = logits(model)
+    model.add_adapter("second", peft.LoraConfig(r=2, target_modules=["q_proj"]))
+    train(model.get_submodule("base_model.model.model.layers.0.self_attn.q_proj.lora_B.second"))
+    report = adaptlint.check_live(model, ignore=["AL4"])
+    assert report.findings == ()
+    found = adaptlint.check_live(model, select=["AL407"]).findings
+    assert [(finding.adapter, "another one is active" in finding.message) for finding in found] == [("second", True)]
+    assert logits(model).equal(before)
+
+
+def test_live_shapes_disagree() -> None:
+    import torch
+
+    from tests.live import logits
+
+    model = live_model()
+    layer = model.get_submodule("base_model.model.model.layers.0.self_attn.q_proj")
+    layer.base_layer = torch.nn.Linear(16, 32, bias=False)
+    report = adaptlint.check_live(model)
+    assert [finding.code for finding in report.findings] == ["AL314"]
+    assert "takes 16 features" in report.findings[0].message
+    with pytest.raises(RuntimeError):
+        logits(model)
+
+
+def test_live_adapter_without_layers() -> None:
+    from tests.live import base
+
+    model = live_model()
+    model.base_model.model.model = base().model
+    assert [finding.code for finding in adaptlint.check_live(model).findings] == ["AL218"]

@@ -34,6 +34,8 @@ def load_base(
 
 
 def _locate(ref: str, offline: bool) -> str | BaseProblem:
+    if not ref:
+        return BaseProblem("base-not-named", {})
     if os.path.exists(ref):
         return ref
     from adaptlint.bases.hub import find_snapshot

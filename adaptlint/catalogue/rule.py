@@ -121,8 +121,9 @@ def read_page(rule: Rule) -> str:
 
 def select(rules: Sequence[Rule], chosen: Sequence[str], ignored: Sequence[str]) -> tuple[Rule, ...]:
     """The rules whose code starts with (or whose name is) one of `chosen`, all if none, without those of `ignored`."""
+    return tuple(rule for rule in rules if (not chosen or is_named(rule, chosen)) and not is_named(rule, ignored))
 
-    def hit(rule: Rule, words: Sequence[str]) -> bool:
-        return any(rule.code.startswith(word.upper()) or rule.name == word for word in words)
 
-    return tuple(rule for rule in rules if (not chosen or hit(rule, chosen)) and not hit(rule, ignored))
+def is_named(rule: Rule, words: Sequence[str]) -> bool:
+    """True if the rule's code starts with one of `words`, or its name is one of them."""
+    return any(rule.code.startswith(word.upper()) or rule.name == word for word in words)

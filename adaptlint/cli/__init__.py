@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from click import Command
 
 USAGE_ERROR, NOTHING_CHECKED, CRASHED, INTERRUPTED = 2, 3, 4, 130
 
@@ -28,7 +31,11 @@ def main() -> NoReturn:
     import gc
 
     gc.set_threshold(50_000, 50, 50)  # a check lets go of little before it ends: looking for it so often is wasted
-    status = run(sys.argv[1:])
+    ended(run(sys.argv[1:]))
+
+
+def ended(status: int) -> NoReturn:
+    """End the process with this status."""
     import atexit
 
     callbacks = getattr(atexit, "_ncallbacks", None)
@@ -42,14 +49,17 @@ def main() -> NoReturn:
     sys.exit(status)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status; nothing but our own bugs under --verbose shows a traceback."""
+def run(arguments: Sequence[str], command: Callable[[list[str]], int] | None = None) -> int:
+    """Run one command and return its exit status; nothing but our own bugs under --verbose shows a traceback.
+
+    `command` reads the arguments in place of `adaptlint`.
+    """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a terminal without Unicode gets escapes, not an exception
             reconfigure(errors="backslashreplace")
     try:
-        return _dispatch(list(arguments))
+        return (command or _dispatch)(list(arguments))
     except CommandLineError as problem:
         verb = next((f" {argument}" for argument in arguments[:1] if argument.isalpha()), "")
         sys.stderr.write(f"Error: {problem}\nTry 'adaptlint{verb} --help' for help.\n")
@@ -65,6 +75,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     options: dict[str, Any] | None
+    if "_ADAPTLINT_COMPLETE" in os.environ:  # a shell asks click what could stand here
+        return _click(arguments)
     if arguments[:1] == ["check"]:
         from adaptlint.cli import check
         from adaptlint.cli.plain import parse
@@ -83,12 +95,17 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _click(arguments: list[str]) -> int:
-    import click
-
     from adaptlint.cli.verbs import adaptlint
 
+    return by_click(adaptlint, arguments, "adaptlint")
+
+
+def by_click(command: Command, arguments: list[str], name: str) -> int:
+    """Run a click command under this name; its mistakes become an exit status."""
+    import click
+
     try:
-        status = adaptlint.main(arguments, prog_name="adaptlint", standalone_mode=False)
+        status = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.Abort:  # click's word for Ctrl-C
         return INTERRUPTED
     except click.ClickException as refused:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.background import background_of
 from adaptlint.cli.plain import BACKENDS, Option
+from adaptlint.cli.settled import keep_baseline, set_aside, settle
 from adaptlint.reporters import FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adaptlint.findings import Report
+    from adaptlint.settings import Settings
 
 OPTIONS = (
     Option("--target", "Who will load it; repeatable.  [peft]", "many", "RUNTIME[==VERSION]"),
@@ -30,10 +32,17 @@ OPTIONS = (
     Option("--mask", "Attention mask of the forward.", choices=("none", "padded")),
     Option("--select", "Only these rules: codes or how they begin, with commas.", "many", "CODES"),
     Option("--ignore", "All rules but these.", "many", "CODES"),
-    Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note"), default="error"),
-    Option("--values", "Look at tensor values too.  [none]", choices=("none", "sample", "full"), default="none"),
-    Option("--format", "What stdout gets.  [text]", choices=tuple(FORMATS), default="text", field="form"),
+    Option("--extend-select", "These rules too, beside those of the configuration.", "many", "CODES"),
+    Option("--extend-ignore", "Nor these, beside those of the configuration.", "many", "CODES"),
+    Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note")),
+    Option("--baseline", "Known findings, which are set aside.", metavar="FILE"),
+    Option("--write-baseline", "Take all findings of these adapters into the baseline.", "flag"),
+    Option("--prune-baseline", "Take out of the baseline what is gone.", "flag"),
+    Option("--values", "Look at tensor values too.  [none]", choices=("none", "sample", "full")),
+    Option("--format", "What stdout gets.  [text]", choices=tuple(FORMATS), field="form"),
     Option("--output", "Write the report to a file too; repeatable.", "many", "[FORMAT:]PATH"),
+    Option("--config", "Configuration to read, or one setting of it; repeatable.", "many", "FILE|KEY=VALUE"),
+    Option("--isolated", "Read no configuration file.", "flag"),
     Option("--offline", "Never use the network.", "flag"),
     Option("--no-cache", "Neither read nor write the cache of base shapes.", "flag"),
     Option("--quiet", "Only the verdicts.", "flag"),
@@ -52,20 +61,22 @@ def check(options: Mapping[str, Any]) -> int:
     """
     adapters = [named(adapter) for adapter in options["adapters"]]
     inputs = [options["model"], *(adapter if isinstance(adapter, str) else adapter[1] for adapter in adapters)]
+    settings, options = settle(options)
     destinations = [output.destination(text, options["form"]) for text in options["output"]]
     for place in destinations:
         output.check_destination(place.path, inputs)
     if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
         raise CommandLineError("--output names one file twice.")
     forms = {options["form"], *(place.form for place in destinations)}
-    report = _report(adapters, options, not forms.isdisjoint(TELL_SITES))
+    report = _report(adapters, options, settings, not forms.isdisjoint(TELL_SITES))
     layout = output.style(options["quiet"], options["verbose"])
     background = background_of(report, forms, OPTIONS, options)
     for place in destinations:
         output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False), background))
     output.say(render(report, options["form"], layout, background))
+    keep_baseline([report], options)
     status = report.exit_code(options["fail_on"])
-    return 0 if status == 1 and options["exit_zero"] else status
+    return 0 if status == 1 and (options["exit_zero"] or options["write_baseline"]) else status
 
 
 def named(adapter: str) -> str | tuple[str, str]:
@@ -83,14 +94,16 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code.strip() for text in texts for code in text.split(",") if code.strip())
 
 
-def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any], sites: bool) -> Report:
+def _report(
+    adapters: list[str | tuple[str, str]], options: Mapping[str, Any], settings: Settings, sites: bool
+) -> Report:
     from adaptlint.engine import check as run_rules
 
     _refuse_wrong_values(adapters, options)
     return run_rules(
         options["model"],
         adapters,
-        targets=options["target"] or ("peft",),
+        targets=options["target"],
         transformers=options["transformers"],
         model_class=options["model_class"],
         task=options["task"],
@@ -105,6 +118,7 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any], s
         values=options["values"],
         select=codes(options["select"]),
         ignore=codes(options["ignore"]),
+        **set_aside(options, settings),
         offline=options["offline"],
         cache=not options["no_cache"],
         sites=sites,
@@ -135,6 +149,11 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
             shown = " ".join(options["compose"].split("\n"))
             caret = " " * (getattr(error, "column", 1) - 1) + "^"
             raise CommandLineError(f"--compose: {error}.\n  {shown}\n  {caret}") from error
+    refuse_unknown_codes(options)
+
+
+def refuse_unknown_codes(options: Mapping[str, Any]) -> None:
+    """Raise CommandLineError for a code that no rule has."""
     for code in codes((*options["select"], *options["ignore"])):
         from adaptlint.catalogue import load_catalogue, select
 

@@ -9,6 +9,7 @@ import click
 
 VERBS = {
     "check": "adaptlint.cli.check_command",
+    "scan": "adaptlint.cli.scan",
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",
@@ -16,6 +17,7 @@ VERBS = {
     "diff": "adaptlint.cli.diff",
     "rule": "adaptlint.cli.rule",
     "rules": "adaptlint.cli.rules",
+    "config": "adaptlint.cli.config",
 }
 
 

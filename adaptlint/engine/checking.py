@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.artefacts.words import FLOATS
@@ -19,6 +19,10 @@ from adaptlint.findings import AdapterSubject, Fault, Report, Subject, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import weights_of
 from adaptlint.runtimes import Prediction, Request, predict
+
+if TYPE_CHECKING:
+    from adaptlint.engine.suppressing import Suppressions
+    from adaptlint.settings.ignores import Ignore
 
 AdapterArgument = str | os.PathLike[str] | tuple[str, str | os.PathLike[str]]
 
@@ -47,6 +51,9 @@ def check(
     values: str = "none",
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    ignores: Sequence[Ignore | Mapping[str, Any]] = (),
+    baseline: str | os.PathLike[str] | None = None,
+    severities: Mapping[str, str] | None = None,
     offline: bool = True,
     cache: bool = True,
     sites: bool = False,
@@ -62,19 +69,28 @@ def check(
     machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
     ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have. With `sites` the report
     also says what becomes of each module.
+
+    `ignores` are tables as in the configuration (`{"rules": ["AL303"], "reason": "...", "adapter": "old/*"}`), and
+    `baseline` is a file of known findings: what they name goes to the report's `suppressed` and leaves the verdict as
+    it is. `severities` maps codes or names of rules to error, warning or note.
     """
     refuse_wrong_composition(compose)
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()
     given = tuple(Adapter(name, path, named) for name, path, named in adapters_given(adapters))
     opened = perf_counter()
+    aside = None
+    if ignores or baseline or severities:
+        from adaptlint.engine.suppressing import suppressions_of
+
+        aside = suppressions_of(ignores, baseline, severities or {}, {adapter.name: adapter.path for adapter in given})
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
     request = Request("", transformers, plan, compose, tuple(fusions), attn, batch, seq, decoder_seq, mask, cache)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
-    report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore)
+    report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore, aside)
     if sites and report.verdicts:
         from adaptlint.engine.site_states import states_of
 
@@ -89,7 +105,7 @@ def check(
 def check_scene(scene: Scene, request: Request, targets: Sequence[str]) -> Report:
     """The report on a scene that is put together already, by all rules; `request` is asked of each target in turn."""
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
-    return _report(scene, predictions, tuple(targets), (request.attn, request.compose), (), ())
+    return _report(scene, predictions, tuple(targets), (request.attn, request.compose), (), (), None)
 
 
 def base_for(
@@ -153,6 +169,7 @@ def _report(
     conditions: tuple[str | None, str | None],
     chosen: Sequence[str],
     ignored: Sequence[str],
+    aside: Suppressions | None,
 ) -> Report:
     rules = select(load_catalogue(), chosen, ignored)
     spots = Spots(scene)
@@ -164,9 +181,13 @@ def _report(
             from adaptlint.dialects import explain
 
             faults = explain(adapter, faults)
-    findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes)
+    findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes, aside)
+    phases = reached(predictions)
+    if aside is not None:
+        findings += findings_of(rules, aside.expired(), {}, spots, crashes)
+        phases |= aside.held()
     verdicts = tuple(_with_why(prediction.verdict, findings) for prediction in predictions)
-    ledger = ledger_of(rules, findings, scene, reached(predictions), crashes)
+    ledger = ledger_of(rules, findings, scene, phases, crashes)
     subject = Subject(
         scene.model_ref,
         scene.base.model_type if isinstance(scene.base, Base) else None,
@@ -181,7 +202,8 @@ def _report(
 
     told = next((prediction for prediction in predictions if prediction.shapes is not None), None)
     drawn = (told.shapes, told.composition) if told is not None else (None, None)
-    return Report(__version__, subject, verdicts, findings, ledger, (), unchecked, *drawn)
+    report = Report(__version__, subject, verdicts, findings, ledger, (), unchecked, *drawn)
+    return report if aside is None else aside.applied(report)
 
 
 def _is_strange(adapter: Adapter, faults: Sequence[Fault]) -> bool:

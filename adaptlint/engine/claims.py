@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from adaptlint.catalogue import Rule, problem_of
 from adaptlint.engine.ledger import Crash
 from adaptlint.engine.spots import Spots
 from adaptlint.findings import Fact, Fault, Finding, fold_paths, number_ranges, path_shape
+
+if TYPE_CHECKING:
+    from adaptlint.engine.suppressing import Suppressions
 
 SHOWN = 8  # folded paths, projections or keys that a message spells out
 PART = 200  # characters of one fact in a message
@@ -19,8 +23,12 @@ def findings_of(
     checked: Mapping[str, Sequence[Fault]],
     spots: Spots,
     crashes: dict[str, Crash],
+    suppressions: Suppressions | None = None,
 ) -> tuple[Finding, ...]:
-    """Findings in the order of rule code, adapter and first place; equal ones of several targets become one."""
+    """Findings in the order of rule code, adapter and first place; equal ones of several targets become one.
+
+    Those that are set aside are among them; `suppressions` then knows which.
+    """
     by_reason: dict[str, list[Fault]] = {}
     for fault in faults:
         by_reason.setdefault(fault.reason, []).append(fault)
@@ -28,7 +36,8 @@ def findings_of(
     for rule in rules:
         mine = [fault for reason in rule.claim for fault in by_reason.get(reason, ())]
         mine.extend(checked.get(rule.code, ()))
-        for group in folded(rule, mine):
+        groups = folded(rule, mine)
+        for group in groups if suppressions is None else suppressions.parted(rule, groups):
             try:
                 finding = say(rule, group, spots)
             except (KeyError, IndexError, ValueError, TypeError, AttributeError) as problem:
@@ -39,6 +48,8 @@ def findings_of(
                 targets = tuple(dict.fromkeys((*known.targets, *finding.targets)))
                 finding = known._replace(targets=targets, decides=known.decides or finding.decides)
             findings[finding.fingerprint] = finding
+            if suppressions is not None:
+                suppressions.note(rule, group, finding.fingerprint)
     return tuple(findings.values())
 
 

@@ -23,6 +23,8 @@ NEEDS = {
     "values": "tensor values were not asked for (--values)",
     "headers": "the base's own weights are not there",
     "composed": "no forward with AdapterHub's adapters was followed",
+    "live": "is about models in memory (adaptlint.check_live)",
+    "ignores": "no findings are set aside by ignores",
     "hub": "no load by AdapterHub's library was followed",
 }
 

@@ -15,7 +15,18 @@ from adaptlint.findings.report import (
     Subject,
     Verdict,
 )
-from adaptlint.findings.words import CONSEQUENCES, SEVERITIES, Fact, Fault, Finding, Place, Route, Where
+from adaptlint.findings.words import (
+    CONSEQUENCES,
+    SEVERITIES,
+    Fact,
+    Fault,
+    Finding,
+    Place,
+    Route,
+    Suppressed,
+    Suppression,
+    Where,
+)
 
 __all__ = [
     "CONSEQUENCES",
@@ -36,6 +47,8 @@ __all__ = [
     "SiteState",
     "StepResult",
     "Subject",
+    "Suppressed",
+    "Suppression",
     "Verdict",
     "Where",
     "fold_paths",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adaptlint.findings.words import Finding
+from adaptlint.findings.words import Finding, Suppressed
 from adaptlint.named_tuple import NamedTuple
 
 SCHEMA_VERSION = "1"
@@ -166,6 +166,13 @@ class Report(NamedTuple):
     shapes: Mapping[str, object] | None = None  # of one forward, where a composition was told
     composition: Mapping[str, object] | None = None  # its nodes and edges
     sites: tuple[SiteState, ...] = ()  # module by module, for the first target; only where it was asked for
+    suppressed: tuple[Suppressed, ...] = ()  # set aside by an ignore or the baseline
+    stale: tuple[str, ...] = ()  # fingerprints in the baseline of what is not found any more
+
+    @property
+    def known_findings(self) -> tuple[Finding, ...]:
+        """Every finding, those set aside included: a verdict's `why` may name any of them."""
+        return (*self.findings, *(row.finding for row in self.suppressed))
 
     @property
     def crashed(self) -> bool:
@@ -190,6 +197,8 @@ class Report(NamedTuple):
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             **{name: part for name in ("shapes", "composition") if (part := getattr(self, name)) is not None},
             "findings": [finding.to_dict() for finding in self.findings],
+            "suppressed": [row.to_dict() for row in self.suppressed],
+            "stale": list(self.stale),
             "ledger": [line.to_dict() for line in self.ledger],
             "timing": {
                 "total_ms": round(sum(ms for _, ms in self.phases), 3),

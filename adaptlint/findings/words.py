@@ -87,6 +87,35 @@ class Finding(NamedTuple):
         }
 
 
+class Suppression(NamedTuple):
+    """Why a finding is set aside: `by` is "ignore" or "baseline", `source` the file that says so."""
+
+    by: str
+    reason: str = ""
+    expires: str = ""  # last day, as in 2030-12-31; "" for no end
+    source: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """The suppression as the JSON report has it."""
+        return {
+            "by": self.by,
+            "reason": self.reason or None,
+            "expires": self.expires or None,
+            "source": self.source or None,
+        }
+
+
+class Suppressed(NamedTuple):
+    """A finding that is counted and not told; the verdict may rest on it all the same."""
+
+    finding: Finding
+    suppression: Suppression
+
+    def to_dict(self) -> dict[str, object]:
+        """The finding as the JSON report has it, with its suppression."""
+        return {**self.finding.to_dict(), "suppression": self.suppression.to_dict()}
+
+
 def spot(where: Where | None, place: Place | None) -> dict[str, object] | None:
     """A `Where` and its `Place` as one JSON object; unknown positions are null."""
     if where is None:

@@ -10,12 +10,12 @@ from adaptlint.reporters.showing import inert, shown, shown_path
 
 def render(report: Report, style: Style, background: Background) -> str:
     """Findings in the report's order, then the verdicts; `style.quiet` leaves the findings out."""
-    lines = [] if style.quiet else [_line(finding, report, style.here) for finding in report.findings]
-    lines += [verdict_sentence(verdict, report.findings) for verdict in report.verdicts]
+    lines = [] if style.quiet else [finding_line(finding, report, style.here) for finding in report.findings]
+    lines += [verdict_sentence(verdict, report.known_findings) for verdict in report.verdicts]
     return inert(lines)
 
 
-def _line(finding: Finding, report: Report, here: str) -> str:
+def finding_line(finding: Finding, report: Report, here: str) -> str:
     """A finding without a known line stands at 1:1 of what it is about, so that every line has the same form."""
     line, column = (finding.place.line, finding.place.column) if finding.place else (1, 1)
     path = finding.where.file if finding.where else _subject_path(finding.adapter, report)

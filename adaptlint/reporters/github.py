@@ -20,7 +20,7 @@ def render(report: Report, style: Style, background: Background) -> str:
     """A command for every verdict, then for every finding, errors first: GitHub shows ten of each kind per step."""
     lines = [
         _command(_VERDICTS[verdict.outcome], {"title": f"{runtime(verdict)}: {outcome_word(verdict)}"}, said)
-        for verdict, said in ((v, verdict_sentence(v, report.findings)) for v in report.verdicts)
+        for verdict, said in ((v, verdict_sentence(v, report.known_findings)) for v in report.verdicts)
     ]
     if not style.quiet:
         findings = sorted(report.findings, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -135,11 +135,12 @@ def _verdict(verdict: Any, report: Report) -> dict[str, Any]:
         (shown(f"{step.op} {step.adapter}".strip()), step.outcome, shown(f"{step.error.type}" if step.error else ""))
         for step in verdict.steps
     ]
+    said = verdict_sentence(verdict, report.known_findings)
     return {
         "who": runtime(verdict),
         "outcome": verdict.outcome,
         "word": outcome_word(verdict),
-        "rest": verdict_sentence(verdict, report.findings).removeprefix(f"{runtime(verdict)}: {outcome_word(verdict)}"),
+        "rest": said.removeprefix(f"{runtime(verdict)}: {outcome_word(verdict)}"),
         "because": [(anchor(f), f.code) for f in because[:12]],
         "steps": steps[:200] if len(steps) > 1 else [],
         "replay": observed(verdict.to_dict())[:40],

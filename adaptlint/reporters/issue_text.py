@@ -43,7 +43,11 @@ def _issue(report: Report, adapter: AdapterSubject, findings: list[Finding], sty
     title = f"{shown(adapter.name)}: {outcome} on {base} ({findings[0].code})"
     kind = ", ".join(shown(part) for part in (adapter.method, adapter.format) if part)
     rank = f", rank {adapter.rank}" if adapter.rank is not None else ""
-    lines = ["### What happens", "", *(f"- {prose(verdict_sentence(v, report.findings))}" for v in report.verdicts)]
+    lines = [
+        "### What happens",
+        "",
+        *(f"- {prose(verdict_sentence(v, report.known_findings))}" for v in report.verdicts),
+    ]
     lines += ["", f"Adapter: {code(shown(adapter.name))} ({prose(kind)}{rank}, {adapter.tensors} tensors)."]
     lines += [f"Base: {code(base)} ({prose(report.subject.model_class or 'class unknown')}).", "", "### Why"]
     for finding in findings[:MOST_FINDINGS]:

@@ -45,7 +45,7 @@ def render(report: Report, style: Style, background: Background) -> str:
 
 def _verdict_case(verdict: Verdict, report: Report) -> Case:
     kind = {"works": "", "unknown": "skipped"}.get(verdict.outcome, "failure")
-    said = verdict_sentence(verdict, report.findings)
+    said = verdict_sentence(verdict, report.known_findings)
     return Case("adaptlint.verdicts", runtime(verdict), kind, said, f"{outcome_word(verdict)}\n{said}")
 
 

@@ -21,7 +21,7 @@ _IN_CODE = re.compile(r"[^\w\s,/.:(){}=-]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  
 def render(report: Report, style: Style, background: Background) -> str:
     """Verdicts as sentences, findings as a table with their details below, and what was not checked."""
     lines = ["### adaptlint", ""]
-    lines += [f"- {prose(verdict_sentence(verdict, report.findings))}" for verdict in report.verdicts]
+    lines += [f"- {prose(verdict_sentence(verdict, report.known_findings))}" for verdict in report.verdicts]
     if not style.quiet:
         findings = sorted(report.findings, key=lambda finding: SEVERITIES.index(finding.severity))
         lines += ["", *_table(findings, style.here)] if findings else []

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
-from adaptlint.findings import Finding, Place, Report, Where
+from adaptlint.findings import Finding, Place, Report, Suppressed, Where
 from adaptlint.reporters import Background, RulePage, Style
 from adaptlint.reporters.json import harmless
 from adaptlint.reporters.merging import Merged, merged
@@ -20,7 +20,7 @@ from adaptlint.reporters.showing import counted, shown
 from adaptlint.reporters.spots import below, file_of, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
@@ -43,22 +43,27 @@ _LEVELS = {"works": "note", "fails": "error", "wrong": "error", "unknown": "warn
 def render(report: Report, style: Style, background: Background) -> str:
     """One log with one run; equal input gives equal bytes on every machine."""
     results, rest = merged(report.findings, SHOWN_RESULTS)
-    rules = {code: n for n, code in enumerate(dict.fromkeys(each.finding.code for each in results))}
+    aside = report.suppressed[: SHOWN_RESULTS - len(results)]
+    told = (*(each.finding for each in results), *(row.finding for row in aside))
+    rules = {code: n for n, code in enumerate(dict.fromkeys(finding.code for finding in told))}
     run = {
-        "tool": {"driver": _driver(report, results, rules, background)},
+        "tool": {"driver": _driver(report, told, rules, background)},
         "automationDetails": {"id": "adaptlint/"},
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {ROOT: {"description": {"text": "The folder that adaptlint was run in."}}},
         "invocations": [_invocation(report, rest, background)],
         "artifacts": _artifacts(report, results, style.here),
-        "results": [_result(each, report, rules, style.here) for each in results],
+        "results": [
+            *(_result(each, report, rules, style.here) for each in results),
+            *(_suppressed(row, report, rules, style.here) for row in aside),
+        ],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=1, allow_nan=False) + "\n"
 
 
-def _driver(report: Report, results: Iterable[Merged], rules: dict[str, int], background: Background) -> dict[str, Any]:
-    first = {each.finding.code: each.finding for each in reversed(list(results))}
+def _driver(report: Report, told: Sequence[Finding], rules: dict[str, int], background: Background) -> dict[str, Any]:
+    first = {finding.code: finding for finding in reversed(told)}
     return {
         "name": "adaptlint",
         "version": report.version,
@@ -181,6 +186,13 @@ def _quoted(path: str) -> str:
     return quote_from_bytes(path.encode("utf-8", "surrogatepass"), safe="/")
 
 
+def _suppressed(row: Suppressed, report: Report, rules: dict[str, int], here: str) -> dict[str, Any]:
+    """A finding that an ignore or the baseline sets aside: consumers count it apart (SARIF 2.1.0, 3.35)."""
+    reason = row.suppression.reason or f"in the {row.suppression.by}"
+    suppression = {"kind": "external", "status": "accepted", "justification": shown(reason)}
+    return {**_result(Merged(row.finding), report, rules, here), "suppressions": [suppression]}
+
+
 def _artifacts(report: Report, results: Iterable[Merged], here: str) -> list[dict[str, Any]]:
     """The files that results lie in."""
     files = dict.fromkeys(file_of(f, report) for each in results for f in (each.finding, *each.others))
@@ -189,7 +201,10 @@ def _artifacts(report: Report, results: Iterable[Merged], here: str) -> list[dic
 
 def _invocation(report: Report, rest: int, background: Background) -> dict[str, Any]:
     """Verdicts, and what was not checked: a log without results is no proof of health."""
-    told = [_notification("verdict", _LEVELS[v.outcome], verdict_sentence(v, report.findings)) for v in report.verdicts]
+    told = [
+        _notification("verdict", _LEVELS[v.outcome], verdict_sentence(v, report.known_findings))
+        for v in report.verdicts
+    ]
     reasons: dict[str, list[str]] = {}
     for line in report.ledger:
         if line.status == "not-run":

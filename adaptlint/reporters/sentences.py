@@ -99,6 +99,20 @@ def tally(findings: Iterable[Finding]) -> str:
     return ", ".join(counted(count, severity) for severity, count in counts.items() if count) or "no findings"
 
 
+def suppressed(report: Report) -> str:
+    """What is set aside, and baseline entries that nothing fits any more: "; 3 set aside (2 by ignores, 1 by the ...)".
+
+    "" where there is neither.
+    """
+    by = [row.suppression.by for row in report.suppressed]
+    ways = [("ignore", "by ignores"), ("baseline", "by the baseline")]
+    parts = [f"{by.count(way)} {words}" for way, words in ways if way in by]
+    said = f"; {len(by)} set aside ({', '.join(parts)})" if by else ""
+    if report.stale:
+        said += f"; {counted(len(report.stale), 'baseline finding')} gone (--prune-baseline)"
+    return said
+
+
 def subject_line(report: Report, here: str) -> str:
     """What was checked against what: "1 adapter against llama-2-13b (LlamaForCausalLM, from a lock)"."""
     subject = report.subject
@@ -116,6 +130,7 @@ _SOURCES = {
     "lock": "a shape lock",
     "cache": "the cache",
     "headers": "the base's own headers",
+    "live": "the model in memory",
 }
 
 

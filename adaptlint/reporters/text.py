@@ -10,6 +10,7 @@ from adaptlint.reporters.sentences import (
     outcome_word,
     spot,
     subject_line,
+    suppressed,
     tally,
     verdict_sentence,
 )
@@ -37,11 +38,11 @@ def render(report: Report, style: Style, background: Background) -> str:
 
 
 def _verdict(verdict: Verdict, report: Report, style: Style) -> list[str]:
-    lines = wrapped(verdict_sentence(verdict, report.findings), style.width, "", "    ")
+    lines = wrapped(verdict_sentence(verdict, report.known_findings), style.width, "", "    ")
     word = f": {outcome_word(verdict)}"
     colours = ("bold", _OUTCOME_COLOURS[verdict.outcome])
     lines[0] = lines[0].replace(word, ": " + painted(word[2:], style.colour, *colours), 1)
-    codes = {finding.code: None for finding in report.findings if finding.fingerprint in verdict.why}
+    codes = {finding.code: None for finding in report.known_findings if finding.fingerprint in verdict.why}
     if codes:
         lines += wrapped(f"because of {', '.join(codes)}", style.width, "    ")
     if len(verdict.steps) > 1 and (style.verbose or verdict.outcome != "works"):
@@ -123,7 +124,8 @@ def _witness(label: str, note: str, at: str, width: int) -> list[str]:
 
 def _summary(report: Report, style: Style) -> list[str]:
     total = sum(milliseconds for _, milliseconds in report.phases)
-    said = f"{tally(report.findings)}; {subject_line(report, style.here)}; {ledger_line(report)}; {total:.0f} ms"
+    counts = f"{tally(report.findings)}{suppressed(report)}"
+    said = f"{counts}; {subject_line(report, style.here)}; {ledger_line(report)}; {total:.0f} ms"
     lines = wrapped(said, style.width, "", "  ")
     for line in report.ledger:
         reason = f": {line.reason}" if line.reason else ""

@@ -1,0 +1,154 @@
+"""`adaptlint scan`: many adapters, each against its own base."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adaptlint.cli import CommandLineError, check, output
+from adaptlint.cli.check_command import click_option
+from adaptlint.cli.plain import Option
+from adaptlint.cli.settled import keep_baseline, set_aside, settle
+
+if TYPE_CHECKING:
+    from adaptlint.reporters import Style
+    from adaptlint.scanning import Scanned
+    from adaptlint.settings import Settings
+
+FORMS = ("text", "full", "concise", "json", "jsonl")
+_OWN = (
+    Option("--base", "Base of every adapter that the manifest names none for.", metavar="MODEL"),
+    Option("--require-base", "A base that cannot be found is an error, not a note.", "flag"),
+    Option("--exclude", "Folders to pass over; repeatable.", "many", "GLOB"),
+    Option("--format", "What stdout gets.  [text]", choices=FORMS, field="form"),
+)
+_NOT_HERE = ("--plan", "--compose", "--fusion", "--batch", "--seq", "--decoder-seq", "--format", "--output")
+OPTIONS = (*_OWN, *(option for option in check.OPTIONS if option.name not in _NOT_HERE))
+PATIENCE = 1.0  # seconds before progress is shown
+
+
+def scan(options: Mapping[str, Any], allow_nothing: bool = False) -> int:
+    """Check every adapter at or below PATHS against its base.
+
+    A PATH is a folder, or a manifest: JSON Lines of {"adapter": FOLDER, "base": MODEL}. The base is the manifest's,
+    else --base, else the one that `bases` of the configuration has for the folder, else the one that the adapter's
+    own config names, if that lies in the hub's cache or is a path.
+
+    Exit status: 0 clean, 1 findings, 2 wrong usage, 3 nothing could be checked, 4 a bug of ours.
+    """
+    from adaptlint.scanning import status_of
+
+    settings, options = settle({**options, "form": options["form"] or "text"})
+    done = list(_shown(_results(options, settings), options))
+    keep_baseline([one.report for one in done], options)
+    status = status_of(done, options["fail_on"], allow_nothing)
+    return 0 if status == 1 and (options["exit_zero"] or options["write_baseline"]) else status
+
+
+def _results(options: Mapping[str, Any], settings: Settings) -> Iterator[Scanned]:
+    from adaptlint.scanning import jobs_of
+    from adaptlint.scanning import scan as run_jobs
+
+    values = {**settings.values, "exclude": [*settings.get("exclude"), *options["exclude"]]}
+    try:
+        jobs = jobs_of(options["paths"], settings._replace(values=values), options["base"], options["require_base"])
+    except ValueError as error:
+        raise CommandLineError(f"{error}.") from error
+    check.refuse_unknown_codes(options)
+    arguments = {
+        "targets": options["target"],
+        **{name: options[name] for name in ("transformers", "task", "model_class", "attn", "mask", "values")},
+        **{name: check.codes(options[name]) for name in ("select", "ignore")},
+        **set_aside(options, settings),
+        "offline": options["offline"],
+        "cache": not options["no_cache"],
+    }
+    progress = Progress(len(jobs), options["quiet"])
+    for one in run_jobs(jobs, arguments):
+        progress.end()
+        yield one
+        progress.step(one.job.adapter)
+    progress.end()
+
+
+def _shown(results: Iterable[Scanned], options: Mapping[str, Any]) -> Iterator[Scanned]:
+    """The results, said on the way: line by line where the format allows, else at the end."""
+    from adaptlint.reporters.table import render_many, sentence
+
+    style, form = output.style(options["quiet"], options["verbose"]), options["form"]
+    done = []
+    for one in results:
+        done.append(one)
+        if form == "jsonl":
+            output.say(_json_line(one) + "\n")
+        elif form == "concise" or (form == "full" and (one.report.findings or options["verbose"])):
+            output.say(_whole(one, form, style))
+        yield one
+    reports = [one.report for one in done]
+    if form == "text":
+        output.say(render_many(reports, style))
+    elif form == "full":
+        output.say(sentence(reports) + "\n")
+    elif form == "json":
+        rows = ",\n".join(map(_json_line, done))
+        output.say(f'{{"schema_version": "1", "adapters": [\n{rows}\n]}}\n')
+
+
+def _whole(one: Scanned, form: str, style: Style) -> str:
+    from adaptlint.reporters import render
+
+    told = render(one.report, "text" if form == "full" else form, style)
+    return told if form == "concise" else f"{told}\n"
+
+
+def _json_line(one: Scanned) -> str:
+    import json
+
+    from adaptlint.reporters import render
+
+    head = {"adapter": one.job.adapter, "base": one.job.base.ref or None, "base_named_by": one.job.base.named_by}
+    report = json.loads(render(one.report, "json"))
+    return json.dumps({**head, "report": report}, separators=(",", ":"))
+
+
+class Progress:
+    """How far a scan is, on a terminal's stderr, once it has taken a second; taken away before anything is printed."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self.total, self.number, self.begun = total, 0, monotonic()
+        self.seen = False
+        self.shown = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
+
+    def step(self, what: str) -> None:
+        """One more is done."""
+        self.number += 1
+        if self.shown and monotonic() - self.begun > PATIENCE:
+            from adaptlint.reporters.showing import shown
+
+            sys.stderr.write(f"\r\x1b[K{self.number} of {self.total}: {shown(what)[-60:]}")
+            sys.stderr.flush()
+            self.seen = True
+
+    def end(self) -> None:
+        """The line goes away, so that something else can be said."""
+        if self.seen:
+            self.seen = False
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _callback(**options: Any) -> int:
+    return scan(options)
+
+
+command = click.Command(
+    "scan",
+    callback=_callback,
+    help=scan.__doc__,
+    params=[click.Argument(["paths"], metavar="PATH...", nargs=-1, required=True), *map(click_option, OPTIONS)],
+)
