@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from inspect import signature
 from typing import Any
 
 import torch
@@ -43,7 +44,8 @@ class Forwards:
         if self.masked:
             made["attention_mask"] = torch.ones_like(made["input_ids"])
             made["attention_mask"][0, -PADDING:] = 0
-        return {**made, "use_cache": False} if hasattr(config, "use_cache") else made
+        caches = hasattr(config, "use_cache") and "use_cache" in signature(type(self.model).forward).parameters
+        return {**made, "use_cache": False} if caches else made
 
     def run(self, setup: Any, change: Callable[[Record], Record] = dict) -> Any:
         """The first output with this composition active (None: with no adapter)."""

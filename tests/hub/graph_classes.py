@@ -43,7 +43,7 @@ class Known:
                 if name not in UNREAD and name not in own_parts:
                     self.defaults[f"{head}.{name}" if head else name] = value
         self.defaults = plain(self.defaults | {**spec.extra})
-        self.names = {*self.defaults} | {name for name, _ in flat(self.told(nested(spec, {})))}
+        self.names = {*self.defaults, "num_labels"} | {name for name, _ in flat(self.told(nested(spec, {})))}
 
     def unnamed(self) -> set[str]:
         """Names that the code asks a config for, or takes out of what it is given, but that are none of the class's."""

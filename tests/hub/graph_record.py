@@ -16,10 +16,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from adaptlint.runtimes.adapters.recorded import FOLDER, TABLE_FORMAT, Raises, graph_from, is_allowed, resolved
+from adaptlint.runtimes.adapters.recorded import (
+    FOLDER,
+    TABLE_FORMAT,
+    Raises,
+    graph_from,
+    is_allowed,
+    read_table,
+    resolved,
+)
 from tests.hub.graph_classes import Known, nested
 from tests.hub.graph_expressions import NoExpression
 from tests.hub.graph_forward import BACKENDS, Recorded, comparable, difference, forwards
+from tests.hub.graph_heads import HEADS, headed
 from tests.hub.graph_learn import Learner, graph_template
 from tests.hub.graph_settings import allowed
 from tests.hub.graph_specs import SPECS, Spec, Variant
@@ -33,14 +42,21 @@ LEFT_OUT = Path(__file__).with_name("graph_left_out.json")
 class Recorder:
     """One spec: its variants are learnt one after the other into one table."""
 
-    def __init__(self, spec: Spec, release: str, transformers: str, seed: int) -> None:
+    def __init__(
+        self, spec: Spec, release: str, transformers: str, seed: int, table: dict[str, Any] | None = None
+    ) -> None:
+        """`table` is that of the bare model, which a class with a head is put beside."""
         self.spec = spec
         self.known = Known(spec)
         self.rng = Random(seed)
-        self.shared: list[Any] = []
-        self.places: dict[str, int] = {}
         self.left_out: list[str] = []
-        self.table: dict[str, Any] = {
+        self.shared: list[Any] = table["shared"] if table else []
+        self.places = {json.dumps(one, sort_keys=True): number for number, one in enumerate(self.shared)}
+        if table:
+            self.table = table
+            table["classes"][spec.model_class] = {"variants": []}
+            return
+        self.table = {
             "format": TABLE_FORMAT,
             "release": release,
             "transformers": transformers,
@@ -182,30 +198,42 @@ def main() -> None:
     parser.add_argument("types", nargs="*")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--heads", action="store_true", help="classes with a head alone, beside the bare models")
     asked = parser.parse_args()
     if os.environ.get("PYTORCH_JIT") != "0":
         sys.exit("PYTORCH_JIT=0 has to be set before Python starts: scripted functions cannot be recorded.")
     for spec in SPECS:
         if asked.types and spec.model_type not in asked.types:
             continue
-        begun = time.monotonic()
-        try:
-            recorder = Recorder(spec, adapters.__version__, transformers.__version__, asked.seed)
-            recorder.run()
-        except Exception as why:
-            reasons = [f"FAILED {type(why).__name__}: {why}"]
-            print(f"{spec.model_type}: {reasons[0]}"[:400], flush=True)
-            if asked.write:
-                note_left_out(adapters.__version__, spec.model_type, reasons)
-            continue
-        variants = recorder.table["classes"][spec.model_class]["variants"]
-        size = recorder.write() if asked.write and variants else 0
+        for model_class in HEADS.get(spec.model_type, ()) if asked.heads else ():
+            put_beside(headed(spec, model_class), adapters.__version__, transformers.__version__, asked)
+        if not asked.heads:
+            put_beside(spec, adapters.__version__, transformers.__version__, asked)
+
+
+def put_beside(spec: Spec, release: str, transformers: str, asked: argparse.Namespace) -> None:
+    """Record one class into the table of its model type, and say what became of it."""
+    begun, name = time.monotonic(), spec.model_class if asked.heads else spec.model_type
+    try:
+        table = read_table(release, spec.model_type) if asked.heads else None
+        if asked.heads and table is None:
+            return
+        recorder = Recorder(spec, release, transformers, asked.seed, table)
+        recorder.run()
+    except Exception as why:
+        reasons = [f"FAILED {type(why).__name__}: {why}"]
+        print(f"{name}: {reasons[0]}"[:400], flush=True)
         if asked.write:
-            note_left_out(adapters.__version__, spec.model_type, recorder.left_out)
-        covered = [sorted(variant["graphs"]) for variant in variants]
-        print(f"{spec.model_type}: {covered} {size} bytes, {time.monotonic() - begun:.0f} s", flush=True)
-        for line in recorder.left_out:
-            print(f"    {line}"[:300], flush=True)
+            note_left_out(release, name, reasons)
+        return
+    variants = recorder.table["classes"][spec.model_class]["variants"]
+    size = recorder.write() if asked.write and variants else 0
+    if asked.write:
+        note_left_out(release, name, recorder.left_out)
+    covered = [sorted(variant["graphs"]) for variant in variants]
+    print(f"{name}: {covered} {size} bytes, {time.monotonic() - begun:.0f} s", flush=True)
+    for line in recorder.left_out:
+        print(f"    {line}"[:300], flush=True)
 
 
 if __name__ == "__main__":

@@ -33,10 +33,11 @@ def main() -> None:
     parser.add_argument("what", choices=["record", "verify"])
     parser.add_argument("types", nargs="*")
     parser.add_argument("--releases", nargs="*")
+    parser.add_argument("--heads", action="store_true")
     parser.add_argument("--environments", type=Path, default=ROOT / ".venv-releases")
     asked = parser.parse_args()
     surroundings = {"PYTORCH_JIT": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    options = ["--write"] if asked.what == "record" else []
+    options = [*(["--write"] if asked.what == "record" else []), *(["--heads"] if asked.heads else [])]
     failed = 0
     for release in asked.releases or PINS:
         python = str(python_of(release, asked.environments))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptlint.runtimes.adapters.composition import read_composition
+from tests.hub.graph_heads import HEADS
 from tests.hub.method_configs import METHODS
 from tests.hub.prove import PINS, run
 
@@ -66,7 +67,9 @@ def draw(release: str, count: int, seed: int, work: Path) -> Iterator[Case]:
         yield {
             "key": f"{base}|{first}|{words}|{number}",
             "config": str(work / f"{base}.json"),
-            "class": BASES[base]["class"],
+            "class": source.choice(
+                [BASES[base]["class"], *HEADS.get(BASES[base]["config"].get("model_type", base), ())]
+            ),
             "adapters": [[name, str(work / str(number) / name)] for name in names],
             "made_of": [METHODS[kinds[name]] for name in names],
             "compose": words,

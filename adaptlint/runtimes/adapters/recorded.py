@@ -97,6 +97,8 @@ def resolved(table: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, A
         head, _, last = name.rpartition(".")
         alias = table["aliases"].get(head, {}).get(last, last)
         names[f"{head}.{alias}" if head else alias] = value
+    labels = config.get("id2label")  # which go before num_labels (configuration_utils.py, transformers 4)
+    names["num_labels"] = len(labels) if isinstance(labels, dict) else names.get("num_labels", 2)
     for name, expression in table["fallbacks"].items():
         if names.get(name) is None:
             names[name] = evaluate(expression, names)
