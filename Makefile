@@ -13,6 +13,7 @@ ONLY ?=
 RELEASES ?=
 METHODS ?=
 TYPES ?=
+HEADS ?=
 
 .PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser clean
 .SILENT:
@@ -110,13 +111,14 @@ flows: .venv-test/.installed
 families-verify: .venv-test/.installed
 	FAMILIES=all $(TEST)/python -m pytest tests/families
 
-# RELEASES="1.3.0" TYPES="llama t5": the graphs of models wrapped by AdapterHub learnt anew, each release in its environment
+# RELEASES="1.3.0" TYPES="llama t5" HEADS=1: the graphs of models wrapped by AdapterHub learnt anew, each release in its
+# environment; with HEADS those of classes with a head, beside the bare models'
 hub-graphs: .venv-test/.installed
-	$(TEST)/python -m tests.hub.graph_releases record $(TYPES) $(if $(RELEASES),--releases $(RELEASES))
+	$(TEST)/python -m tests.hub.graph_releases record $(TYPES) $(if $(RELEASES),--releases $(RELEASES)) $(if $(HEADS),--heads)
 
 # the same tables against recordings of fresh configs
 hub-graphs-verify: .venv-test/.installed
-	$(TEST)/python -m tests.hub.graph_releases verify $(TYPES) $(if $(RELEASES),--releases $(RELEASES))
+	$(TEST)/python -m tests.hub.graph_releases verify $(TYPES) $(if $(RELEASES),--releases $(RELEASES)) $(if $(HEADS),--heads)
 
 # the HTML report in a real browser, every screen and colour scheme; writes docs/screenshots. CHROMIUM=path names another one
 html-browser: .venv-test/.installed
