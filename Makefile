@@ -22,7 +22,7 @@ demo: .venv/.installed
 	$(DEMO)/python -m adaptlint.testing.demo $(STORY)
 
 test: lint
-	$(TEST)/python -m pytest
+	$(TEST)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv-test/.installed
 	$(TEST)/ruff check .

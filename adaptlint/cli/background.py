@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adaptlint.cli.settled import PLAIN
 from adaptlint.reporters import TELL_RULES, Background
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def command_line(options: Sequence[Option], given: Mapping[str, Any]) -> str:
     words = ["adaptlint", "check", given["model"], *given["adapters"]]
     for option in options:
         value = given[option.key]
-        if option.key in ABOUT_THE_OUTPUT or value in (None, (), False, option.default):
+        if option.key in ABOUT_THE_OUTPUT or value in (None, (), False, PLAIN.get(option.key, option.default)):
             continue
         for each in value if isinstance(value, tuple) else (value,):
             words.append(option.name)

@@ -79,11 +79,7 @@ def check(
     started = perf_counter()
     given = tuple(Adapter(name, path, named) for name, path, named in adapters_given(adapters))
     opened = perf_counter()
-    aside = None
-    if ignores or baseline or severities:
-        from adaptlint.engine.suppressing import suppressions_of
-
-        aside = suppressions_of(ignores, baseline, severities or {}, {adapter.name: adapter.path for adapter in given})
+    aside = _aside(ignores, baseline, severities, given)
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
@@ -100,6 +96,20 @@ def check(
     return report._replace(
         phases=tuple((n, (end - start) * 1000) for start, (n, end) in zip(starts, ends, strict=True))
     )
+
+
+def _aside(
+    ignores: Sequence[Ignore | Mapping[str, Any]],
+    baseline: str | os.PathLike[str] | None,
+    severities: Mapping[str, str] | None,
+    given: Sequence[Adapter],
+) -> Suppressions | None:
+    """What is set aside or said at another severity; None where nobody asked."""
+    if not (ignores or baseline or severities):
+        return None
+    from adaptlint.engine.suppressing import suppressions_of
+
+    return suppressions_of(ignores, baseline, severities or {}, {adapter.name: adapter.path for adapter in given})
 
 
 def check_scene(scene: Scene, request: Request, targets: Sequence[str]) -> Report:
