@@ -146,8 +146,10 @@ def test_codes_and_names_are_unique() -> None:
 @pytest.mark.parametrize("path", sorted(TEXTS))
 def test_generated_text_is_fresh(path: str, request: pytest.FixtureRequest) -> None:
     wanted = TEXTS[path]()
-    if request.config.getoption("--write-pages"):
-        (ROOT / path).write_text(wanted, encoding="utf-8")
+    if request.config.getoption("--write-pages") and (ROOT / path).read_text(encoding="utf-8") != wanted:
+        beside = ROOT / f"{path}.part"  # a page that is being read must not be seen half written
+        beside.write_text(wanted, encoding="utf-8")
+        beside.replace(ROOT / path)
     assert (ROOT / path).read_text(encoding="utf-8") == wanted, "stale: run `make pages`"
 
 

@@ -109,7 +109,15 @@ def _finding(finding: Finding, verdicts: tuple[Verdict, ...], style: Style) -> l
         help_lines = wrapped(finding.help, style.width, _LABEL.format("help:"))
         help_lines[0] = help_lines[0].replace("help:", painted("help:", style.colour, "green"), 1)
         lines += help_lines
+    if finding.fix:
+        lines += wrapped(_repair(finding.fix), style.width, _LABEL.format("fix:"))
     return lines
+
+
+def _repair(fix: tuple[str, str]) -> str:
+    """What `adaptlint fix` does about it; an unsafe repair needs to be asked for."""
+    safety, summary = fix
+    return f"adaptlint fix{' --unsafe' if safety == 'unsafe' else ''}: {summary}"
 
 
 def _witness(label: str, note: str, at: str, width: int) -> list[str]:
