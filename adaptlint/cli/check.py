@@ -9,6 +9,7 @@ from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.background import background_of
 from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
+from adaptlint.cli.waiting import Waiting
 from adaptlint.reporters import FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def check(options: Mapping[str, Any]) -> int:
     if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
         raise CommandLineError("--output names one file twice.")
     forms = {options["form"], *(place.form for place in destinations)}
-    report = _report(adapters, options, settings, not forms.isdisjoint(TELL_SITES))
+    with Waiting(f"checking {options['model']}", options["quiet"]):
+        report = _report(adapters, options, settings, not forms.isdisjoint(TELL_SITES))
     layout = output.style(options["quiet"], options["verbose"])
     background = background_of(report, forms, OPTIONS, options)
     for place in destinations:

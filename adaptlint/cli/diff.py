@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adaptlint.cli import CommandLineError, output
+from adaptlint.cli.waiting import Waiting
 from adaptlint.reporters.showing import counted, shown, wrapped
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def command(old: str, new: str, adapter: str | None, base: str | None, fail_on: 
     from adaptlint.comparing.comparing import TwoKinds
 
     try:
-        comparison = compare(old, new, adapter=adapter, base=base, offline=offline)
+        with Waiting(f"comparing {old} and {new}"):
+            comparison = compare(old, new, adapter=adapter, base=base, offline=offline)
     except TwoKinds as problem:
         raise CommandLineError(shown(f"{problem}; two adapters or two bases can be compared.")) from problem
     if (adapter and comparison.kind == "adapters") or (base and comparison.kind == "bases"):

@@ -9,6 +9,7 @@ import click
 
 from adaptlint.cli import NOTHING_CHECKED, CommandLineError, output
 from adaptlint.cli.inspect import said
+from adaptlint.cli.waiting import Waiting
 from adaptlint.reporters.showing import counted, shown, shown_path, wrapped
 
 if TYPE_CHECKING:
@@ -52,19 +53,10 @@ def command(
     usual = f"{os.path.abspath(adapter)}-fixed"
     wanted = None if diff or in_place else place or usual
     try:
-        outcome = repair(
-            Wish(
-                adapter,
-                model,
-                targets or ("peft",),
-                transformers,
-                unsafe,
-                in_place and not diff,
-                wanted,
-                offline,
-                not no_cache,
-            )
-        )
+        swapped = in_place and not diff
+        wish = Wish(adapter, model, targets or ("peft",), transformers, unsafe, swapped, wanted, offline, not no_cache)
+        with Waiting(f"repairing {adapter}"):
+            outcome = repair(wish)
     except RepairError as problem:
         raise CommandLineError(shown(f"{problem}.")) from problem
     if isinstance(outcome, Malformed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adaptlint.cli import NothingToSay
+from adaptlint.cli.waiting import Waiting
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def base_or_stop(model: str, task: str | None, model_class: str | None, offline:
     """The base model's shapes. Raises NothingToSay with the reason where there are none."""
     from adaptlint.bases import Base, load_base
 
-    base = load_base(model, model_class=model_class, task=task, cache=cache, offline=offline)
+    with Waiting(f"reading {model}"):
+        base = load_base(model, model_class=model_class, task=task, cache=cache, offline=offline)
     if isinstance(base, Base):
         return base
     raise NothingToSay(shown(f"{model}: {explained(base.reason, base.facts)}"))

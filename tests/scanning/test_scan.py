@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +17,7 @@ from adaptlint.reporters.json import schema_path
 from adaptlint.scanning import adapter_folders, choose_base
 from adaptlint.settings import load_settings
 from tests.adapters import BASE, LOCK, write_adapter, write_pointer
-from tests.cli.running import adaptlint
+from tests.cli.running import adaptlint, on_a_terminal
 from tests.conftest import ROOT
 
 
@@ -150,24 +148,6 @@ def test_one_baseline_for_all(many: Path) -> None:
     done = adaptlint(*options, cwd=many)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "3 adapters: 2 works, 1 fails; no findings; 1 finding set aside"
-
-
-def on_a_terminal(command: list[str], cwd: Path, columns: int, **env: str) -> str:
-    """What a program writes to stdout and stderr when both are a terminal."""
-    ours, theirs = pty.openpty()
-    settings = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
-    settings |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": str(columns), **env}
-    process = subprocess.Popen(command, cwd=cwd, env=settings, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    said = b""
-    while process.poll() is None or select.select([ours], [], [], 0)[0]:
-        if select.select([ours], [], [], 0.1)[0]:
-            try:
-                said += os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-    os.close(ours)
-    return said.decode()
 
 
 @pytest.mark.parametrize("columns", [60, 100])
