@@ -29,6 +29,7 @@ HEAVY_ALLOWED = {  # and only behind a function call
     "dataflow/kernels.py",
     "dataflow/prefix.py",
     "dataflow/trace.py",
+    *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "replay" / "worker").glob("*.py")),
 }
 WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate", "dataclasses", "importlib.metadata")
 FILE_LINES, FUNCTION_LINES = 300, 40

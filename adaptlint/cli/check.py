@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from adaptlint.cli import CommandLineError, output
+from adaptlint.cli import CommandLineError, Interrupted, output
 from adaptlint.cli.plain import BACKENDS, Option
+from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.reporters import FORMATS, render
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ OPTIONS = (
     Option("--ignore", "All rules but these.", "many", "CODES"),
     Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note"), default="error"),
     Option("--values", "Look at tensor values too.  [none]", choices=("none", "sample", "full"), default="none"),
+    Option("--replay", "Run what is flagged with the real library, and mark it.", "flag"),
+    Option("--with-run", "Mark the findings by a run record; repeatable.", "many", "RECORD"),
+    *RUN_OPTIONS,
     Option("--format", "What stdout gets.  [text]", choices=tuple(FORMATS), default="text", field="form"),
     Option("--output", "Write the report to a file too; repeatable.", "many", "[FORMAT:]PATH"),
     Option("--offline", "Never use the network.", "flag"),
@@ -56,11 +60,20 @@ def check(options: Mapping[str, Any]) -> int:
         output.check_destination(place.path, inputs)
     if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
         raise CommandLineError("--output names one file twice.")
-    report = _report(adapters, options)
+    report, interrupted = _report(adapters, options), False
+    if options["replay"] or options["with_run"]:
+        from adaptlint.cli.replaying import with_runs
+
+        try:
+            report = with_runs(report, options, inputs)
+        except Interrupted as stopped:
+            report, interrupted = stopped.report, True
     layout = output.style(options["quiet"], options["verbose"])
     for place in destinations:
         output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False)))
     output.say(render(report, options["form"], layout))
+    if interrupted:
+        return Interrupted.STATUS
     status = report.exit_code(options["fail_on"])
     return 0 if status == 1 and options["exit_zero"] else status
 

@@ -9,6 +9,7 @@ import click
 
 VERBS = {
     "check": "adaptlint.cli.check_command",
+    "replay": "adaptlint.cli.replay",
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",

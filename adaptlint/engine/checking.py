@@ -15,7 +15,7 @@ from adaptlint.engine.arguments import refuse_wrong_arguments, refuse_wrong_comp
 from adaptlint.engine.claims import findings_of
 from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
 from adaptlint.engine.spots import Spots
-from adaptlint.findings import AdapterSubject, Fault, Report, Subject, Verdict
+from adaptlint.findings import AdapterSubject, Asked, Fault, Report, Subject, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import weights_of
 from adaptlint.runtimes import Prediction, Request, predict
@@ -72,7 +72,9 @@ def check(
     request = Request("", transformers, plan, compose, tuple(fusions), attn, batch, seq, decoder_seq, mask, cache)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
-    report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore)
+    where = os.path.abspath(model) if os.path.exists(model) else os.fspath(model)
+    asked = Asked(where, model_class, task, transformers, plan, tuple(fusions), batch, seq, decoder_seq, mask, values)
+    report = _report(scene, predictions, tuple(targets), (attn, compose, asked), select, ignore)
     ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
     starts = (started, opened, built, predicted)
     return report._replace(
@@ -138,7 +140,7 @@ def _report(
     scene: Scene,
     predictions: Sequence[Prediction],
     targets: tuple[str, ...],
-    conditions: tuple[str | None, str | None],
+    conditions: tuple[str | None, str | None, Asked],
     chosen: Sequence[str],
     ignored: Sequence[str],
 ) -> Report:

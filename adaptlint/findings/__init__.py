@@ -1,10 +1,11 @@
 """The words that every room may say."""
 
-from adaptlint.findings.folding import fold_paths, number_ranges, path_shape, range_numbers
+from adaptlint.findings.folding import fold_paths, number_ranges, path_shape, range_numbers, unfold_path
 from adaptlint.findings.report import (
     OUTCOMES,
     SCHEMA_VERSION,
     AdapterSubject,
+    Asked,
     LedgerLine,
     Mismatch,
     RaisedError,
@@ -13,7 +14,7 @@ from adaptlint.findings.report import (
     Subject,
     Verdict,
 )
-from adaptlint.findings.words import CONSEQUENCES, SEVERITIES, Fact, Fault, Finding, Place, Route, Where
+from adaptlint.findings.words import CONSEQUENCES, SEVERITIES, Fact, Fault, Finding, Place, Replay, Route, Where
 
 __all__ = [
     "CONSEQUENCES",
@@ -21,6 +22,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SEVERITIES",
     "AdapterSubject",
+    "Asked",
     "Fact",
     "Fault",
     "Finding",
@@ -28,6 +30,7 @@ __all__ = [
     "Mismatch",
     "Place",
     "RaisedError",
+    "Replay",
     "Report",
     "Route",
     "StepResult",
@@ -38,4 +41,5 @@ __all__ = [
     "number_ranges",
     "path_shape",
     "range_numbers",
+    "unfold_path",
 ]

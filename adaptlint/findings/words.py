@@ -42,6 +42,23 @@ class Fault(NamedTuple):
     decides: bool = False  # the verdict rests on it
 
 
+class Replay(NamedTuple):
+    """What became of a prediction when the real library was run.
+
+    `status` is not-run, confirmed, refuted or inconclusive; `observed` says what was seen, or why nothing was decided.
+    """
+
+    status: str = "not-run"
+    device: str | None = None
+    versions: Mapping[str, str] | None = None
+    observed: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The mark as the JSON report has it."""
+        versions = None if self.versions is None else dict(self.versions)
+        return {"status": self.status, "device": self.device, "versions": versions, "observed": self.observed}
+
+
 class Finding(NamedTuple):
     """A fault in the voice of its rule page; field meanings as in docs/contract.md."""
 
@@ -61,6 +78,7 @@ class Finding(NamedTuple):
     excerpt: str
     fingerprint: str
     decides: bool = False
+    replay: Replay = Replay()
 
     def to_dict(self) -> dict[str, object]:
         """The finding as the JSON report has it."""
@@ -80,7 +98,7 @@ class Finding(NamedTuple):
             "excerpt": self.excerpt or None,
             "fix": None,
             "fingerprint": self.fingerprint,
-            "replay": {"status": "not-run", "device": None, "versions": None, "observed": None},
+            "replay": self.replay.to_dict(),
         }
 
 
