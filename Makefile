@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify replay-oracle replay-oracle-compositions runs clean
 .SILENT:
 
 demo: .venv/.installed
@@ -82,6 +82,16 @@ differential-conditions: .venv-test/.installed
 differential-releases: N = 100
 differential-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.releases $(RELEASES) --n $(N) --methods '$(METHODS)' $(if $(SEED),--seed $(SEED))
+
+# ORACLE=folder N=200 SEED=1: flagged recorded cases run again; true findings are confirmed, planted ones refuted
+replay-oracle: N = 200
+replay-oracle: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.oracle $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# ORACLE=folder N=200 SEED=1: the same for compositions, each release of AdapterHub's library in its environment
+replay-oracle-compositions: N = 200
+replay-oracle-compositions: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.compositions $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
 
 # every model type of the installed transformers: its forward recorded and run again; writes docs/dataflow.md
 flow-sweep: .venv-test/.installed

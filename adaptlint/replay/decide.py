@@ -21,6 +21,7 @@ LEFT = ("AL201", "AL204", "AL207", "AL208", "AL210", "AL215", "AL216", "AL217", 
 IGNORED = ("AL202", "AL209", "AL282")
 NOTHING = ("AL203", "AL206", "AL212", "AL213", "AL280")
 OF_LOAD = frozenset({*LEFT, *IGNORED, *NOTHING, "AL205", "AL401", "AL404"})
+OF_LIBRARY = ("AL540", "AL541")
 OF_VALUES = ("AL401", "AL404", "AL205")
 WITHOUT_EFFECT = ("AL402", "AL403", "AL129")
 
@@ -96,8 +97,12 @@ def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -
     rests = finding.fingerprint in verdict.why
     if rests and verdict.outcome == "unknown":
         return Mark("inconclusive", f"there was no verdict; {described(seen)}")
+    if finding.code in OF_LIBRARY:
+        return _library(finding, seen)
+    if rests and verdict.outcome == "wrong" and "checkpoint_shape" in finding.facts:  # ignore_mismatched_sizes
+        return _among(finding, seen.left, seen.left, ("keep their initial values", "every tensor arrived"))
     if finding.consequence == "load-fails":
-        return _raises(own_error(finding) or verdict.error, verdict.stage, entry, seen)
+        return _mismatch(finding, seen) or _raises(error_of(finding, verdict), verdict.stage, entry, seen)
     if finding.code in OF_LOAD:
         if entry["scale"] not in ("load", "full") and finding.code not in OF_VALUES:
             return Mark("inconclusive", "one layer says nothing of which tensors arrive")
@@ -107,7 +112,7 @@ def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -
             return Mark("inconclusive", f"it raised before: {described(seen)}")
         return _of_load(finding, verdict, seen)
     if rests and verdict.outcome == "fails":
-        return _raises(own_error(finding) or verdict.error, verdict.stage, entry, seen)
+        return _raises(error_of(finding, verdict), verdict.stage, entry, seen)
     if seen.outcome == "fails":
         return Mark("inconclusive", f"it raised before: {described(seen)}")
     return _computed(finding, entry, seen)
@@ -119,6 +124,8 @@ def _of_load(finding: Finding, verdict: Verdict, seen: Observed) -> Mark:
     PEFT may spell a tensor of the file otherwise: where its own list is the predicted one, the file's spelling counts.
     """
     if finding.code in NOTHING:
+        if seen.effect is False and not seen.left + seen.ignored:
+            return Mark("confirmed", described(seen))
         return _any(seen.left + seen.ignored, "did not arrive", "every tensor arrived")
     names, what, none = {
         **dict.fromkeys(LEFT, (seen.left, "keep their initial values", "no parameter keeps its initial value")),
@@ -140,24 +147,40 @@ def _computed(finding: Finding, entry: Entry, seen: Observed) -> Mark:
             return Mark("inconclusive", "whether the adapter changes the output could not be asked")
         said = "the output is the same with the adapter on and off"
         return Mark("refuted", "the adapter changes the output") if seen.effect else Mark("confirmed", said)
+    wrong = seen.outcome == "wrong"
+    return Mark("confirmed" if wrong else "refuted", described(seen))
+
+
+def _library(finding: Finding, seen: Observed) -> Mark:
+    """What the library makes of the base itself, whatever becomes of the adapters."""
     if finding.code == "AL541":
         if seen.cached is None:
             return Mark("inconclusive", "the model has no cache that could be asked")
         said = f"a forward leaves {seen.cached} tokens in the cache"
         return Mark("refuted" if seen.cached else "confirmed", said)
-    if finding.code == "AL540":
-        told = [reason for reason in seen.why if "adapters.init" in reason]
-        return Mark("confirmed", told[0]) if told else Mark("refuted", "adapters.init leaves the model's output alone")
-    wrong = seen.outcome == "wrong"
-    return Mark("confirmed" if wrong else "refuted", described(seen))
+    if seen.unchanged is None:
+        return Mark("inconclusive", "the model could not be run before and after it was wrapped")
+    said = "adapters.init leaves the model's output as it was"
+    return Mark("refuted", said) if seen.unchanged else Mark("confirmed", "adapters.init changes the model's output")
 
 
-def own_error(finding: Finding) -> Any:
-    """The error that the finding itself predicts."""
+def error_of(finding: Finding, verdict: Verdict) -> Any:
+    """The error that a finding predicts: the verdict's where it rests on it, else its own."""
     kind, text = finding.facts.get("error_type"), finding.facts.get("error_message")
-    if isinstance(kind, str) and kind and isinstance(text, str):
-        return _Error(kind, text)
-    return None
+    if not isinstance(kind, str) or not kind or not isinstance(text, str):
+        return verdict.error
+    rests = finding.fingerprint in verdict.why and verdict.error is not None and verdict.error.type == kind
+    return verdict.error if rests else _Error(kind, text)
+
+
+def _mismatch(finding: Finding, seen: Observed) -> Mark | None:
+    """A size mismatch that the whole message of the load does not name is none; None where that says nothing."""
+    key = finding.facts.get("key")
+    if "checkpoint_shape" not in finding.facts or not isinstance(key, str) or seen.error is None:
+        return None
+    _, message = seen.error
+    whole = "size mismatch for" in message and not message.endswith("...")
+    return Mark("refuted", f"{described(seen)}; {key} is not among them") if whole and key not in message else None
 
 
 class _Error(NamedTuple):
@@ -228,6 +251,7 @@ def described(seen: Observed) -> str:
     parts += [f"{len(seen.overwritten)} tensors of the base were overwritten"] if seen.overwritten else []
     parts += [f"{len(seen.nonfinite)} tensors hold values that are no numbers"] if seen.nonfinite else []
     parts += ["the output is the same with the adapter on and off"] if seen.effect is False else []
+    parts += ["adapters.init changes the model's output"] if seen.unchanged is False else []
     parts += ["a step did not leave what it should"] if "not-as-meant" in seen.reasons else []
     parts += list(seen.why[:LISTED])
     return "; ".join(parts) or ("it loaded and ran as saved" if seen.computed else "it loaded as saved")

@@ -34,6 +34,7 @@ class Observed(NamedTuple):
     why: tuple[str, ...] = ()
     effect: bool | None = None
     cached: int | None = None
+    unchanged: bool | None = None
     loaded: bool = False
     computed: bool = False
 
@@ -42,6 +43,7 @@ def observed(entry: Entry) -> Observed:
     """Read one entry; what a worker did not get to is absent, never guessed."""
     steps, forward = entry["steps"], entry["forward"]
     whole = entry["scale"] in ("load", "full")  # a run of one layer says nothing of which tensors arrive
+    wrapped = True if any(row.get("unchanged") is True for row in entry["library"]) else None
     seen = Observed(
         "",
         left=()
@@ -53,7 +55,8 @@ def observed(entry: Entry) -> Observed:
         zero=_at_layer(_names(steps, "all_zero"), entry),
         why=tuple(reason for row in entry["compositions"] for reason in row.get("why", ())),
         effect=forward.get("effect"),
-        cached=next((row["cached"] for row in entry["compositions"] if isinstance(row.get("cached"), int)), None),
+        cached=next((row["cached"] for row in entry["library"] if isinstance(row.get("cached"), int)), None),
+        unchanged=next((row["unchanged"] for row in entry["library"] if row.get("unchanged") is False), wrapped),
     )
     raised = _raised(entry)
     if raised is not None:
@@ -108,6 +111,7 @@ def _reasons(entry: Entry, seen: Observed) -> frozenset[str]:
         "no-effect": seen.effect is False,
         "not-as-meant": any(step.get("as_meant") is False for step in entry["steps"]),
         "composition": seen.why,
+        "wrapping": seen.unchanged is False,
         "forward-not-finite": entry["forward"].get("finite") is False and not seen.nonfinite,
     }
     return frozenset(name for name, held in found.items() if held)

@@ -18,8 +18,14 @@ FORMAT = "adaptlint run record"
 VERSION = 1
 Entry = dict[str, Any]
 Record = dict[str, Any]
-LISTS = ("steps", "compositions", "invariants")
-BY_EVENT = {"step": "steps", "composition": "compositions", "invariant": "invariants"}
+LISTS = ("steps", "library", "fusions", "compositions", "invariants")
+BY_EVENT = {
+    "step": "steps",
+    "library": "library",
+    "fusion": "fusions",
+    "composition": "compositions",
+    "invariant": "invariants",
+}
 SAID = ("type", "message")
 NAMES = ("missing_keys", "unexpected_keys", "left_at_init", "ignored", "overwritten", "nonfinite", "all_zero", "why")
 KEPT = {

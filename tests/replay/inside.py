@@ -1,7 +1,8 @@
-"""A replay's runs in this process, which has torch loaded already: the worker's own code, without its child process."""
+"""A replay's runs without a child process each: in this one, which has torch loaded already, or many in another."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from adaptlint.bases import Base, BaseProblem
@@ -9,32 +10,18 @@ from adaptlint.findings import Report
 from adaptlint.replay import records
 from adaptlint.replay.conduct import base_of, decided, job_of, marked
 from adaptlint.replay.plan import Run, Settings, plan
-from adaptlint.replay.worker.telling import Channel
+from tests.replay.batch import events_of
 
 
-class Kept(Channel):
-    """A channel whose observations go into an entry."""
-
-    def __init__(self, entry: records.Entry, hidden: dict[str, str]) -> None:
-        self.entry, self._hidden = entry, sorted(hidden.items(), key=lambda pair: -len(pair[0]))
-
-    def say(self, event: str, **facts: Any) -> None:
-        records.note(self.entry, {"event": event, **self._clean(facts)})
-
-
-def ran(report: Report, run: Run, base: Base | BaseProblem, settings: Settings) -> records.Entry:
-    """The entry of one run."""
-    from adaptlint.replay.worker.running import conduct, versions_of
-
+def entry_with(
+    report: Report, run: Run, base: Base | BaseProblem, settings: Settings, events: Iterable[dict[str, Any]]
+) -> records.Entry:
+    """The entry of a run of which this was seen."""
     entry = records.entry_of(records.subject_of(report, base), run, settings)
-    job = job_of(report, run, settings)
-    channel = Kept(entry, {each["folder"]: f"<{each['name']}>" for each in job["adapters"]})
-    entry["versions"] = versions_of(job)
-    try:
-        conduct(job, channel)
-        entry.update(status="done", detail="")
-    except Exception as problem:
-        entry.update(status="failed", detail=f"{type(problem).__name__}: {problem}")
+    for event in events:
+        records.note(entry, event)
+        if event["event"] == "ended":
+            entry.update(status=event["status"], detail=event["detail"])
     return entry
 
 
@@ -44,5 +31,5 @@ def replayed(report: Report, settings: Settings) -> tuple[Report, list[records.E
     entries: list[records.Entry] = []
     for run in plan(report, base, settings):
         if isinstance(run, Run) and not decided(report, run.verdict, entries):
-            entries.append(ran(report, run, base, settings))
+            entries.append(entry_with(report, run, base, settings, events_of(job_of(report, run, settings))))
     return marked(report, entries, records.subject_of(report, base)), entries

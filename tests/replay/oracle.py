@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -57,12 +57,12 @@ def report_of(root: Path, name: str) -> Report:
     )
 
 
-def planted(report: Report) -> Iterator[Finding]:
+def planted(report: Report, codes: Sequence[str] = FALSE) -> Iterator[Finding]:
     """Findings that are not true, made after true ones: of a tensor and a module that nobody has."""
     verdict = report.verdicts[0]
     held = {finding.code for finding in report.findings}
     module = "planted.layers.0.nowhere"
-    for code in FALSE:
+    for code in codes:
         if code in held or (code == "AL301" and verdict.outcome == "fails"):
             continue
         yield Finding(
@@ -86,9 +86,9 @@ def planted(report: Report) -> Iterator[Finding]:
         )
 
 
-def with_planted(report: Report) -> Report:
+def with_planted(report: Report, codes: Sequence[str] = FALSE) -> Report:
     """The report with false findings among the true ones, the verdict resting on all of them."""
-    false = tuple(planted(report))
+    false = tuple(planted(report, codes))
     verdict = report.verdicts[0]
     why = (*verdict.why, *(finding.fingerprint for finding in false))
     return report._replace(findings=(*report.findings, *false), verdicts=(verdict._replace(why=why),))

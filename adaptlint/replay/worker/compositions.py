@@ -36,7 +36,8 @@ class Forwards:
         if self.model.main_input_name == "pixel_values":
             pixels = torch.randn(batch, config.num_channels, config.image_size, config.image_size)
             return {"pixel_values": pixels.to(self.model.device)}
-        words = getattr(config, "encoder", config).vocab_size
+        part = getattr(config, "encoder", getattr(config, "text_config", config))
+        words = part.vocab_size
         made = {"input_ids": torch.randint(FIRST_ID, words, (batch, self.sizes["seq"]))}
         if config.is_encoder_decoder:
             shape = (batch, self.sizes["decoder_seq"])
@@ -44,6 +45,9 @@ class Forwards:
         if self.masked:
             made["attention_mask"] = torch.ones_like(made["input_ids"])
             made["attention_mask"][0, -PADDING:] = 0
+        if hasattr(config, "vision_config") and hasattr(config, "text_config"):
+            seen = config.vision_config
+            made["pixel_values"] = torch.randn(batch, seen.num_channels, seen.image_size, seen.image_size)
         made = {name: value.to(self.model.device) for name, value in made.items()}
         return {**made, "use_cache": False} if hasattr(config, "use_cache") else made
 

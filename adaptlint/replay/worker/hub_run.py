@@ -77,15 +77,15 @@ def added(model: Any, adapter: Record) -> Record:
 
 
 def forwards(job: Job, model: Any, channel: Channel) -> None:
-    """A forward for each composition and mask."""
+    """What the library makes of the base itself, then a forward for each composition and mask."""
     filled(model, [*model.adapters_config])
-    model.to(next(iter(model.parameters())).device)
-    try:
-        for names in job["fusions"]:
+    for masked in job["masks"]:
+        channel.say("library", masked=masked, **library(job, model, masked))
+    for names in job["fusions"]:
+        try:
             model.add_adapter_fusion(names.split(","))
-    except Exception as problem:
-        channel.say("composition", outcome="raises", error=channel.error(problem), composition=None, masked=None)
-        return
+        except Exception as problem:  # then the composition is run without it, as one whose layers were never made
+            channel.say("fusion", names=names, error=channel.error(problem))
     for written in job["compositions"]:
         for masked in job["masks"]:
             one_forward(job, model, channel, written, masked)
@@ -96,15 +96,34 @@ def one_forward(job: Job, model: Any, channel: Channel, written: Any, masked: bo
     told = {"composition": text_of(written), "masked": masked}
     try:
         setup = read(written)
-        case = {"sizes": job["sizes"], "fusions": job["fusions"]}
-        each = Forwards(model, case, masked)
+        each = Forwards(model, case_of(job), masked)
         model.set_active_adapters(setup)
-        why = [*each.faults(setup), *of_library(job, model, each, setup)]
+        why = [*each.faults(setup), *by_backend(job, model, each, setup)]
         shape = [*each.run(setup).shape]
     except Exception as problem:
         channel.say("composition", outcome="raises", error=channel.error(problem), **told)
         return
-    channel.say("composition", outcome="ok", why=why, shape=shape, cached=cached(model, each), **told)
+    channel.say("composition", outcome="ok", why=why, shape=shape, **told)
+
+
+def case_of(job: Job) -> Record:
+    """What a forward is run with."""
+    return {"sizes": job["sizes"], "fusions": job["fusions"]}
+
+
+def library(job: Job, model: Any, masked: bool) -> Record:
+    """With no adapter: whether the model answers as before it was wrapped, and what a forward leaves in the cache."""
+    try:
+        wrapped_one = Forwards(model, case_of(job), masked)
+        plain = Forwards(build(job), case_of(job), masked)
+        plain.model.set_active_adapters = lambda _: None
+        return {
+            "outcome": "ok",
+            "unchanged": not unlike(plain.run(None), wrapped_one.run(None)),
+            "cached": cached(model, wrapped_one),
+        }
+    except Exception as problem:
+        return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
 
 
 def text_of(written: Any) -> str:
@@ -125,17 +144,12 @@ def cached(model: Any, forwards: Forwards) -> int | None:
     return None
 
 
-def of_library(job: Job, model: Any, forwards: Forwards, setup: Any) -> Iterator[str]:
-    """Whether the base itself is what it was before it was wrapped, and under eager attention what it is under sdpa."""
-    case = {"sizes": job["sizes"], "fusions": job["fusions"]}
-    plain = Forwards(build(job), case, forwards.masked)
-    plain.model.set_active_adapters = lambda _: None
-    if unlike(plain.run(None), forwards.run(None)):
-        yield "the model is another one after adapters.init"
-    other = Forwards(wrapped(job, "eager"), case, forwards.masked)
+def by_backend(job: Job, model: Any, forwards: Forwards, setup: Any) -> Iterator[str]:
+    """Whether a composition gives under eager attention what it gives under the job's, where the base alone does."""
+    other = Forwards(wrapped(job, "eager"), case_of(job), forwards.masked)
     if unlike(other.run(None), forwards.run(None)):
         return
-    names: list[str] = [name for name in leaves(setup) if name in model.adapters_config]
+    names = [name for name in leaves(setup) if name in model.adapters_config]
     for name in dict.fromkeys(names):
         other.model.add_adapter(name, config=model.adapters_config.get(name))
     for fusion in job["fusions"]:

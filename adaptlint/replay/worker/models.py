@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -45,7 +46,8 @@ def config_of(told: dict[str, Any]) -> Any:
     """The config object; KeyError for a model type that this release of transformers does not know."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    config = {key: value for key, value in told.items() if key not in ("auto_map", "quantization_config")}
+    kept = {key: value for key, value in told.items() if key not in ("auto_map", "quantization_config")}
+    config = copy.deepcopy(kept)  # some classes take their inner configs apart
     return CONFIG_MAPPING[config["model_type"]].from_dict(config)
 
 

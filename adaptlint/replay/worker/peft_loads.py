@@ -38,7 +38,9 @@ class Watch:
             left = [name for name in marked if name in now and _still(now[name])]
             for name in left:
                 now[name].data.copy_(before[name])
-        self.seen["left_at_init"] = left
+        missing = getattr(self.result, "missing_keys", ())
+        empty = {name for name, value in own.items() if value.is_meta and belongs(name, self.name)}
+        self.seen["left_at_init"] = left + [name for name in missing if name in empty]
         self.seen["overwritten"] = [
             name for name, value in now.items() if name in marks and mark_of(value) != marks[name]
         ]

@@ -61,7 +61,7 @@ def prepared(job: Job, channel: Channel) -> bool:
         except Exception as problem:
             channel.say("refused", reason="library-missing", library=name, error=channel.error(problem))
             return False
-    versions = versions_of(job)
+    versions = versions_of()
     channel.say("versions", **versions)
     wanted, found = job["target"]["version"], versions.get(job["target"]["library"])
     if wanted and found != wanted:
@@ -71,7 +71,7 @@ def prepared(job: Job, channel: Channel) -> bool:
     return has_device(job, channel)
 
 
-def versions_of(job: Job) -> dict[str, str]:
+def versions_of() -> dict[str, str]:
     """The releases of what is loaded."""
     found = {name: getattr(sys.modules.get(name), "__version__", None) for name in LIBRARIES}
     return {name: str(version) for name, version in found.items() if version}
