@@ -253,7 +253,7 @@ def described(seen: Observed) -> str:
     parts += ["the output is the same with the adapter on and off"] if seen.effect is False else []
     parts += ["adapters.init changes the model's output"] if seen.unchanged is False else []
     parts += ["a step did not leave what it should"] if "not-as-meant" in seen.reasons else []
-    parts += list(seen.why[:LISTED])
+    parts += list(seen.why[:LISTED]) + list(seen.broken)
     return "; ".join(parts) or ("it loaded and ran as saved" if seen.computed else "it loaded as saved")
 
 

@@ -13,6 +13,7 @@ LOADED_APART = ("prompt_embeddings", "prefix_task_cols", "prefix_task_rows")  # 
 UNDECIDED = frozenset({"base-overwritten", "no-effect"})  # healthy adapters, fresh ones, show these too
 FIRST = re.compile(r"\.0\.")
 NUMBERS = re.compile(r"\d+")
+OF_FORWARD = (1, 2)  # invariants that one ordinary forward breaks; the others take a step that the plan may not name
 ENDED = ("done",)
 
 
@@ -35,6 +36,7 @@ class Observed(NamedTuple):
     effect: bool | None = None
     cached: int | None = None
     unchanged: bool | None = None
+    broken: tuple[str, ...] = ()
     loaded: bool = False
     computed: bool = False
 
@@ -56,6 +58,7 @@ def observed(entry: Entry) -> Observed:
         why=tuple(reason for row in entry["compositions"] for reason in row.get("why", ())),
         effect=forward.get("effect"),
         cached=next((row["cached"] for row in entry["library"] if isinstance(row.get("cached"), int)), None),
+        broken=tuple(row["detail"] for row in entry["invariants"] if row.get("status") == "broken"),
         unchanged=next((row["unchanged"] for row in entry["library"] if row.get("unchanged") is False), wrapped),
     )
     raised = _raised(entry)
@@ -112,6 +115,7 @@ def _reasons(entry: Entry, seen: Observed) -> frozenset[str]:
         "not-as-meant": any(step.get("as_meant") is False for step in entry["steps"]),
         "composition": seen.why,
         "wrapping": seen.unchanged is False,
+        "library": any(row.get("status") == "broken" and row["number"] in OF_FORWARD for row in entry["invariants"]),
         "forward-not-finite": entry["forward"].get("finite") is False and not seen.nonfinite,
     }
     return frozenset(name for name, held in found.items() if held)

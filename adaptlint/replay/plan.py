@@ -30,7 +30,7 @@ class Settings(NamedTuple):
     scale: str = ""
     all: bool = False
     full: bool = False
-    invariants: tuple[str, ...] = ()
+    invariants: tuple[int, ...] = ()  # their numbers, 1 to 10
 
 
 class Run(NamedTuple):

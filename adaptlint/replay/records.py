@@ -180,4 +180,5 @@ def _is_observation(row: Mapping[str, Any]) -> bool:
     if error is not None and not (isinstance(error, dict) and all(isinstance(error.get(n), str) for n in SAID)):
         return False
     lists = [row.get(name, []) for name in NAMES]
-    return all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)
+    measured = "status" not in row or (isinstance(row.get("detail"), str) and isinstance(row.get("number"), int))
+    return measured and all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)

@@ -32,7 +32,7 @@ def build(job: Job, attn: str | None = None, meta: bool = False) -> Any:
     config = config_of(base["config"])
     dtype = dtype_of(job, config)
     if dtype is not None:
-        config.torch_dtype = dtype
+        setattr(config, "dtype" if hasattr(config, "dtype") else "torch_dtype", dtype)
     maker = kind.from_config if base["class"].startswith("Auto") else kind._from_config
     with default_dtype(dtype), torch.device("meta") if meta else contextlib.nullcontext():
         model = maker(config, **settings)

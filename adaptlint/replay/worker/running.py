@@ -108,7 +108,7 @@ def conduct(job: Job, channel: Channel) -> None:
         with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
             if job["scale"] == "layer":
                 cut_adapters(job, place)
-            PeftRun(job, channel).run()
+            examined(job, channel, PeftRun(job, channel).run())
     elif job["target"]["library"] == "transformers":
         from .integration import run_integration
 
@@ -116,4 +116,12 @@ def conduct(job: Job, channel: Channel) -> None:
     else:
         from .hub_run import run_hub
 
-        run_hub(job, channel)
+        examined(job, channel, run_hub(job, channel))
+
+
+def examined(job: Job, channel: Channel, model: Any) -> None:
+    """The invariants that the job asks for, where there is a model with numbers to ask them of."""
+    if model is not None and job["invariants"] and job["scale"] in ("layer", "full"):
+        from .invariants import examine
+
+        examine(job, channel)
