@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -132,7 +133,7 @@ def job_of(report: Report, run: Run, settings: Settings) -> dict[str, Any]:
         "device": run.device,
         "dtype": run.dtype,
         "memory": settings.memory,
-        "threads": 1,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "invariants": list(settings.invariants),
         **(composed(report, asked, names) if run.library == HUB else {}),
     }

@@ -47,6 +47,7 @@ def test_all_ten_hold_for_a_healthy_adapter() -> None:
     rows = examined(job(*NUMBERS))
     assert [(row["number"], row["status"]) for row in rows] == [(number, "held") for number in NUMBERS], rows
     assert {row["tolerance"] for row in rows} == {1e-4}
+    assert all(row["seconds"] >= 0 for row in rows)
     assert [row["measured"] for row in rows] == [row["measured"] for row in examined(job(*NUMBERS))]  # seeded
 
 
@@ -55,8 +56,8 @@ class Hooked(PeftSubject):
 
     wrong: Callable[[Any, Any], Any]
 
-    def wrapped(self, attn: str | None = None) -> Any:
-        model = super().wrapped(attn)
+    def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
+        model = super().wrapped(attn, own)
         layer = model.get_base_model().model.layers[0].self_attn
         layer.register_forward_hook(lambda _, __, result: (self.wrong(result[0], attn), *result[1:]))
         return model
@@ -79,8 +80,8 @@ class BackendOff(Hooked):
 class Forgetful(PeftSubject):
     """The cache is not read."""
 
-    def wrapped(self, attn: str | None = None) -> Any:
-        model = super().wrapped(attn)
+    def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
+        model = super().wrapped(attn, own)
         inner = model.get_base_model()
         forward = inner.forward
         inner.forward = lambda *args, past_key_values=None, **options: forward(*args, **options)
@@ -174,8 +175,8 @@ def test_a_file_that_does_not_arrive_or_does_nothing(fault: str, copied: tuple[d
 class Unreached(PeftSubject):
     """The gradient of one parameter is cut off."""
 
-    def wrapped(self, attn: str | None = None) -> Any:
-        model = super().wrapped(attn)
+    def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
+        model = super().wrapped(attn, own)
         name, value = next((n, v) for n, v in model.named_parameters() if "lora_B" in n)
         self.cut = name
         value.requires_grad_(True)

@@ -6,11 +6,13 @@ They run in this order: when wrapping alone changes a model, what comes after co
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import invariants_forward as forward
 from . import invariants_state as state
+from .bases import Bases
 from .telling import Channel
 from .tolerances import tolerance_of
 
@@ -43,16 +45,19 @@ def examine(job: Job, channel: Channel, subject_class: Any = None) -> None:
     """Measure the job's invariants, each on fresh models, and say what came of each."""
     from .subjects import HubSubject, PeftSubject, Unsupported
 
+    bases = Bases(job)
     kind = subject_class or (HubSubject if job["target"]["library"] == "adapters" else PeftSubject)
     for each in INVARIANTS:
         if each.number not in job["invariants"]:
             continue
-        told = {"number": each.number, "name": each.name}
+        told: dict[str, Any] = {"number": each.number, "name": each.name}
+        started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
             try:
-                found = each.measure(kind(job, place))._asdict()
+                found = each.measure(kind(job, place, bases))._asdict()
             except Unsupported as reason:
                 found = {"status": "skipped", "detail": str(reason)}
             except Exception as problem:
                 found = {"status": "raised", "detail": "", "error": channel.error(problem)}
-        channel.say("invariant", **told, **found, tolerance=tolerance_of(job)["atol"])
+        spent = round(time.monotonic() - started, 2)
+        channel.say("invariant", **told, **found, tolerance=tolerance_of(job)["atol"], seconds=spent)

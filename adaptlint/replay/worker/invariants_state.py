@@ -107,7 +107,7 @@ def switched(subject: Any) -> Found:
 
 def merged(subject: Any) -> Found:
     """(9) With the update in the base's weights the output is what it was."""
-    model = subject.wrapped()
+    model = subject.wrapped(own=True)
     given = subject.given(model)
     before = answer(model, given)
     after = answer(subject.merged(model).eval(), given)

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from .models import SEEDS, build, inputs_of
+from .bases import Bases
+from .models import SEEDS, inputs_of
 
 Job = dict[str, Any]
 OTHER = "other"  # the name of a second adapter, made of the first
@@ -21,27 +22,27 @@ class Unsupported(Exception):
 class PeftSubject:
     """Adapters of PEFT; `folder` holds the first one of the job."""
 
-    def __init__(self, job: Job, place: str) -> None:
+    def __init__(self, job: Job, place: str, bases: Bases) -> None:
         """`place` is a folder for what is saved meanwhile."""
-        self.job, self.place = job, place
+        self.job, self.place, self.bases = job, place, bases
         self.name, self.folder = job["adapters"][0]["name"], job["adapters"][0]["folder"]
 
-    def base(self, attn: str | None = None) -> Any:
-        """The base without anything; the same weights every time."""
-        return build(self.job, attn)
+    def base(self, attn: str | None = None, own: bool = False) -> Any:
+        """The base without anything; the same weights every time, its own to write to if asked for."""
+        return self.bases.base(attn, own)
 
-    def wrapped(self, attn: str | None = None) -> Any:
+    def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
         """The base with the adapter, active."""
-        return self.loaded([(self.name, self.folder)], attn)
+        return self.loaded([(self.name, self.folder)], attn, own)
 
-    def loaded(self, adapters: list[tuple[str, str]], attn: str | None = None) -> Any:
+    def loaded(self, adapters: list[tuple[str, str]], attn: str | None = None, own: bool = False) -> Any:
         """The base with these adapters, loaded in order, the first active."""
         import peft
         import torch
 
         torch.manual_seed(SEEDS["adapter"])
         (name, folder), *others = adapters
-        model = peft.PeftModel.from_pretrained(self.base(attn), folder, adapter_name=name)
+        model = peft.PeftModel.from_pretrained(self.base(attn, own), folder, adapter_name=name)
         for name, folder in others:
             model.load_adapter(folder, adapter_name=name)
         return model.eval()
@@ -116,14 +117,14 @@ class PeftSubject:
 class HubSubject(PeftSubject):
     """Adapters of AdapterHub's library."""
 
-    def loaded(self, adapters: list[tuple[str, str]], attn: str | None = None) -> Any:
+    def loaded(self, adapters: list[tuple[str, str]], attn: str | None = None, own: bool = False) -> Any:
         """The base, wrapped, with these adapters, the first active."""
+        import adapters as library
         import torch
 
-        from .hub_run import wrapped
-
         torch.manual_seed(SEEDS["adapter"])
-        model = wrapped(self.job, attn)
+        model = self.base(attn, own)
+        library.init(model)
         for name, folder in adapters:
             model.load_adapter(folder, load_as=name, set_active=False)
         model.set_active_adapters(adapters[0][0])
