@@ -14,7 +14,7 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify replay-oracle replay-oracle-compositions runs clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows bench hub-graphs hub-graphs-verify replay-oracle replay-oracle-compositions runs bench-replay clean
 .SILENT:
 
 demo: .venv/.installed
@@ -93,6 +93,10 @@ replay-oracle-compositions: N = 200
 replay-oracle-compositions: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.replay.compositions $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
 
+# ONLY=regex: the founding stories replayed by the releases that they are about; writes fixtures/runs
+runs: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)'
+
 # every model type of the installed transformers: its forward recorded and run again; writes docs/dataflow.md
 flow-sweep: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.dataflow.sweep --write
@@ -125,6 +129,10 @@ hub-graphs-verify: .venv-test/.installed
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run
+
+# the replay of a healthy LoRA of Llama-3-8B, one layer on the CPU, beside its bars
+bench-replay: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.bench.replay
 
 .venv/.installed: $(DEPENDENCIES)
 	$(PYTHON) -m venv .venv

@@ -15,6 +15,7 @@ from adaptlint.testing import Recipe, page_examples, read_recipe
 from tests.conftest import ROOT
 from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
+from tests.replay.page import replay_page
 
 VERIFIED = "## Verified on"
 NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
@@ -93,5 +94,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "rules/README.md": index,
     "README.md": readme,
     "docs/families.md": families_page,
+    "docs/replay.md": replay_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

@@ -95,6 +95,15 @@ def test_heavy_libraries_are_imported_in_few_places_and_inside_functions(path: P
         assert found == []
 
 
+WORKER = sorted((PACKAGE / "replay" / "worker").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", WORKER, ids=name_of)
+def test_worker_runs_where_nothing_else_of_us_is(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+    assert not [name for name, _ in imports(tree) if name.split(".")[0] == "adaptlint"]
+
+
 def test_checks_do_not_import_each_other() -> None:
     for path in (PACKAGE / "checks").rglob("*.py"):
         assert not [name for name, _ in imports(tree_of(path)) if name.startswith("adaptlint.checks")], path

@@ -86,7 +86,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         options["scale"] or "",
         options["all"],
         options["full"],
-        tuple(range(1, 11)) if options["invariants"] or options["all"] else (),
+        tuple(range(1, 11)) if options["invariants"] else (),
     )
 
 

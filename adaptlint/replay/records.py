@@ -18,6 +18,7 @@ FORMAT = "adaptlint run record"
 VERSION = 1
 Entry = dict[str, Any]
 Record = dict[str, Any]
+TIMED = ("versions", "base", "step", "forward", "library", "composition", "invariant", "done")
 LISTS = ("steps", "library", "fusions", "compositions", "invariants")
 BY_EVENT = {
     "step": "steps",
@@ -95,6 +96,7 @@ def entry_of(subject: Mapping[str, Any], run: Run, settings: Settings) -> Entry:
         "detail": "the replay was ended while this ran",
         "seconds": None,
         "peak_memory": None,
+        "times": {},
         **{name: {} for name in KEPT.values()},
         **{name: [] for name in LISTS},
     }
@@ -104,6 +106,9 @@ def note(entry: Entry, event: Mapping[str, Any]) -> None:
     """Put one observation of a worker into its entry."""
     kind = event["event"]
     told = {name: value for name, value in event.items() if name != "event"}
+    at = told.pop("at", None)
+    if at is not None and kind in TIMED:
+        entry["times"][kind] = at
     if kind in BY_EVENT:
         entry[BY_EVENT[kind]].append(told)
     elif kind in KEPT:

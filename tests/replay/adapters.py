@@ -25,13 +25,13 @@ modules = "model.layers.{0-31}.self_attn.q_proj"
 rank = 8
 in = 4096
 out = 4096
-values = "sparse"
+values = "random"
 [[tensors]]
 modules = "model.layers.{0-31}.self_attn.v_proj"
 rank = 8
 in = 4096
 out = 1024
-values = "sparse"
+values = "random"
 """
 
 

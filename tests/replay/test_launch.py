@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from adaptlint.replay.conduct import base_of, job_of
+from adaptlint.replay.launch import Limits, launch
+from adaptlint.replay.plan import Run, Settings, plan
 from tests.cli.running import ROOT, adaptlint
 from tests.replay import adapters
 
@@ -87,6 +90,16 @@ def test_a_full_disk_costs_the_record_and_not_the_report(bare: str) -> None:
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert deciding(told(done.stdout))
+
+
+def test_a_run_that_takes_too_much_memory_is_ended() -> None:
+    report = adapters.report(adapters.IGNORED)
+    (run,) = (each for each in plan(report, base_of(report), Settings()) if isinstance(each, Run))
+    heard: list[dict[str, Any]] = []
+    ended = launch(sys.executable, job_of(report, run, Settings()), Limits(60.0, 40_000_000), heard.append)
+    assert ended.status == "out-of-memory"
+    assert "0.0 GB are allowed" in ended.detail
+    assert "done" not in {event["event"] for event in heard}
 
 
 def test_a_run_that_hangs_is_ended_by_the_clock() -> None:

@@ -155,12 +155,11 @@ class HubSubject(PeftSubject):
         return folder
 
     def merged(self, model: Any) -> Any:
-        """The base with the adapter's update in its weights, and none active."""
+        """The base with the adapter's update in its weights; the library wants it to stay active."""
         try:
             model.merge_adapter(self.name)
         except (NotImplementedError, AttributeError, ValueError) as problem:
             raise Unsupported(f"the method cannot be merged: {problem}") from problem
-        model.set_active_adapters(None)
         return model
 
     def tensors(self, model: Any, name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import time
 from typing import Any
 
 Record = dict[str, Any]
@@ -18,14 +19,15 @@ class Channel:
 
     def __init__(self, hidden: Record) -> None:
         """`hidden` maps paths of this machine to the words that stand for them."""
-        self._pipe = os.dup(1)
+        self._pipe, self._started = os.dup(1), time.monotonic()
         os.dup2(2, 1)
         sys.stdout = sys.stderr
         self._hidden = sorted(hidden.items(), key=lambda pair: -len(pair[0]))
 
     def say(self, event: str, **facts: Any) -> None:
-        """Send one observation; where nobody listens any more the worker ends."""
-        line = json.dumps({"event": event, **self._clean(facts)}, allow_nan=False) + "\n"
+        """Send one observation and when it was made; where nobody listens any more the worker ends."""
+        at = round(time.monotonic() - self._started, 3)
+        line = json.dumps({"event": event, **self._clean(facts), "at": at}, allow_nan=False) + "\n"
         left = line.encode("ascii")
         try:
             while left:
