@@ -23,6 +23,7 @@ from typing import Any
 from adaptlint.replay.shrink import tiny
 from adaptlint.replay.worker.guards import keep_quiet
 from adaptlint.replay.worker.invariants import INVARIANTS, examine
+from adaptlint.replay.worker.models import answer, inputs_of
 from adaptlint.replay.worker.running import versions_of
 from tests.replay.batch import Collected
 
@@ -33,11 +34,18 @@ TABLES = {
     "classes": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
     "image": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
 }
-LORA = {"peft_type": "LORA", "r": 4, "init_lora_weights": False, "target_modules": "all-linear"}
-METHODS = {
+Row = dict[str, Any]
+LORA: Row = {"peft_type": "LORA", "r": 4, "init_lora_weights": False, "target_modules": "all-linear"}
+METHODS: dict[str, dict[str, Row]] = {
     "peft": {
         "lora": LORA,
         "dora": {**LORA, "use_dora": True},
+        "embedding": {**LORA, "target_modules": "<embeddings>"},
+        "tokens": {**LORA, "trainable_token_indices": [3, 4]},
+        "saved": {**LORA, "modules_to_save": "<embeddings>"},
+        "bias": {**LORA, "lora_bias": True},
+        "oft": {"peft_type": "OFT", "r": 0, "oft_block_size": 4, "target_modules": "all-linear", "init_weights": False},
+        "lokr": {"peft_type": "LOKR", "r": 4, "target_modules": "all-linear", "init_weights": False},
         "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "task_type": "CAUSAL_LM"},
         "prompt": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "task_type": "CAUSAL_LM"},
         "ia3": {"peft_type": "IA3", "target_modules": "all-linear", "feedforward_modules": []},
@@ -50,7 +58,6 @@ METHODS = {
 }
 LIMIT, MEMORY = 120, 6 << 30
 NAME = "default"
-Row = dict[str, Any]
 Entry = tuple[str, str, str]
 
 
@@ -100,6 +107,7 @@ def with_adapter(library: str, model: Any, settings: Row, folder: str) -> str:
     else:
         import peft
 
+        settings = {key: embeddings(model) if value == "<embeddings>" else value for key, value in settings.items()}
         kind = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(settings["peft_type"])]
         model = peft.get_peft_model(model, kind(**{k: v for k, v in settings.items() if k != "peft_type"}))
         mine = [value for value in model.parameters() if value.requires_grad]
@@ -112,6 +120,12 @@ def with_adapter(library: str, model: Any, settings: Row, folder: str) -> str:
     else:
         model.save_pretrained(folder)
     return folder
+
+
+def embeddings(model: Any) -> list[str]:
+    """The names of the embeddings at both ends, those that the model has."""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [name.rpartition(".")[2] for name, module in model.named_modules() if any(module is end for end in ends)]
 
 
 def job_of(library: str, config: Row, name: str, folder: str) -> Row:
@@ -139,6 +153,9 @@ def examined(library: str, method: str, entry: Entry, keep: str | None) -> Row:
         place = keep or place
         try:
             config, model = base_of(model_type, name)
+            answer(
+                model, inputs_of(model, job_of(library, config, name, ""))
+            )  # what the base alone raises is no finding
             folder = with_adapter(library, model, METHODS[library][method], os.path.join(place, "adapter"))
         except Exception as problem:
             return {**row, "not_made": f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"}
@@ -149,12 +166,12 @@ def examined(library: str, method: str, entry: Entry, keep: str | None) -> Row:
     return {**row, "versions": versions_of(), "invariants": channel.events}
 
 
-def limited(answer: Any, *work: Any) -> None:
+def limited(pipe: Any, *work: Any) -> None:
     """One class in a process of its own."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answer.send(examined(*work))
+        pipe.send(examined(*work))
 
 
 def main() -> None:

@@ -77,6 +77,26 @@ class BackendOff(Hooked):
         return found + 0.05 if attn == "sdpa" else found
 
 
+class KernelOff(PeftSubject):
+    """The adapter goes wrong under one kernel of sdpa alone."""
+
+    def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
+        model = super().wrapped(attn, own)
+        layer = model.get_base_model().model.layers[0].self_attn
+        layer.register_forward_hook(lambda _, __, result: (self.wrong(result[0]), *result[1:]))
+        return model
+
+    def wrong(self, found: Any) -> Any:
+        only_math = not torch.backends.cuda.flash_sdp_enabled() and torch.backends.cuda.math_sdp_enabled()
+        return found + 0.05 * only_math
+
+
+def test_the_kernels_of_sdpa_are_measured_one_by_one() -> None:
+    (row,) = examined(job(3), KernelOff)
+    assert row["status"] == "broken"
+    assert "kernel MATH" in row["detail"]
+
+
 class Forgetful(PeftSubject):
     """The cache is not read."""
 

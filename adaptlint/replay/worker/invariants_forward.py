@@ -12,6 +12,7 @@ from .tolerances import apart, close, tolerance_of
 
 BACKENDS = ("eager", "sdpa")
 ON_GPU = ("flash_attention_2", "flex_attention")
+KERNELS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")  # of sdpa, one by one
 PIECE = 3  # tokens that are decoded with a cache
 
 
@@ -100,7 +101,26 @@ def backends(subject: Any) -> Found:
         differing = _gradients(subject, meant, model, given)
         if differing:
             return Found("broken", differing[1], f"{name} gives another gradient than eager", differing[0])
+        for kernel in KERNELS if name == "sdpa" else ():
+            far = _under(kernel, subject, model, (plain, one), given)
+            if far is not None:
+                return Found("broken", far, f"sdpa's kernel {kernel} gives another output than eager")
     return Found("held", worst)
+
+
+def _under(kernel: str, subject: Any, model: Any, meant: tuple[Any, Any], given: dict[str, Any]) -> float | None:
+    """How far one kernel of sdpa is off; None where it is not, is not on this device, or where the base is off, too."""
+    try:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        with sdpa_kernel(getattr(SDPBackend, kernel)):
+            plain, seen = answer(subject.base("sdpa"), given), answer(model, given)
+    except (ImportError, AttributeError, RuntimeError):  # torch says "No available kernel" with a RuntimeError
+        return None
+    tolerance = tolerance_of(subject.job)
+    if not close(meant[0], plain, tolerance) or close(meant[1], seen, tolerance):
+        return None
+    return apart(meant[1], seen)
 
 
 def _gradients(subject: Any, meant: Any, model: Any, given: dict[str, Any]) -> tuple[str, float] | None:
@@ -131,7 +151,10 @@ def cached(subject: Any) -> Found:
     ):
         raise Unsupported("it is no decoder of tokens with a cache")
     tolerance = tolerance_of(subject.job)
-    one, other = _decoded(plain, given)
+    try:
+        one, other = _decoded(plain, given)
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as problem:
+        raise Unsupported(f"the base itself cannot decode with a cache: {type(problem).__name__}") from problem
     if not close(one, other, tolerance):
         raise Unsupported("the base itself answers otherwise with its cache")
     model = subject.wrapped()

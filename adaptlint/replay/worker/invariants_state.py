@@ -121,8 +121,10 @@ def learns(subject: Any) -> Found:
     model = subject.wrapped()
     own = subject.trainable(model, subject.name)
     given = subject.given(model)
+    ran = executed(model)
     with torch.no_grad():
         first = outputs(model(**given))[0].float()
+    asleep = {name for name in own if not _has_part(model, name, ran)}
     source = torch.Generator().manual_seed(7)
     aim = torch.randn(first.shape, generator=source).to(first.device) * max(float(first.std()), 1e-2)
     losses, reached = [], set()
@@ -134,7 +136,7 @@ def learns(subject: Any) -> Found:
         slopes = {name: value.grad for name, value in own.items() if value.grad is not None and bool(value.grad.any())}
         reached |= set(slopes)
         _downhill(own, slopes)
-    left = [name for name in own if name not in reached]
+    left = [name for name in own if name not in reached and name not in asleep]
     if left:
         return Found("broken", float(len(left)), f"no gradient reaches {len(left)} of {len(own)} parameters", left[0])
     if min(losses[1:]) >= losses[0]:
@@ -152,3 +154,27 @@ def _downhill(own: dict[str, Any], slopes: dict[str, Any]) -> None:
         with torch.no_grad():
             for name, slope in slopes.items():
                 own[name].sub_(slope * (RATE * max(size, RATE) / steep))
+
+
+def executed(model: Any) -> set[str]:
+    """The paths of the modules that run from now on; it grows with every forward."""
+    ran: set[str] = set()
+    for path, module in model.named_modules():
+        module.register_forward_hook(lambda *_, path=path: ran.add(path))
+    return ran
+
+
+def _has_part(model: Any, name: str, ran: set[str]) -> bool:
+    """False for a parameter of a module that this forward has no use for, such as cross attention without an encoder.
+
+    A layer that is passed by while the module around it runs (which takes its weight and not its answer) has a part.
+    """
+    import torch
+
+    containers = (torch.nn.ModuleDict, torch.nn.ModuleList, torch.nn.ParameterDict)
+    modules = dict(model.named_modules())
+    parts = name.split(".")[:-1]
+    around = [path for end in range(len(parts), 0, -1) if (path := ".".join(parts[:end])) in modules]
+    solid = [path for path in around if not isinstance(modules[path], containers)]
+    at = next((place for place, path in enumerate(solid) if hasattr(modules[path], "base_layer")), 0)
+    return any(path in ran for path in solid[: at + 2])

@@ -15,6 +15,9 @@ OTHER = "other"  # the name of a second adapter, made of the first
 FACTOR = -0.6  # what its numbers are multiplied by
 
 
+REFUSALS = ("adapter_names", "mixed adapter batches", "Mixed batching")  # PEFT's own words for what it does not take
+
+
 class Unsupported(Exception):
     """The library or the method has no such thing; the invariant is passed over."""
 
@@ -109,7 +112,7 @@ class PeftSubject:
         except (TypeError, NotImplementedError) as problem:
             raise Unsupported(f"rows of several adapters are not taken: {problem}") from problem
         except ValueError as problem:
-            if "adapter_names" in str(problem):
+            if any(word in str(problem) for word in REFUSALS):
                 raise Unsupported(str(problem)) from problem
             raise
 
