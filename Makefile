@@ -15,7 +15,7 @@ METHODS ?=
 TYPES ?=
 HEADS ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay clean
 .SILENT:
 
 demo: .venv/.installed
@@ -89,6 +89,20 @@ differential-releases: N = 100
 differential-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.releases $(RELEASES) --n $(N) --methods '$(METHODS)' $(if $(SEED),--seed $(SEED))
 
+# ORACLE=folder N=200 SEED=1: flagged recorded cases run again; true findings are confirmed, planted ones refuted
+replay-oracle: N = 200
+replay-oracle: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.oracle $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# ORACLE=folder N=200 SEED=1: the same for compositions, each release of AdapterHub's library in its environment
+replay-oracle-compositions: N = 200
+replay-oracle-compositions: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.compositions $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# ONLY=regex: the founding stories replayed by the releases that they are about; writes fixtures/runs
+runs: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)'
+
 # every model type of the installed transformers: its forward recorded and run again; writes docs/dataflow.md
 flow-sweep: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.dataflow.sweep --write
@@ -139,6 +153,10 @@ hook-environment: .venv-test/.installed
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run
+
+# the replay of a healthy LoRA of Llama-3-8B, one layer on the CPU, beside its bars
+bench-replay: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.bench.replay
 
 .venv/.installed: $(DEPENDENCIES)
 	$(PYTHON) -m venv .venv

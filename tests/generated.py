@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
 from tests.repair.page import repair_page
+from tests.replay.page import replay_page
 
 VERIFIED = "## Verified on"
 NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
@@ -136,5 +137,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "docs/repair.md": repair_page,
     "docs/tutorial.md": tutorial,
     "docs/api.md": api_page,
+    "docs/replay.md": replay_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

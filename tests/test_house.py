@@ -29,6 +29,7 @@ HEAVY_ALLOWED = {  # and only behind a function call
     "dataflow/kernels.py",
     "dataflow/prefix.py",
     "dataflow/trace.py",
+    *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "replay" / "worker").glob("*.py")),
 }
 WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate", "dataclasses", "importlib.metadata")
 FILE_LINES, FUNCTION_LINES = 300, 40
@@ -92,6 +93,15 @@ def test_heavy_libraries_are_imported_in_few_places_and_inside_functions(path: P
         assert all(column > 0 for _, column in found)
     else:
         assert found == []
+
+
+WORKER = sorted((PACKAGE / "replay" / "worker").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", WORKER, ids=name_of)
+def test_worker_runs_where_nothing_else_of_us_is(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+    assert not [name for name, _ in imports(tree) if name.split(".")[0] == "adaptlint"]
 
 
 def test_checks_do_not_import_each_other() -> None:

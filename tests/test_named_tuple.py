@@ -59,6 +59,8 @@ def test_rows_of_another_length_are_refused_as_by_typing(arguments: tuple[typing
 
 
 def test_rows_are_made_by_ours_everywhere() -> None:
-    files = [path for path in (ROOT / "adaptlint").rglob("*.py") if path.name != "named_tuple.py"]
+    package = ROOT / "adaptlint"
+    worker = package / "replay" / "worker"  # runs in other interpreters, where there is nothing of ours
+    files = [path for path in package.rglob("*.py") if path.name != "named_tuple.py" and worker not in path.parents]
     slow = [path.name for path in files if re.search(r"from typing import .*NamedTuple", path.read_text())]
     assert slow == []

@@ -53,6 +53,7 @@ def as_json(report: adaptlint.Report, story: Path, folder: Path) -> dict[str, ob
     """The report's object without the version and the places of the folders."""
     facts = {key: value for key, value in report.to_dict().items() if key not in ("timing", "tool", "ledger")}
     text = json.dumps(facts).replace(str(folder), "<folder>").replace(str(story), "<story>")
+    text = text.replace(str(ROOT), "<checkout>")
     for source in ("meta", "shipped"):  # whichever test comes first builds the base, where no table has it
         text = text.replace(f'"source": "{source}"', '"source": "cache"')
     told: dict[str, object] = json.loads(text)

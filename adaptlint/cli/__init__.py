@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from click import Command
 
+    from adaptlint.findings import Report
+
 USAGE_ERROR, NOTHING_CHECKED, CRASHED, INTERRUPTED = 2, 3, 4, 130
 
 
@@ -24,6 +26,16 @@ class CommandLineError(Exception):
 
 class NothingToSay(Exception):
     """The command is right, and there is nothing that could be looked at; the message says why."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended a replay; `report` has the marks until then, and is printed before the process ends."""
+
+    STATUS = INTERRUPTED
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("interrupted")
+        self.report = report
 
 
 def main() -> NoReturn:

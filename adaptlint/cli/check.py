@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from adaptlint.cli import CommandLineError, output
+from adaptlint.cli import CommandLineError, Interrupted, output
 from adaptlint.cli.background import background_of
 from adaptlint.cli.plain import BACKENDS, Option
+from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
 from adaptlint.cli.waiting import Waiting
 from adaptlint.reporters import FORMATS, TELL_SITES, render
@@ -40,6 +41,9 @@ OPTIONS = (
     Option("--write-baseline", "Take all findings of these adapters into the baseline.", "flag"),
     Option("--prune-baseline", "Take out of the baseline what is gone.", "flag"),
     Option("--values", "Look at tensor values too.  [none]", choices=("none", "sample", "full")),
+    Option("--replay", "Run what is flagged with the real library, and mark it.", "flag"),
+    Option("--with-run", "Mark the findings by a run record; repeatable.", "many", "RECORD"),
+    *RUN_OPTIONS,
     Option("--format", "What stdout gets.  [text]", choices=tuple(FORMATS), field="form"),
     Option("--output", "Write the report to a file too; repeatable.", "many", "[FORMAT:]PATH"),
     Option("--config", "Configuration to read, or one setting of it; repeatable.", "many", "FILE|KEY=VALUE"),
@@ -71,12 +75,22 @@ def check(options: Mapping[str, Any]) -> int:
     forms = {options["form"], *(place.form for place in destinations)}
     with Waiting(f"checking {options['model']}", options["quiet"]):
         report = _report(adapters, options, settings, not forms.isdisjoint(TELL_SITES))
+    interrupted = False
+    if options["replay"] or options["with_run"]:
+        from adaptlint.cli.replaying import with_runs
+
+        try:
+            report = with_runs(report, options, inputs)
+        except Interrupted as stopped:
+            report, interrupted = stopped.report, True
     layout = output.style(options["quiet"], options["verbose"])
     background = background_of(report, forms, OPTIONS, options)
     for place in destinations:
         output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False), background))
     output.say(render(report, options["form"], layout, background))
     keep_baseline([report], options)
+    if interrupted:
+        return Interrupted.STATUS
     status = report.exit_code(options["fail_on"])
     return 0 if status == 1 and (options["exit_zero"] or options["write_baseline"]) else status
 

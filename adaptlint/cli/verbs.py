@@ -10,6 +10,7 @@ import click
 VERBS = {
     "check": "adaptlint.cli.check_command",
     "scan": "adaptlint.cli.scan",
+    "replay": "adaptlint.cli.replay",
     "inspect": "adaptlint.cli.inspect",
     "graph": "adaptlint.cli.graph_command",
     "lock": "adaptlint.cli.lock",

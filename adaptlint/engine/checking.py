@@ -15,7 +15,7 @@ from adaptlint.engine.arguments import refuse_wrong_arguments, refuse_wrong_comp
 from adaptlint.engine.claims import findings_of
 from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
 from adaptlint.engine.spots import Spots
-from adaptlint.findings import AdapterSubject, Fault, Report, Subject, Verdict
+from adaptlint.findings import AdapterSubject, Asked, Fault, Report, Subject, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import weights_of
 from adaptlint.runtimes import Prediction, Request, predict
@@ -86,16 +86,29 @@ def check(
     request = Request("", transformers, plan, compose, tuple(fusions), attn, batch, seq, decoder_seq, mask, cache)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
-    report = _report(scene, predictions, tuple(targets), (attn, compose), select, ignore, aside)
+    conditions = (attn, compose, _asked(scene, request, model_class))
+    report = _report(scene, predictions, tuple(targets), conditions, select, ignore, aside)
     if sites and report.verdicts:
-        from adaptlint.engine.site_states import states_of
-
-        report = report._replace(sites=states_of(scene, request._replace(target=targets[0]), report.verdicts[0]))
+        report = _with_sites(report, scene, request._replace(target=targets[0]))
     ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
     starts = (started, opened, built, predicted)
     return report._replace(
         phases=tuple((n, (end - start) * 1000) for start, (n, end) in zip(starts, ends, strict=True))
     )
+
+
+def _asked(scene: Scene, request: Request, model_class: str | None) -> Asked:
+    """What makes the report again; a base that lies on this machine by its absolute path."""
+    model = os.path.abspath(scene.model_ref) if os.path.exists(scene.model_ref) else scene.model_ref
+    sizes = (request.batch, request.seq, request.decoder_seq, request.mask)
+    words = (model_class, scene.task, request.transformers, request.plan)
+    return Asked(model, *words, request.fusions, *sizes, scene.values)
+
+
+def _with_sites(report: Report, scene: Scene, request: Request) -> Report:
+    from adaptlint.engine.site_states import states_of
+
+    return report._replace(sites=states_of(scene, request, report.verdicts[0]))
 
 
 def _aside(
@@ -115,7 +128,8 @@ def _aside(
 def check_scene(scene: Scene, request: Request, targets: Sequence[str]) -> Report:
     """The report on a scene that is put together already, by all rules; `request` is asked of each target in turn."""
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
-    return _report(scene, predictions, tuple(targets), (request.attn, request.compose), (), (), None)
+    conditions = (request.attn, request.compose, _asked(scene, request, None))
+    return _report(scene, predictions, tuple(targets), conditions, (), (), None)
 
 
 def base_for(
@@ -176,7 +190,7 @@ def _report(
     scene: Scene,
     predictions: Sequence[Prediction],
     targets: tuple[str, ...],
-    conditions: tuple[str | None, str | None],
+    conditions: tuple[str | None, str | None, Asked],
     chosen: Sequence[str],
     ignored: Sequence[str],
     aside: Suppressions | None,

@@ -1,11 +1,12 @@
 """The words that every room may say."""
 
-from adaptlint.findings.folding import fold_paths, number_ranges, path_shape, range_numbers
+from adaptlint.findings.folding import fold_paths, number_ranges, path_shape, range_numbers, unfold_path
 from adaptlint.findings.report import (
     OUTCOMES,
     SCHEMA_VERSION,
     SITE_STATES,
     AdapterSubject,
+    Asked,
     LedgerLine,
     Mismatch,
     RaisedError,
@@ -22,6 +23,7 @@ from adaptlint.findings.words import (
     Fault,
     Finding,
     Place,
+    Replay,
     Route,
     Suppressed,
     Suppression,
@@ -35,6 +37,7 @@ __all__ = [
     "SEVERITIES",
     "SITE_STATES",
     "AdapterSubject",
+    "Asked",
     "Fact",
     "Fault",
     "Finding",
@@ -42,6 +45,7 @@ __all__ = [
     "Mismatch",
     "Place",
     "RaisedError",
+    "Replay",
     "Report",
     "Route",
     "SiteState",
@@ -55,4 +59,5 @@ __all__ = [
     "number_ranges",
     "path_shape",
     "range_numbers",
+    "unfold_path",
 ]

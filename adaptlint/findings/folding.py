@@ -51,3 +51,27 @@ def fold_paths(paths: Iterable[str]) -> list[str]:
         parts = [slots.pop(0) if part == "*" and slots else part for part in shape.split(".")]
         folded.append(".".join(parts))
     return folded
+
+
+def unfold_path(path: str, limit: int = 10_000) -> list[str]:
+    """The inverse of `fold_paths` for one path: "layers.{0-1}.q" -> layers.0.q, layers.1.q.
+
+    One that stands for more than `limit` paths is left as it is.
+    """
+    paths = [""]
+    for part in path.split("."):
+        inner = part[1:-1]
+        numbers = range_numbers(inner) if _is_ranges(part, limit) else []
+        if len(paths) * len(numbers) > limit:
+            return [path]
+        choices = [str(number) for number in numbers] or [part]
+        paths = [f"{head}.{each}" for head in paths for each in choices]
+    return [each[1:] for each in paths]
+
+
+def _is_ranges(part: str, limit: int) -> bool:
+    if not (part.startswith("{") and part.endswith("}")):
+        return False
+    runs = [run.partition("-") for run in part[1:-1].split(",")]
+    fine = all(first.isdecimal() and first.isascii() and (last or first).isdecimal() for first, _, last in runs)
+    return fine and all(len(first) < 9 and int(last or first) - int(first) < limit for first, _, last in runs)

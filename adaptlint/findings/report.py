@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adaptlint.findings.words import Finding, Suppressed
+from adaptlint.findings.words import Finding, Replay, Suppressed
 from adaptlint.named_tuple import NamedTuple
 
 SCHEMA_VERSION = "1"
@@ -64,6 +64,7 @@ class Verdict(NamedTuple):
     mismatched_keys: tuple[Mismatch, ...] = ()
     warned: bool = False
     why: tuple[str, ...] = ()
+    replay: Replay = Replay()
 
     def to_dict(self) -> dict[str, object]:
         """The verdict as the JSON report has it."""
@@ -85,6 +86,7 @@ class Verdict(NamedTuple):
             ],
             "warned": self.warned,
             "why": list(self.why),
+            "replay": self.replay.to_dict(),
         }
 
 
@@ -116,6 +118,29 @@ class AdapterSubject(NamedTuple):
         return self._asdict()
 
 
+class Asked(NamedTuple):
+    """The arguments of the check that stand nowhere else in the report: with them it can be done again, or replayed.
+
+    `model` is the base's absolute path, or the hub id that it was given as.
+    """
+
+    model: str
+    model_class: str | None = None
+    task: str | None = None
+    transformers: str | None = None
+    plan: str | None = None
+    fusions: tuple[str, ...] = ()
+    batch: int | None = None
+    seq: int | None = None
+    decoder_seq: int | None = None
+    mask: str | None = None
+    values: str = "none"
+
+    def to_dict(self) -> dict[str, object]:
+        """The arguments as the JSON report has them."""
+        return {**self._asdict(), "fusions": list(self.fusions)}
+
+
 class Subject(NamedTuple):
     """What was checked: the base model, the adapters, and for whom."""
 
@@ -127,6 +152,7 @@ class Subject(NamedTuple):
     targets: tuple[str, ...]
     attn: str | None = None  # the attention backend that was asked about
     compose: str | None = None  # AdapterHub's expression over the adapters' names
+    asked: Asked | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The subject as the JSON report has it."""
@@ -141,6 +167,7 @@ class Subject(NamedTuple):
             "compose": self.compose,
             "attn": self.attn,
             "targets": list(self.targets),
+            **({} if self.asked is None else {"asked": self.asked.to_dict()}),
         }
 
 
@@ -180,13 +207,16 @@ class Report(NamedTuple):
         return any(line.status == "crashed" for line in self.ledger)
 
     def exit_code(self, fail_on: str = "error") -> int:
-        """Exit status of the contract: 4 ours crashed, 3 nothing checked, 1 findings at or above `fail_on`, else 0."""
+        """Exit status of the contract: 4 ours crashed, 3 nothing checked, 1 findings at or above `fail_on`, else 0.
+
+        A finding that a replay refuted counts no more.
+        """
         if self.crashed:
             return 4
         if self.unchecked:
             return 3
         levels = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note")}[fail_on]
-        return 1 if any(finding.severity in levels for finding in self.findings) else 0
+        return 1 if any(f.severity in levels and f.replay.status != "refuted" for f in self.findings) else 0
 
     def to_dict(self) -> dict[str, object]:
         """The JSON report of the contract; equal input gives equal content but for `timing`."""

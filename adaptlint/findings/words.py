@@ -44,6 +44,23 @@ class Fault(NamedTuple):
     repair: str = ""  # "safe" or "unsafe" where `adaptlint fix` can undo it, as its page's `fix` says; "" where not
 
 
+class Replay(NamedTuple):
+    """What became of a prediction when the real library was run.
+
+    `status` is not-run, confirmed, refuted or inconclusive; `observed` says what was seen, or why nothing was decided.
+    """
+
+    status: str = "not-run"
+    device: str | None = None
+    versions: Mapping[str, str] | None = None
+    observed: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The mark as the JSON report has it."""
+        versions = None if self.versions is None else dict(self.versions)
+        return {"status": self.status, "device": self.device, "versions": versions, "observed": self.observed}
+
+
 class Finding(NamedTuple):
     """A fault in the voice of its rule page; field meanings as in docs/contract.md."""
 
@@ -64,6 +81,7 @@ class Finding(NamedTuple):
     fingerprint: str
     decides: bool = False
     fix: tuple[str, str] | None = None  # safety (safe, unsafe) and summary of what `adaptlint fix` does about it
+    replay: Replay = Replay()
 
     def to_dict(self) -> dict[str, object]:
         """The finding as the JSON report has it."""
@@ -83,7 +101,7 @@ class Finding(NamedTuple):
             "excerpt": self.excerpt or None,
             "fix": None if self.fix is None else {"safety": self.fix[0], "summary": self.fix[1]},
             "fingerprint": self.fingerprint,
-            "replay": {"status": "not-run", "device": None, "versions": None, "observed": None},
+            "replay": self.replay.to_dict(),
         }
 
 

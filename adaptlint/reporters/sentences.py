@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from adaptlint.findings import SEVERITIES, Finding, Place, Report, Verdict, Where
+from adaptlint.findings import SEVERITIES, Finding, Place, Replay, Report, Verdict, Where
 from adaptlint.reporters.showing import counted, shown, shown_path
 
 OUTCOME_WORDS = {"works": "WORKS", "fails": "FAILS", "wrong": "SILENTLY WRONG", "unknown": "CANNOT TELL"}
@@ -80,6 +80,12 @@ def effect(finding: Finding, verdicts: Iterable[Verdict]) -> str:
             return "nothing is raised, but what runs is not what was saved; " + "; ".join(map(_warning, wrong))
         return "nothing is raised, but the result may not be what was meant"
     return {"degraded": "it works, but not as well as it could", "untidy": "nothing breaks"}[finding.consequence]
+
+
+def replayed(mark: Replay) -> str:
+    """What the real library was seen to do: "confirmed on cpu: KeyError at load: ..."."""
+    device = f" on {shown(mark.device)}" if mark.device else ""
+    return f"{mark.status}{device}: {shown(mark.observed or '')}"
 
 
 def spot(where: Where, place: Place | None, here: str) -> str:

@@ -8,6 +8,7 @@ from adaptlint.reporters.sentences import (
     effect,
     ledger_line,
     outcome_word,
+    replayed,
     spot,
     subject_line,
     suppressed,
@@ -51,6 +52,8 @@ def _verdict(verdict: Verdict, report: Report, style: Style) -> list[str]:
             error = f" with {step.error.type}: {step.error.match}" if step.error else ""
             step_said = f"{step.op} {step.adapter}".rstrip()
             lines += wrapped(f"{step_said}: {step.outcome}{stage}{error}", style.width, "    - ")
+    if verdict.replay.status != "not-run":
+        lines += wrapped(f"replay: {replayed(verdict.replay)}", style.width, "    ", "      ")
     return lines + (_keys(verdict) if style.verbose else [])
 
 
@@ -105,6 +108,8 @@ def _finding(finding: Finding, verdicts: tuple[Verdict, ...], style: Style) -> l
         lines += _witness(_LABEL.format(label), note, f"({spot(where, place, style.here)})", style.width)
         label = ""
     lines += wrapped(effect(finding, verdicts), style.width, _LABEL.format("effect:"))
+    if finding.replay.status != "not-run":
+        lines += wrapped(replayed(finding.replay), style.width, _LABEL.format("replay:"))
     if finding.help:
         help_lines = wrapped(finding.help, style.width, _LABEL.format("help:"))
         help_lines[0] = help_lines[0].replace("help:", painted("help:", style.colour, "green"), 1)

@@ -34,7 +34,7 @@ def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["--compose=Parallel(a", "--replay", "--baseline=x", "--attn=fast", "--batch=0", "--seq=x", "--mask=1"],
+    ["--compose=Parallel(a", "--replays", "--baseline=x", "--attn=fast", "--batch=0", "--seq=x", "--mask=1"],
 )
 def test_what_does_not_work_yet_is_not_accepted(option: str) -> None:
     assert adaptlint("check", "model", "adapter", option).returncode == 2

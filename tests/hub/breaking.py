@@ -4,7 +4,7 @@
 
 BASES holds folders <base>/config.json with <base>/case_base.json ({"declared": class}). What is written is a table of
 adapters (config and shapes) and of cases: an adapter's key, the edits that break it, what the library then did.
-Nothing of adaptlint is imported.
+Of adaptlint only the worker of replay is imported.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 import adapters
 import torch
 
+from adaptlint.replay.worker.hub_loads import load
 from tests.hub.edits import edited
 from tests.hub.method_configs import METHODS
-from tests.hub.play import Record, load, wrapped
+from tests.hub.play import Record, wrapped
 
 WHOLE: list[list[list[Any]]] = [
     [],

@@ -1,8 +1,8 @@
 """Load folders with whichever AdapterHub library is installed: `python -m tests.hub.play cases.json records.json`.
 
 A case is {key, config: the base's config.json, class: a transformers class, adapters: [[name or null, folder]], and for
-the forwards afterwards compose, fusions, attn, sizes, masks}. It runs where there is nothing but
-`adapters` and what it pins, so nothing of adaptlint is imported.
+the forwards afterwards compose, fusions, attn, sizes, masks}. It runs where there is nothing but `adapters` and what it
+pins; of adaptlint only the files of replay's worker can be imported there.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import adapters
 import torch
 import transformers
-from adapters.loading import WeightsLoaderHelper
+from adapters import composition as blocks
 
-from tests.hub.forwards import Forwards, filled, read, unlike
+from adaptlint.replay.worker.compositions import Forwards, filled, unlike
+from adaptlint.replay.worker.hub_loads import load, opened
 
 Record = dict[str, Any]
 WIDE = {"initializer_range": 0.2, "init_std": 0.2}  # weights with which attention is far from even
@@ -42,55 +43,15 @@ def wrapped(config: Path, name: str, attn: str | None = None) -> Any:
     return built
 
 
-@contextmanager
-def watched(before: Record) -> Iterator[None]:
-    """While it holds, the state that a model is in right before tensors are copied into it is kept in `before`."""
-    original = WeightsLoaderHelper.load_weights_from_state_dict
+def read(text: str) -> Any:
+    """An expression as the library's blocks."""
 
-    def load(self: Any, *args: Any, **kwargs: Any) -> Any:
-        for key, value in self.model.state_dict().items():  # a head is loaded after the adapter, by the same helper
-            before.setdefault(key, value.clone())
-        return original(self, *args, **kwargs)
+    class Names(dict):  # type: ignore[type-arg]
+        def __missing__(self, name: str) -> Any:
+            return getattr(blocks, name) if name[:1].isupper() else name
 
-    WeightsLoaderHelper.load_weights_from_state_dict = load
-    try:
-        yield
-    finally:
-        WeightsLoaderHelper.load_weights_from_state_dict = original
-
-
-def load(model: Any, folder: str, name: str | None, values: Record) -> Record:
-    """One `load_adapter`; `values` are the file's tensors, all of them unlike anything that a model starts with."""
-    own, before, told = set(model.state_dict()), Record(), Record()
-    try:
-        with watched(before):
-            model.load_adapter(folder, load_as=name, set_active=False, loading_info=told)
-    except Exception as problem:
-        return {"outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
-    after = model.state_dict()
-    left = [key for key in after if key not in own and torch.equal(after[key], before[key])]
-    arrived = {shown(value) for value in after.values()}
-    ignored = [key for key, value in values.items() if shown(value) not in arrived]
-    return {
-        "outcome": "wrong" if left or ignored or own == set(after) else "works",
-        "missing": sorted(told.get("missing_keys", [])),
-        "unexpected": sorted(told.get("unexpected_keys", [])),
-        "left": sorted(left),
-        "ignored": sorted(ignored),
-    }
-
-
-def shown(value: Any) -> tuple[Any, ...]:
-    """A tensor as something that can be looked up."""
-    return (tuple(value.shape), *value.flatten()[:4].tolist())
-
-
-def opened(folder: Path) -> Record:
-    """The tensors that the library opens by default; none where it cannot."""
-    try:
-        return dict(torch.load(folder / "pytorch_adapter.bin", weights_only=True))
-    except Exception:
-        return {}
+    setup = eval(text, {"__builtins__": {}}, Names({"True": True, "False": False}))  # noqa: S307 - our own pages' text
+    return blocks.parse_composition(setup)
 
 
 def played(case: Record) -> list[Record]:

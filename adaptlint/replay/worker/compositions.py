@@ -3,23 +3,21 @@
 What is meant: a channel of a Parallel, a slice of a BatchSplit, a task of a MultiTask is what its own adapters alone
 give; an Average, Fuse or Split of one adapter with itself is that adapter; every member has a part in the result; a row
 with padding is that row without it; sdpa gives what eager attention gives; wrapping alone does not change a model.
-Runs where there is nothing but `adapters` and what it pins, so nothing of adaptlint is imported.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from inspect import signature
-from typing import Any
-
-import torch
-from adapters import composition as blocks
+from typing import Any, Callable, Union
 
 Record = dict[str, Any]
+Written = Union[str, list[Any]]  # a name, or [kind, [children], {settings}]
 NEAR = 1e-4
 FIRST_ID, PADDING = 5, 2  # the least token id of a text; padding tokens at the end of the first text
+KINDS = ("Stack", "Fuse", "Split", "BatchSplit", "Parallel", "Average", "MultiTask")
 SHARING, MERGING = ("Parallel", "BatchSplit", "MultiTask"), ("Average", "Fuse", "Split")
 
 
@@ -32,11 +30,15 @@ class Forwards:
 
     def inputs(self) -> Record:
         """Ordinary inputs of these sizes, the same each time."""
+        import torch
+
         torch.manual_seed(1)
         config, batch = self.model.config, self.sizes["batch"]
         if self.model.main_input_name == "pixel_values":
-            return {"pixel_values": torch.randn(batch, config.num_channels, config.image_size, config.image_size)}
-        words = getattr(config, "encoder", config).vocab_size
+            pixels = torch.randn(batch, config.num_channels, config.image_size, config.image_size)
+            return {"pixel_values": pixels.to(self.model.device)}
+        part = getattr(config, "encoder", getattr(config, "text_config", config))
+        words = part.vocab_size
         made = {"input_ids": torch.randint(FIRST_ID, words, (batch, self.sizes["seq"]))}
         if config.is_encoder_decoder:
             shape = (batch, self.sizes["decoder_seq"])
@@ -44,11 +46,17 @@ class Forwards:
         if self.masked:
             made["attention_mask"] = torch.ones_like(made["input_ids"])
             made["attention_mask"][0, -PADDING:] = 0
+        if hasattr(config, "vision_config") and hasattr(config, "text_config"):
+            seen = config.vision_config
+            made["pixel_values"] = torch.randn(batch, seen.num_channels, seen.image_size, seen.image_size)
+        made = {name: value.to(self.model.device) for name, value in made.items()}
         caches = hasattr(config, "use_cache") and "use_cache" in signature(type(self.model).forward).parameters
         return {**made, "use_cache": False} if caches else made
 
     def run(self, setup: Any, change: Callable[[Record], Record] = dict) -> Any:
         """The first output with this composition active (None: with no adapter)."""
+        import torch
+
         self.model.set_active_adapters(setup)
         given = change(self.inputs())
         if setup is not None and "MultiTask" in str(setup):
@@ -80,21 +88,23 @@ class Forwards:
             if kind(block) in MERGING:
                 one = leaves(block)[0]
                 with suppress(Exception):
-                    same = swapped(setup, block, lambda _, one=one: one)
+                    same = swapped(setup, block, one)
                     if kind(block) == "Fuse":
                         name = ",".join([one] * len(block))
                         self.model.add_adapter_fusion(name.split(","))
-                    if unlike(self.run(swapped(setup, block, lambda each, one=one: alike(each, one))), self.run(same)):
+                    if unlike(self.run(swapped(setup, block, alike(block, one))), self.run(same)):
                         yield f"{kind(block)} of {one} with itself is not {one}"
 
     def _idle(self, setup: Any, found: Any, used: set[str]) -> Iterator[str]:
+        import torch
+
         for name in dict.fromkeys(leaves(setup)):
             own = [value for path, value in self.model.named_parameters() if name in path.split(".")]
             kept = [value.detach().clone() for value in own]
             for value in own:
                 value.data += 0.3 * torch.randn_like(value)
             same = not unlike(found, self.run(setup))
-            for value, before in zip(own, kept, strict=True):
+            for value, before in zip(own, kept):
                 value.data.copy_(before)
             if same and (not used or name in used):
                 yield f"{name} has no part in the result"
@@ -118,6 +128,8 @@ class Forwards:
 
 def filled(model: Any, names: list[str]) -> None:
     """Numbers in the adapters that are neither zero nor alike, whatever their files hold."""
+    import torch
+
     for path, value in model.named_parameters():
         name = next((name for name in names if name in path.split(".")), None)
         if name is not None:
@@ -125,15 +137,16 @@ def filled(model: Any, names: list[str]) -> None:
             value.data = 0.3 * torch.randn_like(value)
 
 
-def read(text: str) -> Any:
-    """An expression as the library's blocks."""
+def read(written: Written) -> Any:
+    """A composition as the library's blocks."""
+    from adapters import composition as blocks
 
-    class Names(dict):  # type: ignore[type-arg]
-        def __missing__(self, name: str) -> Any:
-            return getattr(blocks, name) if name[:1].isupper() else name
-
-    setup = eval(text, {"__builtins__": {}}, Names({"True": True, "False": False}))  # noqa: S307 - our own pages' text
-    return blocks.parse_composition(setup)
+    if isinstance(written, str):
+        return written
+    name, children, settings = written
+    if name not in KINDS:
+        raise ValueError(f"no block {name}")
+    return getattr(blocks, name)(*map(read, children), **settings)
 
 
 def kind(block: Any) -> str:
@@ -156,6 +169,9 @@ def leaves(block: Any) -> list[str]:
 
 def meant(block: Any, row: int, rows: int) -> Any:
     """What one of so many rows is meant to go through, without the blocks that share rows out."""
+    import torch
+    from adapters import composition as blocks
+
     if isinstance(block, str):
         return blocks.Stack(block)
     if kind(block) in SHARING:
@@ -164,7 +180,7 @@ def meant(block: Any, row: int, rows: int) -> Any:
             sizes = block.batch_sizes
         elif kind(block) == "MultiTask":
             sizes = [len(part) for part in torch.arange(rows).tensor_split(len(block))]
-        for size, child in zip(sizes, block, strict=False):
+        for size, child in zip(sizes, block):
             if row < size:
                 return meant(child, row, size)
             row -= size
@@ -174,13 +190,13 @@ def meant(block: Any, row: int, rows: int) -> Any:
     return blocks.Stack(*(each for one in own for each in one))
 
 
-def swapped(setup: Any, block: Any, change: Callable[[Any], Any]) -> Any:
-    """The composition with one of its blocks changed."""
+def swapped(setup: Any, block: Any, other: Any) -> Any:
+    """The composition with another in the place of one of its blocks."""
     if setup is block:
-        return change(block)
+        return other
     if isinstance(setup, str):
         return setup
-    return like(setup, [swapped(child, block, change) for child in setup])
+    return like(setup, [swapped(child, block, other) for child in setup])
 
 
 def alike(block: Any, name: str) -> Any:
@@ -198,6 +214,8 @@ def like(block: Any, children: list[Any]) -> Any:
 
 def unlike(one: Any, other: Any) -> bool:
     """Whether two outputs differ in shape or by more than rounding."""
+    import torch
+
     if one.shape != other.shape:
         return True
     return not torch.allclose(one, other, rtol=NEAR, atol=NEAR)

@@ -1,0 +1,213 @@
+"""Invariants of one forward: wrapping, causality, backends, the cache, rows with adapters of their own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NamedTuple
+
+from .diverging import first_divergence
+from .models import answer, outputs
+from .subjects import OTHER, Unsupported
+from .tolerances import apart, close, tolerance_of
+
+BACKENDS = ("eager", "sdpa")
+ON_GPU = ("flash_attention_2", "flex_attention")
+KERNELS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")  # of sdpa, one by one
+PIECE = 3  # tokens that are decoded with a cache
+
+
+class Found(NamedTuple):
+    """What an invariant comes to: held or broken, by how much, and where first."""
+
+    status: str
+    measured: float | None = None
+    detail: str = ""
+    where: str | None = None
+
+
+def compared(subject: Any, one: Any, other: Any, what: str, where: str | None = None) -> Found:
+    """Two outputs that ought to be equal."""
+    held = close(one, other, tolerance_of(subject.job))
+    return Found("held" if held else "broken", apart(one, other), "" if held else what, None if held else where)
+
+
+def wrapping(subject: Any) -> Found:
+    """(1) The model with no adapter active answers as the base did before it was wrapped."""
+    plain, model = subject.base(), subject.wrapped()
+    given = subject.given(plain)
+    before = answer(plain, given)
+    with subject.off(model):
+        after = answer(model, given)
+        where = None
+        if not close(before, after, tolerance_of(subject.job)):
+            where = first_divergence(plain, model, given, tolerance_of(subject.job))
+    return compared(subject, before, after, "with no adapter active the output is another one than before", where)
+
+
+def future(subject: Any) -> Found:
+    """(2) Another last token changes nothing before it, where the base itself is causal."""
+    plain = subject.base()
+    given = subject.given(plain)
+    ids = given.get("decoder_input_ids", given.get("input_ids"))
+    if ids is None:
+        raise Unsupported("it reads no tokens")
+    if not close(*_before_last(plain, given), tolerance_of(subject.job)):
+        raise Unsupported("the base itself is not causal")
+    model = subject.wrapped()
+    with subject.off(model):
+        one, other = _before_last(model, given)
+    if not close(one, other, tolerance_of(subject.job)):
+        return Found("broken", apart(one, other), "with no adapter active earlier tokens see the last one")
+    one, other = _before_last(model, given)
+    return compared(subject, one, other, "with the adapter active earlier tokens see the last one")
+
+
+def _before_last(model: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """The output up to the last token, for two texts that differ in that token alone."""
+    name = "decoder_input_ids" if "decoder_input_ids" in given else "input_ids"
+    changed = given[name].clone()
+    changed[:, -1] = (changed[:, -1] + 1) % (int(changed.max()) + 2)
+    one, other = answer(model, given), answer(model, {**given, name: changed})
+    length = given[name].shape[1]
+    if one.dim() < 3 or one.shape[1] < length:
+        raise Unsupported("its output is not one of tokens")
+    return one[:, : one.shape[1] - 1], other[:, : other.shape[1] - 1]
+
+
+def backends(subject: Any) -> Found:
+    """(3) Every attention backend gives the same output and the same gradients of the adapter."""
+    names = [*BACKENDS, *(ON_GPU if subject.job["device"].startswith("cuda") else ())]
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            found[name] = subject.wrapped(name)
+        except (ValueError, ImportError, NotImplementedError):
+            continue  # the class or this machine does not have it
+    if len(found) < 2 or "eager" not in found:
+        raise Unsupported(f"it runs with {', '.join(found) or 'none'} alone")
+    tolerance = tolerance_of(subject.job)
+    meant = found.pop("eager")
+    given = subject.given(meant)
+    plain = answer(subject.base("eager"), given)
+    worst = 0.0
+    for name, model in found.items():
+        if not close(plain, answer(subject.base(name), given), tolerance):
+            raise Unsupported(f"the base itself is another one under {name}")
+        one, other = answer(meant, given), answer(model, given)
+        worst = max(worst, apart(one, other))
+        if not close(one, other, tolerance):
+            where = first_divergence(meant, model, given, tolerance)
+            return Found("broken", worst, f"{name} gives another output than eager", where)
+        differing = _gradients(subject, meant, model, given)
+        if differing:
+            return Found("broken", differing[1], f"{name} gives another gradient than eager", differing[0])
+        for kernel in KERNELS if name == "sdpa" else ():
+            far = _under(kernel, subject, model, (plain, one), given)
+            if far is not None:
+                return Found("broken", far, f"sdpa's kernel {kernel} gives another output than eager")
+    return Found("held", worst)
+
+
+def _under(kernel: str, subject: Any, model: Any, meant: tuple[Any, Any], given: dict[str, Any]) -> float | None:
+    """How far one kernel of sdpa is off; None where it is not, is not on this device, or where the base is off, too."""
+    try:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        with sdpa_kernel(getattr(SDPBackend, kernel)):
+            plain, seen = answer(subject.base("sdpa"), given), answer(model, given)
+    except (ImportError, AttributeError, RuntimeError):  # torch says "No available kernel" with a RuntimeError
+        return None
+    tolerance = tolerance_of(subject.job)
+    if not close(meant[0], plain, tolerance) or close(meant[1], seen, tolerance):
+        return None
+    return apart(meant[1], seen)
+
+
+def _gradients(subject: Any, meant: Any, model: Any, given: dict[str, Any]) -> tuple[str, float] | None:
+    """The first parameter of the adapter whose gradient differs by more than a hundredth of its size."""
+    both = []
+    for each in (meant, model):
+        own = subject.trainable(each, subject.name)
+        each.zero_grad()
+        outputs(each(**given))[0].float().pow(2).mean().backward()
+        both.append({name: value.grad.float().cpu() for name, value in own.items() if value.grad is not None})
+    for name in both[0]:
+        if name not in both[1]:
+            return name, float("inf")
+        size = float(both[0][name].norm())
+        difference = float((both[0][name] - both[1][name]).norm())
+        if difference > 0.01 * size + tolerance_of(subject.job)["atol"]:
+            return name, difference
+    return None
+
+
+def cached(subject: Any) -> Found:
+    """(4) Tokens that are decoded one after the other with a cache get the logits of one full forward."""
+    plain = subject.base()
+    given = subject.given(plain)
+    if (
+        set(given) - {"attention_mask"} != {"input_ids"}
+        or "use_cache" not in inspect.signature(plain.forward).parameters
+    ):
+        raise Unsupported("it is no decoder of tokens with a cache")
+    tolerance = tolerance_of(subject.job)
+    try:
+        one, other = _decoded(plain, given)
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as problem:
+        raise Unsupported(f"the base itself cannot decode with a cache: {type(problem).__name__}") from problem
+    if not close(one, other, tolerance):
+        raise Unsupported("the base itself answers otherwise with its cache")
+    model = subject.wrapped()
+    with subject.off(model):
+        one, other = _decoded(model, given)
+    if not close(one, other, tolerance):
+        return Found("broken", apart(one, other), "with no adapter active cached decoding is another forward")
+    one, other = _decoded(model, given)
+    return compared(subject, one, other, "with the adapter active cached decoding is another forward")
+
+
+def _decoded(model: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """The last outputs of a full forward, and of the last tokens fed one by one to a cache."""
+    import torch
+
+    ids = given["input_ids"]
+    if ids.shape[1] <= PIECE:
+        raise Unsupported("the text is too short")
+    with torch.no_grad():
+        full = outputs(model(input_ids=ids, use_cache=False))[0]
+        if full.dim() < 3:
+            raise Unsupported("its output is not one of tokens")
+        held = model(input_ids=ids[:, :-PIECE], use_cache=True)
+        steps = []
+        for at in range(ids.shape[1] - PIECE, ids.shape[1]):
+            cache = getattr(held, "past_key_values", None)
+            if cache is None:
+                raise Unsupported("it has no cache")
+            held = model(input_ids=ids[:, at : at + 1], past_key_values=cache, use_cache=True)
+            steps.append(outputs(held)[0][:, -1:])
+    return full[:, -PIECE:].float().cpu(), torch.cat(steps, 1).float().cpu()
+
+
+def rows(subject: Any) -> Found:
+    """(5) In a batch whose rows have adapters of their own, each row is what its adapter alone gives."""
+    import torch
+
+    other = subject.other()
+    pair = [(subject.name, subject.folder), (OTHER, other)]
+    model = subject.loaded(pair)
+    given = subject.given(model)
+    count = len(next(iter(given.values())))
+    if count < 2:
+        raise Unsupported("there is one row alone")
+    names = [subject.name] * (count // 2) + [OTHER] * (count - count // 2)
+    with torch.no_grad():
+        mixed = outputs(subject.rows(model, names, given))[0].float().cpu()
+    if len(mixed) != count:
+        return Found("broken", None, f"{len(mixed)} rows come out of {count}")
+    for name, folder in pair:
+        alone = answer(subject.loaded([(name, folder)]), given)
+        mine = torch.tensor([each == name for each in names])
+        if not close(alone[mine], mixed[mine], tolerance_of(subject.job)):
+            far = apart(alone[mine], mixed[mine])
+            return Found("broken", far, f"the rows of {name} are not what it gives alone")
+    return Found("held", 0.0)

@@ -1,0 +1,91 @@
+"""`python -m tests.replay.compositions ROOT [--n 200] [--seed 1]`: recorded compositions that are flagged, replayed.
+
+Each release plays its cases in an environment of its own (`tests/hub/pins.toml`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adaptlint.findings import Report
+from adaptlint.findings.reading import report_from
+from adaptlint.replay.conduct import base_of, job_of, marked
+from adaptlint.replay.plan import Run, Settings, plan
+from adaptlint.replay.records import subject_of
+from tests.hub.prove import PINS, run
+from tests.oracle.compositions import Case, accepted, cases_of, verdict_of
+from tests.replay.inside import entry_with
+from tests.replay.oracle import Row, figures, open_rows, with_planted
+
+FALSE = ("AL541", "AL540")
+"""Planted where they are not told; the second not where the record itself says that wrapping changes the model."""
+
+
+def chosen(root: Path, count: int, seed: int) -> list[Case]:
+    """A seeded sample of the cases that are recorded as failing or wrong."""
+    flagged = [case for case in cases_of(root) if accepted(case) in (("fails",), ("wrong",))]
+    random.Random(seed).shuffle(flagged)
+    return flagged[:count]
+
+
+def played(reports: Sequence[Report], release: str, settings: Settings) -> list[Report]:
+    """The reports marked by one process in the release's environment."""
+    bases = [base_of(report) for report in reports]
+    runs: list[tuple[int, Run]] = []
+    for number, (report, base) in enumerate(zip(reports, bases, strict=True)):
+        runs += [(number, each) for each in plan(report, base, settings) if isinstance(each, Run)]
+    with tempfile.TemporaryDirectory() as place:
+        jobs, events = Path(place) / "jobs.json", Path(place) / "events.json"
+        jobs.write_text(json.dumps([job_of(reports[number], each, settings) for number, each in runs]))
+        run(release, tomllib.loads(PINS.read_text()), "tests.replay.batch", str(jobs), str(events))
+        told: list[Any] = json.loads(events.read_text())
+    found = list(reports)
+    for (number, each), seen in zip(runs, told, strict=True):
+        entry = entry_with(reports[number], each, bases[number], settings, seen)
+        found[number] = marked(found[number], [entry], subject_of(reports[number], bases[number]))
+    return found
+
+
+def rows_of(root: Path, cases: Sequence[Case]) -> list[Row]:
+    """Every case replayed by its release."""
+    rows: list[Row] = []
+    for release in sorted({case["version"] for case in cases}):
+        mine = [case for case in cases if case["version"] == release]
+        reports = [
+            with_planted(report_from(verdict_of(root, case)), FALSE[: 1 if case.get("library_itself") else 2])
+            for case in mine
+        ]
+        for case, report in zip(mine, played(reports, release, Settings()), strict=True):
+            (verdict,) = report.verdicts
+            marks = [(f.code, f.replay.status, f.replay.observed or "") for f in report.findings]
+            names = [(f.name, f.fingerprint in verdict.why) for f in report.findings]
+            right = verdict.outcome in accepted(case)
+            true = [mark for mark, (name, why) in zip(marks, names, strict=True) if name != "planted" and why and right]
+            false = [mark for mark, (name, _) in zip(marks, names, strict=True) if name == "planted"]
+            rows.append(Row(case["id"], true, false, verdict.replay.status, verdict.replay.observed or ""))
+    return rows
+
+
+def main() -> int:
+    """Read the arguments, replay, print; 1 if a true finding was refuted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--n", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    root = options.root.resolve()
+    rows = rows_of(root, chosen(root, options.n, options.seed))
+    print(*figures(rows), *open_rows(rows), sep="\n")
+    return 1 if any(status == "refuted" for row in rows for _, status, _ in row.true) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

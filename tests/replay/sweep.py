@@ -1,0 +1,224 @@
+"""`python -m tests.replay.sweep LIBRARY OUT [--only REGEX]`: the invariants over every architecture that it adapts.
+
+Runs in an environment of the library (`peft` or `adapters`); of adaptlint only replay's worker and the shrinking of
+configs are imported. For each model type: a tiny model of its default config, an adapter with random numbers, saved and
+then examined. OUT gets a JSON line for each. `tests.replay.wild` makes a page of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import resource
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adaptlint.replay.shrink import tiny
+from adaptlint.replay.worker.guards import keep_quiet
+from adaptlint.replay.worker.invariants import INVARIANTS, examine
+from adaptlint.replay.worker.models import answer, inputs_of
+from adaptlint.replay.worker.running import versions_of
+from tests.replay.batch import Collected
+
+TABLES = {
+    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "masked": "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+    "classes": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "image": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
+}
+Row = dict[str, Any]
+LORA: Row = {"peft_type": "LORA", "r": 4, "init_lora_weights": False, "target_modules": "all-linear"}
+METHODS: dict[str, dict[str, Row]] = {
+    "peft": {
+        "lora": LORA,
+        "dora": {**LORA, "use_dora": True},
+        "embedding": {**LORA, "target_modules": "<embeddings>"},
+        "tokens": {**LORA, "trainable_token_indices": [3, 4]},
+        "saved": {**LORA, "modules_to_save": "<embeddings>"},
+        "bias": {**LORA, "lora_bias": True},
+        "oft": {"peft_type": "OFT", "r": 0, "oft_block_size": 4, "target_modules": "all-linear", "init_weights": False},
+        "lokr": {"peft_type": "LOKR", "r": 4, "target_modules": "all-linear", "init_weights": False},
+        "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "task_type": "CAUSAL_LM"},
+        "prompt": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "task_type": "CAUSAL_LM"},
+        "ia3": {"peft_type": "IA3", "target_modules": "all-linear", "feedforward_modules": []},
+    },
+    "adapters": {
+        "lora": {"architecture": "lora", "r": 4, "alpha": 8},
+        "seq_bn": {"mh_adapter": False, "output_adapter": True, "reduction_factor": 4, "non_linearity": "relu"},
+        "prefix": {"architecture": "prefix_tuning", "prefix_length": 3, "bottleneck_size": 8},
+    },
+}
+LIMIT, MEMORY = 120, 6 << 30
+NAME = "default"
+Entry = tuple[str, str, str]
+
+
+def entries(library: str) -> Iterator[Entry]:
+    """(kind, model type, class) of the Auto tables; of AdapterHub's library those that it wraps."""
+    from transformers.models.auto import modeling_auto
+
+    wrapped = None
+    if library == "adapters":
+        from adapters.models import MODEL_MIXIN_MAPPING
+
+        wrapped = {re.sub("(Model|Encoder|Decoder|Transformer)$", "", name).lower() for name in MODEL_MIXIN_MAPPING}
+    for kind, table in TABLES.items():
+        for model_type, names in getattr(modeling_auto, table).items():
+            name = names if isinstance(names, str) else names[0]
+            stem = re.sub("(For[A-Z].*|LMHead.*|Model)$", "", name).lower()
+            if wrapped is None or stem in wrapped:
+                yield kind, model_type, name
+
+
+def base_of(model_type: str, name: str) -> tuple[dict[str, Any], Any]:
+    """The config of a tiny model and the model; raises what the class raises."""
+    import torch
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    whole = CONFIG_MAPPING[model_type]().to_dict()
+    config = tiny({key: value for key, value in whole.items() if key not in ("dtype", "torch_dtype")})
+    if config is None:
+        raise ValueError("its config has no sizes that are known here")
+    config.update(model_type=model_type, architectures=[name])
+    torch.manual_seed(0)
+    made = CONFIG_MAPPING[model_type].from_dict(config)
+    return config, getattr(transformers, name)._from_config(made).eval()
+
+
+def with_adapter(library: str, model: Any, settings: Row, folder: str) -> str:
+    """An adapter with random numbers, saved; its folder."""
+    import torch
+
+    if library == "adapters":
+        import adapters
+
+        adapters.init(model)
+        model.add_adapter(NAME, config=adapters.AdapterConfig.load(dict(settings)))
+        mine = [value for key, value in model.named_parameters() if NAME in key.split(".")]
+    else:
+        import peft
+
+        settings = {key: embeddings(model) if value == "<embeddings>" else value for key, value in settings.items()}
+        kind = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(settings["peft_type"])]
+        model = peft.get_peft_model(model, kind(**{k: v for k, v in settings.items() if k != "peft_type"}))
+        mine = [value for value in model.parameters() if value.requires_grad]
+    source = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for value in mine:
+            value.add_(0.05 * torch.randn(value.shape, generator=source))
+    if library == "adapters":
+        model.save_adapter(folder, NAME)
+    else:
+        model.save_pretrained(folder)
+    return folder
+
+
+def embeddings(model: Any) -> list[str]:
+    """The names of the embeddings at both ends, those that the model has."""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [name.rpartition(".")[2] for name, module in model.named_modules() if any(module is end for end in ends)]
+
+
+def job_of(library: str, config: Row, name: str, folder: str) -> Row:
+    """What the worker is asked."""
+    return {
+        "target": {"library": library, "version": ""},
+        "scale": "full",
+        "layer": None,
+        "words": [0, 0],
+        "base": {"config": config, "class": name, "weights": None},
+        "adapters": [{"name": NAME, "folder": folder, "config": {}}],
+        "plan": [{"op": "load", "name": NAME, "options": []}],
+        "conditions": {"attn": None, "batch": None, "seq": None, "decoder_seq": None, "mask": None},
+        "device": "cpu",
+        "dtype": "float32",
+        "invariants": [each.number for each in INVARIANTS],
+    }
+
+
+def examined(library: str, method: str, entry: Entry, keep: str | None) -> Row:
+    """One class with one method."""
+    kind, model_type, name = entry
+    row: Row = {"library": library, "kind": kind, "model_type": model_type, "class": name, "method": method}
+    with tempfile.TemporaryDirectory() as place:
+        place = keep or place
+        try:
+            config, model = base_of(model_type, name)
+            answer(
+                model, inputs_of(model, job_of(library, config, name, ""))
+            )  # what the base alone raises is no finding
+            folder = with_adapter(library, model, METHODS[library][method], os.path.join(place, "adapter"))
+        except Exception as problem:
+            return {**row, "not_made": f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"}
+        Path(place, "config.json").write_text(json.dumps(config, default=str))
+        asked = job_of(library, json.loads(json.dumps(config, default=str)), name, folder)
+        channel = Collected(asked)
+        examine(asked, channel)
+    return {**row, "versions": versions_of(), "invariants": channel.events}
+
+
+def limited(pipe: Any, *work: Any) -> None:
+    """One class in a process of its own."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipe.send(examined(*work))
+
+
+def main() -> None:
+    """Examine every class that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("library", choices=sorted(METHODS))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--kinds", default="")
+    parser.add_argument("--methods", default="lora")
+    parser.add_argument("--keep", help="leave the base and the adapter of one class in this folder")
+    options = parser.parse_args()
+    keep_quiet()
+    import torch
+    import transformers
+
+    __import__(options.library)
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    fork = multiprocessing.get_context("fork")
+    with options.out.open("a") as out:
+        for method in options.methods.split(","):
+            for entry in entries(options.library):
+                if not re.search(options.only, entry[1]) or not re.search(options.kinds, entry[0]):
+                    continue
+                here, there = fork.Pipe()
+                process = fork.Process(target=limited, args=(there, options.library, method, entry, options.keep))
+                process.start()
+                there.close()
+                row: Row = {"library": options.library, "kind": entry[0], "model_type": entry[1], "class": entry[2]}
+                try:
+                    row = here.recv() if here.poll(LIMIT) else {**row, "method": method, "not_made": "took too long"}
+                except EOFError:
+                    row = {**row, "method": method, "not_made": "the process died"}
+                process.kill()
+                process.join()
+                out.write(json.dumps(row) + "\n")
+                out.flush()
+                print(told(row), file=sys.stderr, flush=True)
+
+
+def told(row: Row) -> str:
+    """A line for the person who waits."""
+    signs = {"held": ".", "skipped": "-", "broken": "B", "raised": "R"}
+    marks = "".join(signs[each["status"]] for each in row.get("invariants", ()))
+    return f"{row['method']:7} {row['kind']:8} {row['model_type']:24} {marks or row.get('not_made')}"
+
+
+if __name__ == "__main__":
+    main()
