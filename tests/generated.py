@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,9 +61,19 @@ def formats() -> str:
         )
 
 
+def compositions() -> str:
+    """docs/compositions.md with the outputs of its commands, run beside two LoRAs and the Llama that they are for."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = tell(str(ROOT / "fixtures" / "stories" / "llama-parallel"), folder)
+        shutil.copytree(built.model, Path(folder) / "llama-3-8b")
+        (Path(folder) / "adapter").rename(Path(folder) / "a")
+        page = (ROOT / "docs" / "compositions.md").read_text(encoding="utf-8")
+        return RUN.sub(lambda match: shown(match[1], folder), page)
+
+
 def shown(command: str, folder: str | Path = ROOT) -> str:
     """A command's block in a page, with what it prints."""
-    words = PROGRAMS.get(command) or command.split()
+    words = PROGRAMS.get(command) or shlex.split(command)
     settings = {**os.environ, "PYTHONPATH": str(ROOT)}
     command_line = [sys.executable, "-m", *words]
     done = subprocess.run(command_line, cwd=folder, env=settings, capture_output=True, text=True, check=False)
@@ -108,6 +119,7 @@ PAGES = sorted(path for path in (ROOT / "rules").rglob("*.md") if path.name != "
 TEXTS: dict[str, Callable[[], str]] = {
     "rules/README.md": index,
     "README.md": readme,
+    "docs/compositions.md": compositions,
     "docs/families.md": families_page,
     "docs/formats.md": formats,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},

@@ -126,17 +126,23 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
             parse_plan(options["plan"])
         except PlanError as error:
             raise CommandLineError(f"--plan: {error}") from error
-    if options["compose"] is not None:
-        from adaptlint.engine.arguments import refuse_wrong_composition
-
-        try:
-            refuse_wrong_composition(options["compose"])
-        except ValueError as error:
-            shown = " ".join(options["compose"].split("\n"))
-            caret = " " * (getattr(error, "column", 1) - 1) + "^"
-            raise CommandLineError(f"--compose: {error}.\n  {shown}\n  {caret}") from error
+    refuse_wrong_composition(options["compose"])
     for code in codes((*options["select"], *options["ignore"])):
         from adaptlint.catalogue import load_catalogue, select
 
         if not select(load_catalogue(), [code], ()):
             raise CommandLineError(f"there is no rule {code}; `adaptlint rules` lists them.")
+
+
+def refuse_wrong_composition(text: str | None) -> None:
+    """Raise CommandLineError with a caret below the place of a mistake."""
+    if text is None:
+        return
+    from adaptlint.engine import arguments
+
+    try:
+        arguments.refuse_wrong_composition(text)
+    except ValueError as error:
+        shown = " ".join(text.split("\n"))
+        caret = " " * (getattr(error, "column", 1) - 1) + "^"
+        raise CommandLineError(f"--compose: {error}.\n  {shown}\n  {caret}") from error

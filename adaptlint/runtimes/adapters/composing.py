@@ -15,7 +15,7 @@ from adaptlint.runtimes.adapters.hub_adapter import hub_name
 from adaptlint.runtimes.adapters.judging import Composed, Outcome, judge
 from adaptlint.runtimes.adapters.library import faults_of_library
 from adaptlint.runtimes.adapters.loads import HubLoads
-from adaptlint.runtimes.adapters.portrait import composition_of, shapes_of
+from adaptlint.runtimes.adapters.portrait import portrait_of
 from adaptlint.runtimes.adapters.rows import Raised
 from adaptlint.runtimes.adapters.telling import fault_of_error, fault_of_note
 from adaptlint.runtimes.adapters.validation import check_composition
@@ -111,8 +111,8 @@ def _raised(raised: Raised, setup: Block, stage: str) -> Told:
 def _told(asked: Asked, judged: Judged) -> Told:
     outcome, graph, composed, sizes = judged
     setup = composed.setup
-    shapes = shapes_of(graph, composed, outcome, asked.request, sizes)
-    drawn = composition_of(composed, outcome, sizes)
+    portrait = portrait_of(graph, composed, outcome, asked.request, sizes)
+    shapes, drawn = portrait if portrait is not None else (None, None)
     library = faults_of_library(asked.base, asked.loads.release, graph)
     if outcome.outcome == "fails" and outcome.error is not None:
         fault = fault_of_error(outcome, setup, sizes)
