@@ -28,6 +28,7 @@ OPTIONS = (
     Option("--seq", "Tokens of a text, virtual ones not counted.", "number"),
     Option("--decoder-seq", "Tokens that a decoder beside an encoder is given.", "number"),
     Option("--mask", "Attention mask of the forward.", choices=("none", "padded")),
+    Option("--python", "Interpreter that has AdapterHub's library, to record forwards.", metavar="PATH"),
     Option("--select", "Only these rules: codes or how they begin, with commas.", "many", "CODES"),
     Option("--ignore", "All rules but these.", "many", "CODES"),
     Option("--fail-on", "Exit 1 from here up.  [error]", choices=("error", "warning", "note"), default="error"),
@@ -102,6 +103,7 @@ def _report(adapters: list[str | tuple[str, str]], options: Mapping[str, Any], s
         seq=options["seq"],
         decoder_seq=options["decoder_seq"],
         mask=options["mask"],
+        python=options["python"],
         values=options["values"],
         select=codes(options["select"]),
         ignore=codes(options["ignore"]),
@@ -127,6 +129,13 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
         except PlanError as error:
             raise CommandLineError(f"--plan: {error}") from error
     refuse_wrong_composition(options["compose"])
+    if options["python"] is not None:
+        from adaptlint.engine.arguments import refuse_wrong_interpreter
+
+        try:
+            refuse_wrong_interpreter(options["python"], options["target"] or ("peft",))
+        except ValueError as error:
+            raise CommandLineError(f"--python: {error}.") from error
     for code in codes((*options["select"], *options["ignore"])):
         from adaptlint.catalogue import load_catalogue, select
 

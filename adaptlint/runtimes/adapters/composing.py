@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_graph import FlowGraph
+from adaptlint.dataflow.load import FlowProblem
 from adaptlint.findings import Fault, RaisedError
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
@@ -87,6 +88,8 @@ def _tell(asked: Asked, setup: Block) -> Told:
     except Raised as raised:
         fault = fault_of_class(asked.base, asked.loads.release, asked.request.attn or "", raised)
         return Told("fails", "forward", RaisedError(raised.kind, raised.text), (fault,))
+    except FlowProblem as told:
+        return Told("unknown", None, None, (_unsure(str(told).rstrip("."), setup),))
     if worst is None:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
@@ -144,7 +147,7 @@ def _graphs(asked: Asked) -> Iterator[FlowGraph]:
     for masked in MASKS[request.mask]:
         for backend in (request.attn,) if request.attn else BACKENDS:
             try:
-                graph = find_graph(asked.base, version, backend, masked=masked)
+                graph = find_graph(asked.base, version, backend, masked=masked, python=request.python)
             except Raised:
                 if request.attn:
                     raise
