@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from adaptlint.findings import Where
 from adaptlint.reporters import Style, render
 from adaptlint.testing.demo import story_recipe, tell
 from tests.conftest import ROOT
+from tests.hub.prove import STORY_RECORDS, story_cases
 from tests.releases.prove import RECORDS, mark
 from tests.test_rules import TARGET, TRANSFORMERS
 
@@ -21,7 +23,7 @@ NEWEST = TARGET.partition("==")[2]
 
 
 def outcomes(story: Path) -> dict[str, str]:
-    """What the recipe expects, by release of PEFT: a story may go through several."""
+    """What the recipe expects, by release or by RELEASE-CHAPTER: a story may go through several."""
     expected = story_recipe(str(story)).expect["outcome"]
     return {NEWEST: expected} if isinstance(expected, str) else expected
 
@@ -43,9 +45,11 @@ def report_of(story: Path, folder: Path, release: str) -> adaptlint.Report:
         pytest.importorskip("transformers")
     built = tell(str(story), str(folder))
     recipe = story_recipe(str(story))
-    transformers = TRANSFORMERS if release == NEWEST else None
-    target = f"{'adapters' if recipe.hub else 'peft'}=={release}"
-    report = adaptlint.check(built.model, built.adapters, targets=(target,), transformers=transformers, **recipe.check)
+    version, _, chapter = release.partition("-")
+    transformers = TRANSFORMERS if version == NEWEST else None
+    target = f"{'adapters' if recipe.hub else 'peft'}=={version}"
+    asked = {**recipe.check, **recipe.chapters.get(chapter, {})}
+    report = adaptlint.check(built.model, built.adapters, targets=(target,), transformers=transformers, **asked)
     return report._replace(phases=(), ledger=())
 
 
@@ -92,6 +96,30 @@ def test_story_has_its_expected_report(
 def test_story_ends_as_its_recipe_says(story: Path, release: str) -> None:
     verdict = json.loads(told_in(story, release, "json").read_text())["verdicts"][0]
     assert verdict["outcome"] == outcomes(story)[release]
+
+
+LIBRARY: dict[str, Any] = json.loads(STORY_RECORDS.read_text())
+
+
+@pytest.mark.parametrize(("story", "release"), [row for row in CHAPTERS if row.id in LIBRARY])
+def test_adapterhub_s_library_did_what_the_report_says(story: Path, release: str) -> None:
+    """At the story's own widths, one layer deep: the error is the same word for word."""
+    key = f"{story.name}-{release}"
+    record = LIBRARY[key]
+    assert record["recipe"] == mark(dict(story_cases())[key]), "the story has changed: run `make prove-hub`"
+    verdict = json.loads(told_in(story, release, "json").read_text())["verdicts"][0]
+    assert verdict["outcome"] == record["outcome"]
+    assert (verdict["error"] or {}).get("type") == record.get("error", {}).get("type")
+    if verdict["error"]:
+        assert verdict["error"]["match"] in record["error"]["message"]
+
+
+def test_every_chapter_that_a_cpu_can_run_was_played() -> None:
+    assert {key for key, _ in story_cases()} == LIBRARY.keys()
+    assert LIBRARY["llama-attention-0.2.2-sdpa"]["why"] == [
+        "after adapters.init every token sees those after it",
+        "the model is another one after adapters.init",
+    ]
 
 
 PLAYED = [row for row in CHAPTERS if len(outcomes(row.values[0])) > 1 and not story_recipe(str(row.values[0])).hub]

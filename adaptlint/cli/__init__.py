@@ -100,7 +100,7 @@ def _dispatch(arguments: list[str]) -> int:
         from adaptlint.cli import graph
         from adaptlint.cli.plain import parse
 
-        options = parse(arguments[1:], graph.OPTIONS, adapters=False)
+        options = parse(arguments[1:], graph.OPTIONS, least=0)
         if options is not None:
             return graph.graph(options)
     return _click(arguments)

@@ -131,6 +131,7 @@ def _report(
         seq=options["seq"],
         decoder_seq=options["decoder_seq"],
         mask=options["mask"],
+        python=None if options["replay"] else options["python"],
         values=options["values"],
         select=codes(options["select"]),
         ignore=codes(options["ignore"]),
@@ -156,15 +157,14 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
             parse_plan(options["plan"])
         except PlanError as error:
             raise CommandLineError(f"--plan: {error}") from error
-    if options["compose"] is not None:
-        from adaptlint.engine.arguments import refuse_wrong_composition
+    refuse_wrong_composition(options["compose"])
+    if options["python"] is not None and not options["replay"]:
+        from adaptlint.engine.arguments import refuse_wrong_interpreter
 
         try:
-            refuse_wrong_composition(options["compose"])
+            refuse_wrong_interpreter(options["python"], options["target"] or ("peft",))
         except ValueError as error:
-            shown = " ".join(options["compose"].split("\n"))
-            caret = " " * (getattr(error, "column", 1) - 1) + "^"
-            raise CommandLineError(f"--compose: {error}.\n  {shown}\n  {caret}") from error
+            raise CommandLineError(f"--python: {error}.") from error
     refuse_unknown_codes(options)
 
 
@@ -175,3 +175,17 @@ def refuse_unknown_codes(options: Mapping[str, Any]) -> None:
 
         if not select(load_catalogue(), [code], ()):
             raise CommandLineError(f"there is no rule {code}; `adaptlint rules` lists them.")
+
+
+def refuse_wrong_composition(text: str | None) -> None:
+    """Raise CommandLineError with a caret below the place of a mistake."""
+    if text is None:
+        return
+    from adaptlint.engine import arguments
+
+    try:
+        arguments.refuse_wrong_composition(text)
+    except ValueError as error:
+        shown = " ".join(text.split("\n"))
+        caret = " " * (getattr(error, "column", 1) - 1) + "^"
+        raise CommandLineError(f"--compose: {error}.\n  {shown}\n  {caret}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adaptlint.cli import CommandLineError, output
+from adaptlint.cli import CommandLineError, composed, output
 from adaptlint.cli.flow import DEFAULT_BACKEND, refuse_without_flow, text_of
 from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.cli.problem import base_or_stop
@@ -27,6 +27,10 @@ OPTIONS = (
     Option("--batch", "With --flow: a number for batch.", "number"),
     Option("--seq", "With --flow: a number for the sequence length.", "number"),
     Option("--decoder-seq", "With --flow: a number for the decoder's sequence length.", "number"),
+    Option("--compose", "With --flow: AdapterHub's expression over ADAPTERs' names.", metavar="'Parallel(a, b)'"),
+    Option("--target", "With --compose: AdapterHub's library in this release.", metavar="adapters==VERSION"),
+    Option("--fusion", "With --compose: fusion layer that the model will have; repeatable.", "many", "NAMES"),
+    Option("--mask", "With --compose: attention mask of the forward.", choices=("none", "padded")),
     Option("--offline", "Never use the network.", "flag"),
     Option("--no-cache", "Neither read nor write the cache of base shapes.", "flag"),
 )
@@ -35,21 +39,37 @@ OPTIONS = (
 def graph(options: Mapping[str, Any]) -> int:
     """Print the module-shape graph of MODEL; with --flow the shapes that its modules return.
 
-    tree, dot and mermaid fold repeated layers into one; json and graphml (not with --flow) list every module.
+    With ADAPTERs and --compose it is the composition: blocks, the sites with what each gives, and where it breaks.
+    tree, dot and mermaid fold repeated layers into one; json and graphml (not of a plain --flow) list every module.
     """
     sizes = {name: options[name] for name in SIZES if options[name] is not None}
     model, form, model_class = options["model"], options["form"], options["model_class"]
     offline, cache = options["offline"], not options["no_cache"]
-    if options["flow"]:
+    _refuse_half(options)
+    if options["compose"] is not None:
+        text = composed.text_of(options, sizes)
+    elif options["flow"]:
         if options["task"] is not None:
             raise CommandLineError("--task does not go with --flow: name the class with --model-class.")
         text = text_of(model, form, model_class, options["attn"] or DEFAULT_BACKEND, sizes, offline, cache)
     else:
-        given = {f"--{name.replace('_', '-')}": options[name] for name in ("attn", *SIZES)}
-        refuse_without_flow(given)
         text = _modules(model, form, options["task"], model_class, offline, cache)
     output.say(f"{text}\n")
     return 0
+
+
+def _refuse_half(options: Mapping[str, Any]) -> None:
+    """Raise CommandLineError for an option without the one that has a use for it."""
+    if not options["flow"]:
+        given = {f"--{name.replace('_', '-')}": options[name] for name in ("attn", *SIZES, "compose")}
+        refuse_without_flow(given)
+    if options["compose"] is None:
+        for name in ("target", "fusion", "mask", "adapters"):
+            if options[name]:
+                said = "an ADAPTER" if name == "adapters" else f"--{name}"
+                raise CommandLineError(f"{said} needs --compose.")
+    elif not options["adapters"]:
+        raise CommandLineError("--compose needs the ADAPTERs that it names.")
 
 
 def _modules(model: str, form: str, task: str | None, model_class: str | None, offline: bool, cache: bool) -> str:

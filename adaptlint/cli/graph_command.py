@@ -18,5 +18,9 @@ command = click.Command(
     "graph",
     callback=_callback,
     help=graph.__doc__,
-    params=[click.Argument(["model"]), *map(click_option, OPTIONS)],
+    params=[
+        click.Argument(["model"]),
+        click.Argument(["adapters"], metavar="[ADAPTER]...", nargs=-1),
+        *map(click_option, OPTIONS),
+    ],
 )

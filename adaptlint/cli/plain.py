@@ -34,10 +34,10 @@ class Option(NamedTuple):
         return {"many": (), "flag": False}.get(self.kind, self.default)
 
 
-def parse(arguments: Sequence[str], options: Sequence[Option], *, adapters: bool = True) -> dict[str, Any] | None:
+def parse(arguments: Sequence[str], options: Sequence[Option], *, least: int = 1) -> dict[str, Any] | None:
     """`MODEL ADAPTER... [OPTIONS]` as click would hand it over; None for whatever is not plainly right.
 
-    Without `adapters` it is `MODEL [OPTIONS]`.
+    `least` is the number of adapters that there have to be.
 
     None is no verdict: click then reads the line again, and does the telling if something is wrong with it.
     """
@@ -63,9 +63,9 @@ def parse(arguments: Sequence[str], options: Sequence[Option], *, adapters: bool
             return None
         told = int(value) if option.kind == "number" else value
         parsed[option.key] = (*parsed[option.key], value) if option.kind == "many" else told
-    if "" in plain or (len(plain) < 2 if adapters else len(plain) != 1):
+    if "" in plain or len(plain) <= least:
         return None
-    return {"model": plain[0], **({"adapters": tuple(plain[1:])} if adapters else {}), **parsed}
+    return {"model": plain[0], "adapters": tuple(plain[1:]), **parsed}
 
 
 def _is_number(text: str) -> bool:

@@ -10,7 +10,7 @@ SCALES = ("load", "layer", "tiny", "full")
 RUN_OPTIONS = (
     Option("--device", "Where a replay runs: meta, cpu, cuda, mps, xpu.  [cpu]", metavar="DEVICE"),
     Option("--dtype", "Floating type of a replay's base; auto: its config's.  [float32]", choices=DTYPES),
-    Option("--python", "Interpreter of a replay.  [this one]", metavar="PATH"),
+    Option("--python", "Interpreter of a replay, or, without one, to record forwards of AdapterHub's.", metavar="PATH"),
     Option("--env", "Make (once) and use an environment with this release.", metavar="LIBRARY==VERSION"),
     Option("--memory", "Gigabytes that a replay may hold.  [4]", "number", "GB"),
     Option("--timeout", "Seconds that one run may take.  [600]", "number", "SECONDS"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 MASKS = ("none", "padded")
@@ -28,3 +28,16 @@ def refuse_wrong_composition(text: str | None) -> None:
         from adaptlint.runtimes.adapters.composition import read_composition
 
         read_composition(text)
+
+
+def refuse_wrong_interpreter(python: str | None, targets: Sequence[str]) -> None:
+    """Raise ValueError, in one sentence, unless the interpreter has AdapterHub's library in a release asked for."""
+    if python is None:
+        return
+    asked = [target.partition("==")[2] for target in targets if target.partition("==")[0] == "adapters"]
+    if not asked:
+        raise ValueError("python is for the target adapters: the interpreter that has AdapterHub's library")
+    from adaptlint.runtimes.adapters.elsewhere import refuse_other_release
+
+    for release in asked:
+        refuse_other_release(python, release)

@@ -11,7 +11,7 @@ from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.artefacts.words import FLOATS
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.catalogue import load_catalogue, select
-from adaptlint.engine.arguments import refuse_wrong_arguments, refuse_wrong_composition
+from adaptlint.engine.arguments import refuse_wrong_arguments, refuse_wrong_composition, refuse_wrong_interpreter
 from adaptlint.engine.claims import findings_of
 from adaptlint.engine.ledger import Crash, checked_faults, ledger_of, reached
 from adaptlint.engine.spots import Spots
@@ -48,6 +48,7 @@ def check(
     seq: int | None = None,
     decoder_seq: int | None = None,
     mask: str | None = None,
+    python: str | None = None,
     values: str = "none",
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
@@ -67,14 +68,16 @@ def check(
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
     and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
     machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
-    ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have. With `sites` the report
-    also says what becomes of each module.
+    ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have; `python` is an
+    interpreter (or an environment's folder) whose `adapters` records the forward where none is at hand. With `sites`
+    the report also says what becomes of each module.
 
     `ignores` are tables as in the configuration (`{"rules": ["AL303"], "reason": "...", "adapter": "old/*"}`), and
     `baseline` is a file of known findings: what they name goes to the report's `suppressed` and leaves the verdict as
     it is. `severities` maps codes or names of rules to error, warning or note.
     """
     refuse_wrong_composition(compose)
+    refuse_wrong_interpreter(python, targets)
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()
     given = tuple(Adapter(name, path, named) for name, path, named in adapters_given(adapters))
@@ -83,7 +86,8 @@ def check(
     base = base_for(os.fspath(model), model_class, task, given, offline, cache)
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
-    request = Request("", transformers, plan, compose, tuple(fusions), attn, batch, seq, decoder_seq, mask, cache)
+    sizes = (batch, seq, decoder_seq)
+    request = Request("", transformers, plan, compose, tuple(fusions), attn, *sizes, mask, python, cache)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
     conditions = (attn, compose, _asked(scene, request, model_class))

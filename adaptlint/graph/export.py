@@ -9,7 +9,7 @@ import json
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from adaptlint.graph.labels import mermaid_quoted, quoted
+from adaptlint.graph.labels import mermaid_quoted, plain, quoted
 from adaptlint.graph.module_graph import knots, module_graph
 
 if TYPE_CHECKING:
@@ -111,11 +111,11 @@ def graphml(base: Base) -> list[str]:
     graph = module_graph(base)
     for node in graph.nodes.values():
         node["params"] = json.dumps(node["params"])
-        node["cls"], node["kind"] = _plain(node["cls"]), _plain(node["kind"])
+        node["cls"], node["kind"] = plain(node["cls"]), plain(node["kind"])
     for edge in graph.edges.values():
         edge["ties"] = json.dumps(edge["ties"])
-    graph.graph = {key: _plain(value) for key, value in graph.graph.items()}
-    named = networkx.relabel_nodes(graph, {path: _plain(path) for path in graph})
+    graph.graph = {key: plain(value) for key, value in graph.graph.items()}
+    named = networkx.relabel_nodes(graph, {path: plain(path) for path in graph})
     return list(networkx.generate_graphml(named))
 
 
@@ -128,8 +128,3 @@ def _label(path: str, node: Mapping[str, Any]) -> str:
 def _origin(base: Base) -> str:
     made = ", ".join(f"{name} {version}" for name, version in base.made_with.items())
     return ", ".join(part for part in (base.model_type, f"shapes from {base.source}", made) if part)
-
-
-def _plain(text: str) -> str:
-    """XML cannot hold most control characters and no surrogates; names with such are spelled with escapes."""
-    return text if text.isprintable() else json.dumps(text)[1:-1]

@@ -1,4 +1,4 @@
-"""Text as Graphviz and Mermaid want it in their double quotes."""
+"""Text as Graphviz, Mermaid and GraphML want it."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def mermaid_quoted(text: str) -> str:
     label = quoted(text)[1:-1].replace('\\"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
     label = label.replace("\\n", "<br>")
     return f'"{label}"'
+
+
+def plain(text: str) -> str:
+    """XML cannot hold most control characters and no surrogates; names with such are spelled with escapes."""
+    return text if text.isprintable() else json.dumps(text)[1:-1]

@@ -21,6 +21,7 @@ class Request(NamedTuple):
     seq: int | None = None  # tokens of a text, virtual ones not counted
     decoder_seq: int | None = None  # tokens that the decoder of an encoder-decoder is given
     mask: str | None = None  # "none": no attention mask is passed; "padded": one that has padding
+    python: str | None = None  # an interpreter that has AdapterHub's library, where no recorded forward is at hand
     cache: bool = True  # whether recorded forwards may be read from the cache and kept in it
 
     @property

@@ -99,6 +99,7 @@ class Recipe(NamedTuple):
         str, Mapping[str, Any]
     ] = {}  # further adapters by name, each with config, tensors, mutate; empty: as the first
     hub: Mapping[str, Any] = {}  # an AdapterHub adapter instead: its config's fields, weights, head
+    chapters: Mapping[str, Mapping[str, Any]] = {}  # a story's checks by name: what each changes in `check`
     beside: Mapping[str, Mapping[str, Any]] = {}  # folders beside the adapter's that nobody gives; tables as in others
 
 

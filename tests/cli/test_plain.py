@@ -79,19 +79,20 @@ def test_every_option_is_understood(option: Any) -> None:
         ["m", "--flow", "--attn", "eager", "--seq", "128"],
         ["--format=json", "m", "--offline"],
         ["m", "--flow", "--batch=7", "--decoder-seq", "3"],
+        ["m", "a", "n=b", "--compose", "Parallel(a, n)", "--flow", "--fusion", "a,n", "--target=adapters"],
     ],
 )
 def test_lines_of_graph(line: list[str]) -> None:
-    plain = parse(line, GRAPH_OPTIONS, adapters=False)
+    plain = parse(line, GRAPH_OPTIONS, least=0)
     assert plain is not None
     assert plain == graph_command.command.make_context("graph", list(line)).params
 
 
 @pytest.mark.parametrize(
-    "line", [[], ["m", "n"], ["m", "--seq", "0"], ["m", "--seq", "x"], ["m", "--batch", "-1"], ["m", "-h"]]
+    "line", [[], ["m", "--compose"], ["m", "--seq", "0"], ["m", "--seq", "x"], ["m", "--batch", "-1"], ["m", "-h"]]
 )
 def test_mistakes_of_graph_are_left_to_click(line: list[str]) -> None:
-    assert parse(line, GRAPH_OPTIONS, adapters=False) is None
+    assert parse(line, GRAPH_OPTIONS, least=0) is None
 
 
 @pytest.mark.parametrize("line", [[], ["m"], ["m", "a", "--help"], ["m", "a", "--format", "xml"], ["m", "a", "--plan"]])

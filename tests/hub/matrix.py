@@ -25,7 +25,13 @@ from tests.hub.prove import PINS, run
 
 Case = dict[str, Any]
 BASES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("matrix_bases.toml").read_text(encoding="utf-8"))
-NEW = {"vera": "1.1.0", "mtl_lora": "1.1.0", "dora": "1.1.0"}  # the release that brought a method
+NEW = {
+    "loreft": "1.0.0",
+    "noreft": "1.0.0",
+    "vera": "1.1.0",
+    "mtl_lora": "1.1.0",
+    "dora": "1.1.0",
+}  # the release that brought a method
 COMPOSITIONS = """
 a | Stack(a, b) | Stack(a, b, c) | Parallel(a, b) | Parallel(a, b, c) | Parallel(a, Stack(b, c))
 Stack(a, Parallel(b, c)) | Stack(Parallel(a, b), c) | Parallel(a, a)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from adaptlint.replay.worker.compositions import Forwards, filled, unlike
 from adaptlint.replay.worker.hub_loads import load, opened
 
 Record = dict[str, Any]
+FLASH = "flash_attention_2"
 WIDE = {"initializer_range": 0.2, "init_std": 0.2}  # weights with which attention is far from even
 
 
@@ -33,7 +34,25 @@ def base(config: Path, name: str, attn: str | None = None) -> Any:
     kind = getattr(transformers, name)
     settings = {"attn_implementation": attn} if attn else {}
     asked = transformers.AutoConfig.for_model(told.pop("model_type"), **{**WIDE, **told})
-    return kind._from_config(asked, **settings).eval()
+    with without_kernels() if attn == FLASH else nullcontext():
+        return kind._from_config(asked, **settings).eval()
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    """Flash attention's classes are taken, though its kernels are not installed: they run up to the kernels' call."""
+    kind: Any = transformers.PreTrainedModel
+    original = kind.__dict__["_check_and_enable_flash_attn_2"]
+
+    def enable(cls: Any, config: Any, *_: Any, **__: Any) -> Any:
+        config._attn_implementation = FLASH
+        return config
+
+    kind._check_and_enable_flash_attn_2 = classmethod(enable)
+    try:
+        yield
+    finally:
+        kind._check_and_enable_flash_attn_2 = original
 
 
 def wrapped(config: Path, name: str, attn: str | None = None) -> Any:
@@ -96,6 +115,8 @@ def of_library(model: Any, case: Record, forwards: Forwards, setup: Any) -> Iter
     config = Path(case["config"])
     plain = Forwards(base(config, case["class"], case["attn"]), case, forwards.masked)
     plain.model.set_active_adapters = lambda _: None
+    if sees_ahead(forwards) and not sees_ahead(plain):
+        yield "after adapters.init every token sees those after it"
     if unlike(plain.run(None), forwards.run(None)):
         yield "the model is another one after adapters.init"
     other = Forwards(wrapped(config, case["class"], "eager"), case, forwards.masked)
@@ -111,6 +132,19 @@ def of_library(model: Any, case: Record, forwards: Forwards, setup: Any) -> Iter
     with suppress(Exception):
         if unlike(other.run(setup), forwards.run(setup)):
             yield "eager attention gives something else"
+
+
+def sees_ahead(forwards: Forwards) -> bool:
+    """Whether the first token's output is another one where the last token is."""
+
+    def changed(given: Record) -> Record:
+        ids = given["input_ids"].clone()
+        ids[:, -1] = ids[:, -1] - 1
+        return {**given, "input_ids": ids}
+
+    with suppress(Exception):
+        return unlike(forwards.run(None)[:, 0], forwards.run(None, changed)[:, 0])
+    return False
 
 
 def main(cases: Path, records: Path) -> None:

@@ -101,3 +101,9 @@ def test_every_row_is_meant_for_its_own_adapters(text: str, rows: int, meant: li
 def test_an_adapter_without_rows_is_not_used() -> None:
     assert unused(read_composition("BatchSplit(a, b, batch_sizes=[3, 0])")) == {"b"}
     assert unused(read_composition("Stack(b, BatchSplit(a, b, batch_sizes=[3, 0]))")) == set()
+
+
+def test_model_types_that_a_parallel_is_accepted_for_only_later() -> None:
+    with pytest.raises(Raised, match="Models of type mistral don't support"):
+        check_composition(read_composition("Parallel(a, b)"), "mistral", (0, 2, 2))
+    check_composition(read_composition("Parallel(a, b)"), "mistral", (1, 0, 0))

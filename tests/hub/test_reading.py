@@ -74,7 +74,7 @@ def test_a_base_without_a_recording_gets_no_verdict(tmp_path: Path) -> None:
 
 
 def test_releases_that_were_not_read_get_no_verdict(tmp_path: Path) -> None:
-    for version in ("0.2.2", "2.0.0", "nonsense"):
+    for version in ("0.2.1", "2.0.0", "nonsense"):
         report = _check(tmp_path, {"config": LORA}, version=version)
         assert report["verdicts"][0]["outcome"] == "unknown"
         assert [finding["code"] for finding in report["findings"]] == ["AL904"]

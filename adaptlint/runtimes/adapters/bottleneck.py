@@ -1,6 +1,6 @@
 """Bottleneck adapters: what happens to states, residuals and norms around them, one block inside another.
 
-Facts: adapters 1.0.0 to 1.3.0, methods/bottleneck.py (`BottleneckLayer`), methods/modeling.py (`Adapter`,
+Facts: adapters 0.2.2 to 1.3.0, methods/bottleneck.py (`BottleneckLayer`), methods/modeling.py (`Adapter`,
 `ParallelAdapter`).
 """
 

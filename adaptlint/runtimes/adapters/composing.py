@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_graph import FlowGraph
+from adaptlint.dataflow.load import FlowProblem
 from adaptlint.findings import Fault, RaisedError
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
@@ -13,9 +14,9 @@ from adaptlint.runtimes.adapters.composition import Block, leaf, read_compositio
 from adaptlint.runtimes.adapters.graphs import find_graph
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
 from adaptlint.runtimes.adapters.judging import Composed, Outcome, judge
-from adaptlint.runtimes.adapters.library import faults_of_library
+from adaptlint.runtimes.adapters.library import fault_of_class, faults_of_library
 from adaptlint.runtimes.adapters.loads import HubLoads
-from adaptlint.runtimes.adapters.portrait import composition_of, shapes_of
+from adaptlint.runtimes.adapters.portrait import portrait_of
 from adaptlint.runtimes.adapters.rows import Raised
 from adaptlint.runtimes.adapters.telling import fault_of_error, fault_of_note
 from adaptlint.runtimes.adapters.validation import check_composition
@@ -50,12 +51,19 @@ class Asked(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """One forward that was walked through, and what of."""
+    """One forward that was walked through, and what of; `library` is what the library itself does to it."""
 
     outcome: Outcome
     graph: FlowGraph
     composed: Composed
     sizes: dict[str, int]
+    library: list[Fault]
+
+    @property
+    def ends(self) -> str:
+        """How it ends, the library's own faults counted."""
+        ends = self.outcome.outcome
+        return "wrong" if ends == "works" and any(fault.decides for fault in self.library) else ends
 
 
 def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request) -> Told:
@@ -73,11 +81,15 @@ def _tell(asked: Asked, setup: Block) -> Told:
     release = asked.loads.release.version
     refused = _refused(asked, setup, release)
     if refused is not None:
-        return _raised(refused, setup, "compose")
+        fault = fault_of_error(Outcome("fails", (refused.kind, refused.text), None, "", (), {}), setup, {})
+        return Told("fails", "compose", RaisedError(refused.kind, refused.text), (fault,))
     try:
         worst = _worst(asked, setup)
     except Raised as raised:
-        return _raised(raised, setup, "forward")
+        fault = fault_of_class(asked.base, asked.loads.release, asked.request.attn or "", raised)
+        return Told("fails", "forward", RaisedError(raised.kind, raised.text), (fault,))
+    except FlowProblem as told:
+        return Told("unknown", None, None, (_unsure(str(told).rstrip("."), setup),))
     if worst is None:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
@@ -89,9 +101,9 @@ def _worst(asked: Asked, setup: Block) -> Judged | None:
     worst: Judged | None = None
     for graph in _graphs(asked):
         judged = _judged(asked, setup, graph)
-        if worst is None or ORDER.index(judged.outcome.outcome) > ORDER.index(worst.outcome.outcome):
+        if worst is None or ORDER.index(judged.ends) > ORDER.index(worst.ends):
             worst = judged
-        if worst.outcome.outcome == ORDER[-1]:
+        if worst.ends == ORDER[-1]:
             break
     return worst
 
@@ -100,20 +112,15 @@ def _judged(asked: Asked, setup: Block, graph: FlowGraph) -> Judged:
     release, fusions = asked.loads.release.version, frozenset(asked.request.fusions)
     composed = Composed(setup, asked.loads.parts, asked.folders, release, fusions, _pool(asked.base, release))
     sizes = sizes_of(setup, asked.request, graph)
-    return Judged(judge(graph, composed, sizes), graph, composed, sizes)
-
-
-def _raised(raised: Raised, setup: Block, stage: str) -> Told:
-    fault = fault_of_error(Outcome("fails", (raised.kind, raised.text), None, "", (), {}), setup, {})
-    return Told("fails", stage, RaisedError(raised.kind, raised.text), (fault,))
+    library = faults_of_library(asked.base, asked.loads.release, graph)
+    return Judged(judge(graph, composed, sizes), graph, composed, sizes, library)
 
 
 def _told(asked: Asked, judged: Judged) -> Told:
-    outcome, graph, composed, sizes = judged
+    outcome, graph, composed, sizes, library = judged
     setup = composed.setup
-    shapes = shapes_of(graph, composed, outcome, asked.request, sizes)
-    drawn = composition_of(composed, outcome, sizes)
-    library = faults_of_library(asked.base, asked.loads.release, graph)
+    portrait = portrait_of(graph, composed, outcome, asked.request, sizes)
+    shapes, drawn = portrait if portrait is not None else (None, None)
     if outcome.outcome == "fails" and outcome.error is not None:
         fault = fault_of_error(outcome, setup, sizes)
         return Told("fails", "forward", RaisedError(*outcome.error), (fault, *library), shapes, drawn)
@@ -140,7 +147,7 @@ def _graphs(asked: Asked) -> Iterator[FlowGraph]:
     for masked in MASKS[request.mask]:
         for backend in (request.attn,) if request.attn else BACKENDS:
             try:
-                graph = find_graph(asked.base, version, backend, masked=masked)
+                graph = find_graph(asked.base, version, backend, masked=masked, python=request.python)
             except Raised:
                 if request.attn:
                     raise

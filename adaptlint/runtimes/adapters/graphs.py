@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import product
 
 from adaptlint.bases import Base, installed_versions
 from adaptlint.bases.store import base_key
@@ -12,15 +13,19 @@ from adaptlint.runtimes.adapters.recorded import Raises, recorded_graph
 from adaptlint.runtimes.adapters.rows import Raised
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
+USUAL = ("eager", "sdpa")
 BACKEND = "eager"  # the sites are the same under every backend but for classes that a release does not replace
 
 
-def find_graph(base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> FlowGraph | None:
+def find_graph(
+    base: Base, version: str, backend: str = BACKEND, *, masked: bool = True, python: str | None = None
+) -> FlowGraph | None:
     """The graph of the wrapped base in that release of `adapters`; None where there is none.
 
     `masked` says whether the forward is given an attention mask. A recording in the cache comes before the tables that
-    ship with us, these before the library itself, where that release is installed. Raises Raised where the wrapped
-    class has no such forward, whatever is loaded.
+    ship with us, these before the library itself, where that release is installed, and where the interpreter `python`
+    has it. Raises Raised where the wrapped class has no such forward, whatever is loaded, and FlowProblem with what
+    `python` says where that one has none.
     """
     place = graph_place(base, version, backend, masked=masked)
     body = read_sealed(place, _label(place))
@@ -29,7 +34,8 @@ def find_graph(base: Base, version: str, backend: str = BACKEND, *, masked: bool
     found = recorded_graph(base.config, base.model_class or "", version, backend, masked)
     if isinstance(found, Raises):
         raise Raised(found.kind, found.text)
-    return found or _recorded_now(base, version, backend, masked=masked)
+    found = found or _recorded_now(base, version, backend, masked=masked)
+    return found if found is not None or python is None else _recorded_there(base, version, python, backend, masked)
 
 
 def _recorded_now(base: Base, version: str, backend: str, *, masked: bool) -> FlowGraph | None:
@@ -44,6 +50,24 @@ def _recorded_now(base: Base, version: str, backend: str, *, masked: bool) -> Fl
         return None
     keep_graph(graph, base, version, backend, masked=masked)
     return graph
+
+
+def _recorded_there(base: Base, version: str, python: str, backend: str, masked: bool) -> FlowGraph | None:
+    """The forward by another interpreter's library; what else a check may ask for is recorded and kept with it."""
+    from adaptlint.dataflow.load import FlowProblem
+    from adaptlint.runtimes.adapters.elsewhere import library_of, recorded_there
+
+    if library_of(python) != version or not base.config:
+        return None
+    asked = dict.fromkeys([(backend, masked), *product(dict.fromkeys((backend, *USUAL)), (True, False))])
+    found = recorded_there(python, base.config, base.model_class, asked)
+    for (one, mask), graph in found.items():
+        if not isinstance(graph, str):
+            keep_graph(graph, base, version, one, masked=mask)
+    told = found.get((backend, masked), "It gave no forward.")
+    if isinstance(told, str):
+        raise FlowProblem(told)
+    return told
 
 
 def keep_graph(graph: FlowGraph, base: Base, version: str, backend: str = BACKEND, *, masked: bool = True) -> None:

@@ -1,6 +1,6 @@
 """The prediction head in an adapter's folder, and what becomes of it in a class with a head of its own.
 
-Source: adapters 1.0.0 to 1.3.0, heads/model_mixin.py and model_mixin.py (`ModelWithHeadsAdaptersMixin.load_adapter`),
+Source: adapters 0.2.2 to 1.3.0, heads/model_mixin.py and model_mixin.py (`ModelWithHeadsAdaptersMixin.load_adapter`),
 loading.py (`PredictionHeadLoader.load`, `filter_func`).
 """
 

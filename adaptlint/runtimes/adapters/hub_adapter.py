@@ -1,6 +1,6 @@
 """An AdapterHub adapter folder as its library opens it, and what to call what is in it.
 
-Source: adapters 1.0.0 to 1.3.0, loading.py (`AdapterLoader.load`, `WeightsLoaderHelper.load_weights`), utils.py
+Source: adapters 0.2.2 to 1.3.0, loading.py (`AdapterLoader.load`, `WeightsLoaderHelper.load_weights`), utils.py
 (`resolve_adapter_path`, `WEIGHTS_NAME` and its neighbours).
 """
 

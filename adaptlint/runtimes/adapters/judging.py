@@ -53,6 +53,7 @@ class Outcome(NamedTuple):
     notes: tuple[Note, ...]
     outputs: Mapping[str, Shape]
     moved: Moved | None = None
+    layers: HubLayers | None = None
 
 
 def judge(graph: FlowGraph, composed: Composed, sizes: Mapping[str, int]) -> Outcome:
@@ -62,13 +63,13 @@ def judge(graph: FlowGraph, composed: Composed, sizes: Mapping[str, int]) -> Out
     if moved.conflict is not None:
         kind, text = raised_by(moved.conflict)
         seen = (*_leaks(graph, composed, moved, sizes), *layers.notes)
-        return Outcome("fails", (kind, text), moved.conflict, "", seen, {}, moved)
+        return Outcome("fails", (kind, text), moved.conflict, "", seen, {}, moved, layers)
     unknown = next((f"{path or 'the model'}: {reason}" for path, reason in moved.unknown.items()), "")
     if unknown:
-        return Outcome("unknown", None, None, unknown, tuple(layers.notes), {}, moved)
+        return Outcome("unknown", None, None, unknown, tuple(layers.notes), {}, moved, layers)
     told = [note for note in layers.notes if not _is_evened_out(graph, note)]
     notes = (*_first_of_each(told), *_more(graph, composed, layers, moved, sizes))
-    return Outcome("wrong" if notes else "works", None, None, "", notes, moved.outputs, moved)
+    return Outcome("wrong" if notes else "works", None, None, "", notes, moved.outputs, moved, layers)
 
 
 def _more(

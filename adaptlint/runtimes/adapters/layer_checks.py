@@ -1,6 +1,6 @@
 """What the layers of AdapterHub's library refuse in a config when they are made.
 
-Source: adapters 1.0.0 to 1.3.0, methods/lora.py, methods/bottleneck.py, methods/modeling.py, methods/prompt_tuning.py
+Source: adapters 0.2.2 to 1.3.0, methods/lora.py, methods/bottleneck.py, methods/modeling.py, methods/prompt_tuning.py
 (the constructors), configuration/adapter_config.py (`ConfigUnion.validate`); torch's Dropout; transformers' ACT2FN.
 """
 

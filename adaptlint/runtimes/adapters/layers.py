@@ -1,6 +1,6 @@
 """What every layer of AdapterHub does with a composition: its blocks, in the order in which the library runs them.
 
-Facts: adapters 1.0.0 to 1.3.0, methods/adapter_layer_base.py (`ComposableAdapterLayerBase`), composition.py.
+Facts: adapters 0.2.2 to 1.3.0, methods/adapter_layer_base.py (`ComposableAdapterLayerBase`), composition.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`load_adapter`, on shapes: which tensor of the file ends up in which parameter.
 
-Source: adapters 1.0.0 to 1.3.0, loading.py (`AdapterLoader.rename_func`, `filter_func`, `_fix_legacy_config`,
+Source: adapters 0.2.2 to 1.3.0, loading.py (`AdapterLoader.rename_func`, `filter_func`, `_fix_legacy_config`,
 `WeightsLoaderHelper.load_weights_from_state_dict`), torch's `Module._load_from_state_dict`.
 """
 

@@ -1,6 +1,6 @@
 """LoRA, (IA)^3, DoRA, VeRA and MTL-LoRA at a linear layer, and what is left of a composition at a fused one.
 
-Facts: adapters 1.0.0 to 1.3.0, methods/lora.py (`LoRALinear`, `LoRAMergedLinear`, `LoRA`, `IA3`, `Vera`).
+Facts: adapters 0.2.2 to 1.3.0, methods/lora.py (`LoRALinear`, `LoRAMergedLinear`, `LoRA`, `IA3`, `Vera`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The layers take the first adapter that is named, for all rows.
 
-Facts: adapters 1.0.0 to 1.3.0, methods/{reft,prompt_tuning,invertible}.py (`first`), utils.py
+Facts: adapters 0.2.2 to 1.3.0, methods/{reft,prompt_tuning,invertible}.py (`first`), utils.py
 (`prefix_attention_mask`), composition.py (`adjust_tensors_for_parallel`, `match_attn_matrices_for_parallel`).
 """
 
@@ -55,7 +55,7 @@ def invertible(setup: Block, adapters: Mapping[str, Config], hidden: Rows) -> Ro
     """`InvertibleAdapterLayer.forward`. Raises Raised.
 
     GLOWCouplingBlock.forward takes the halves of what its network gives from the axis of positions, so that the whole
-    width meets half of it (methods/modeling.py, adapters 1.0.0 to 1.3.0).
+    width meets half of it (methods/modeling.py, adapters 0.2.2 to 1.3.0).
     """
     first = setup.first
     if first not in adapters:

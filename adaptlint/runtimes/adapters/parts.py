@@ -1,6 +1,6 @@
 """An AdapterHub config taken apart: which methods it puts into a model, each with every field filled in.
 
-Source: adapters 1.0.0 to 1.3.0, configuration/adapter_config.py (`AdapterConfig.load`, `_get_config_class`,
+Source: adapters 0.2.2 to 1.3.0, configuration/adapter_config.py (`AdapterConfig.load`, `_get_config_class`,
 `from_dict`, `ADAPTER_CONFIG_MAP`), utils.py (`resolve_adapter_config`). The classes themselves are configs.toml.
 """
 

@@ -1,6 +1,6 @@
 """What a model holds once an adapter has been added to it: the library's `add_adapter`, on shapes.
 
-Source: adapters 1.0.0 to 1.3.0, model_mixin.py (`add_adapter`, `supports_adapter`, `_add_adapter_weights`),
+Source: adapters 0.2.2 to 1.3.0, model_mixin.py (`add_adapter`, `supports_adapter`, `_add_adapter_weights`),
 configuration/model_adapters_config.py (`match`), methods/*.py (`add_adapter`).
 """
 

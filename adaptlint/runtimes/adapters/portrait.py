@@ -1,37 +1,69 @@
-"""A composition as the JSON report has it: the shapes of one forward, and the tree with what goes along its edges."""
+"""A composition as the JSON report has it: the shapes of one forward, and the tree with what goes along its edges.
+
+Sizes that were asked for or are implied are numbers in it, the others stand in expressions such as "2*batch".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Shape, path_in
-from adaptlint.dataflow.propagate import propagate
-from adaptlint.dataflow.symbols import decode_shapes, probes
+from adaptlint.dataflow.propagate import Moved, Results, propagate
+from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
 from adaptlint.findings import fold_paths
+from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.judging import Composed, Outcome
+from adaptlint.runtimes.adapters.walk import KINDS, HubLayers
 from adaptlint.runtimes.prediction import Request
 
-Dims = list[Any]
+Dims = list[Dim]
+Sizes = Mapping[str, int]
 
 
-def shapes_of(
-    graph: FlowGraph, composed: Composed, outcome: Outcome, request: Request, sizes: Mapping[str, int]
-) -> dict[str, object]:
-    """`shapes` of the report: numbers for sizes that were asked for or are implied, expressions for the others."""
+class Portrait(NamedTuple):
+    """`shapes` and `composition` of the report."""
+
+    shapes: dict[str, object]
+    composition: dict[str, object]
+
+
+class Seen(NamedTuple):
+    """One walk and its sizes; `also` is a second one with primes for the sizes that stay symbols, None without such."""
+
+    graph: FlowGraph
+    moved: Moved
+    sizes: Sizes
+    also: tuple[Moved, Sizes] | None
+
+    def dims(self, here: Iterable[Shape], there: Iterable[Shape] | None) -> list[Dims]:
+        """Shapes of the walk, as the same ones in the second let them be read; as they are where it has none."""
+        shapes = list(here)
+        if self.also is None or there is None:
+            return [list(shape) for shape in shapes]
+        found = decode_shapes([(list(there), self.also[1]), (shapes, self.sizes)])
+        return [list(shape) for shape in shapes] if isinstance(found, str) else found
+
+
+def portrait_of(
+    graph: FlowGraph, composed: Composed, outcome: Outcome, request: Request, sizes: Sizes
+) -> Portrait | None:
+    """Both parts; None of a forward that was never walked."""
+    if outcome.moved is None or outcome.layers is None:
+        return None
     given = {name: sizes[name] for name in graph.symbols if getattr(request, name, None) or _is_fixed(name, composed)}
-    runs: list[tuple[Mapping[str, Shape], Mapping[str, int]]] = [(outcome.outputs, sizes)]
-    if outcome.outputs and len(given) < len(graph.symbols):
+    also = None
+    if len(given) < len(graph.symbols):
         (vector, *_) = probes(graph.symbols, graph.constants, given)
-        runs.insert(0, (propagate(graph, vector, layers=composed.layers()).outputs, vector))
-    outputs = {
-        name: _dims([(outputs[name], vector) for outputs, vector in runs])
-        for name in outcome.outputs
-        if all(name in outputs for outputs, _ in runs)
-    }
+        also = (propagate(graph, vector, layers=composed.layers()), vector)
+    seen = Seen(graph, outcome.moved, sizes, also)
     inputs = {name: [sizes[axis] if axis in given else axis for axis in axes] for name, axes in graph.inputs.items()}
-    return {"inputs": inputs, "outputs": outputs, "sites": _sites(graph, outcome)}
+    shapes: dict[str, object] = {
+        "inputs": inputs,
+        "outputs": _outputs(seen, outcome),
+        "sites": _sites(seen, outcome.layers),
+    }
+    return Portrait(shapes, _composition(composed.setup, outcome, seen, given.get("batch", "batch")))
 
 
 def _is_fixed(name: str, composed: Composed) -> bool:
@@ -39,45 +71,58 @@ def _is_fixed(name: str, composed: Composed) -> bool:
     return "BatchSplit" in kinds if name == "batch" else "Split" in kinds
 
 
-def _dims(seen: list[tuple[Shape, Mapping[str, int]]]) -> Dims:
-    if len(seen) == 1:
-        return list(seen[0][0])
-    found = decode_shapes([([shape], vector) for shape, vector in seen])
-    return list(seen[0][0]) if isinstance(found, str) else found[0]
+def _outputs(seen: Seen, outcome: Outcome) -> dict[str, Dims]:
+    """The model's outputs: those that it has at any sizes."""
+    there = seen.also[0].outputs if seen.also is not None else outcome.outputs
+    return {name: seen.dims([shape], [there[name]])[0] for name, shape in outcome.outputs.items() if name in there}
 
 
-def _sites(graph: FlowGraph, outcome: Outcome) -> list[dict[str, object]]:
-    """Every layer of the library with what it gives, equal ones as one path."""
-    grouped: dict[tuple[str, tuple[Shape, ...]], list[str]] = {}
-    moved = outcome.moved
-    for calls in moved.calls if moved is not None else ():
-        run = graph.runs[calls.run]
-        for node, results in zip(graph.templates[run.template].nodes, calls.results, strict=False):
-            if node.op.startswith("hub.") and results and not isinstance(results, str):
-                shapes = tuple(value.shape for value in results)
-                for call in range(calls.first, calls.first + calls.times):
-                    grouped.setdefault((node.op[4:], shapes), []).append(path_in(run.layer(call), node.module))
+def _sites(seen: Seen, layers: HubLayers) -> list[dict[str, object]]:
+    """Every layer of the library with who stands there and what it gives, equal ones as one path."""
+    grouped: dict[tuple[str, tuple[str, ...], tuple[tuple[Dim, ...], ...]], list[str]] = {}
+    there: dict[tuple[int, int], Results] = {}
+    if seen.also is not None:
+        there = {(c.run, call): c.results for c in seen.also[0].calls for call in range(c.first, c.first + c.times)}
+    for calls in seen.moved.calls:
+        run = seen.graph.runs[calls.run]
+        for at, (node, results) in enumerate(
+            zip(seen.graph.templates[run.template].nodes, calls.results, strict=False)
+        ):
+            if not node.op.startswith("hub.") or not results or isinstance(results, str):
+                continue
+            shapes = [value.shape for value in results]
+            for call in range(calls.first, calls.first + calls.times):
+                others = there.get((calls.run, call), [])
+                other = others[at] if at < len(others) else ""
+                dims = seen.dims(shapes, None if isinstance(other, str) else [value.shape for value in other])
+                module = path_in(run.layer(call), node.module)
+                kind = KINDS.get(node.op)
+                names = layers.standing_at(kind, module, node.kwargs) if kind else {}
+                key = (node.op[4:], tuple(names), tuple(tuple(shape) for shape in dims))
+                grouped.setdefault(key, []).append(module)
     return [
-        {"module": path, "kind": kind, "out": [list(shape) for shape in shapes]}
-        for (kind, shapes), paths in grouped.items()
+        {"module": path, "kind": kind, "adapters": [*names], "out": [list(shape) for shape in shapes]}
+        for (kind, names, shapes), paths in grouped.items()
         for path in fold_paths(dict.fromkeys(paths))
     ]
 
 
-def composition_of(composed: Composed, outcome: Outcome, sizes: Mapping[str, int]) -> dict[str, object]:
-    """`composition` of the report: blocks and adapters as nodes, with the rows that each is given on its edge."""
+def _composition(setup: Block, outcome: Outcome, seen: Seen, batch: Dim) -> dict[str, object]:
+    """Blocks and adapters as nodes, with the rows that each is given on its edge; what breaks with both its sides."""
     nodes: list[dict[str, object]] = []
     edges: list[dict[str, object]] = []
-    _draw(composed.setup, "0", sizes.get("batch", 1), nodes, edges)
+    _draw(setup, "0", batch, nodes, edges)
     conflict = outcome.conflict
     if conflict is not None:
+        other = seen.also[0].conflict if seen.also is not None else None
+        same = other is not None and other[5:8] == conflict[5:8]  # node, run and call
+        dims = seen.dims(conflict.operands, other.operands if other is not None and same else None)
         nodes.append({"id": "site", "kind": "site", "adapter": None, "module": conflict.folded})
-        dims = [list(shape) for shape in conflict.operands]
         edges.append({"from": "0", "to": "site", "dims": dims, "conflict": (outcome.error or ("", ""))[1]})
     return {"nodes": nodes, "edges": edges}
 
 
-def _draw(block: Block, at: str, rows: int, nodes: list[dict[str, object]], edges: list[dict[str, object]]) -> None:
+def _draw(block: Block, at: str, rows: Dim, nodes: list[dict[str, object]], edges: list[dict[str, object]]) -> None:
     name = block.name or None
     nodes.append({"id": at, "kind": block.kind or "adapter", "adapter": name, "module": None})
     sizes = block.sizes("batch_sizes") if block.kind == "BatchSplit" else [rows] * len(block.children)

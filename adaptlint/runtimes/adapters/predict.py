@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adaptlint.bases import BaseProblem
+from adaptlint.dataflow.load import FlowProblem
 from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.named_tuple import NamedTuple
@@ -34,16 +35,22 @@ class Ended(NamedTuple):
 
 def predict_hub(scene: Scene, version: str | None, request: Request) -> Prediction:
     """What `adapters.init` and one `load_adapter(folder, load_as=name)` for each of the scene's adapters do."""
-    text = version or _release_beside()
+    text = version or _release_beside(request.python)
     release = HubRelease(text)
     blank = Verdict(TARGET, text, request.transformers or release.transformers, "unknown")
     doubt = _doubt(scene, text)
     base = scene.known_base
     if doubt is not None or base is None:
         return Prediction(blank, (doubt._replace(target=TARGET, decides=True),) if doubt else ())
-    graph = find_graph(base, text)
+    why = ""
+    try:
+        graph = find_graph(base, text, python=request.python)
+    except FlowProblem as problem:
+        graph, why = None, str(problem).rstrip(".")
     if graph is None:
         facts: dict[str, Fact] = {"class": base.model_class, "asked": text}
+        if why:
+            facts["why"] = why
         fault = Fault("hub-base-not-recorded", facts=facts, target=TARGET, decides=True)
         return Prediction(blank, (fault, *_unreadable(scene, release)))
     loads = HubLoads(base, graph, release)
@@ -104,8 +111,12 @@ def load_all(loads: HubLoads, adapters: Sequence[Adapter]) -> Ended:
     return Ended(tuple(steps), outcome, stage)
 
 
-def _release_beside() -> str:
-    """The installed release if it was read, else the newest that was."""
+def _release_beside(python: str | None) -> str:
+    """The release of that interpreter, else the installed one if it was read, else the newest that was."""
+    if python is not None:
+        from adaptlint.runtimes.adapters.elsewhere import library_of
+
+        return library_of(python)
     from adaptlint.bases import installed_versions
 
     installed = installed_versions([TARGET]).get(TARGET)

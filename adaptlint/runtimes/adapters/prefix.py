@@ -1,6 +1,6 @@
 """Prefix tuning: keys and values of a pool, made once for the caller's batch, in front of those of each layer.
 
-Facts: adapters 1.0.0 to 1.3.0, methods/prefix_tuning.py (`PrefixTuningLayer`).
+Facts: adapters 0.2.2 to 1.3.0, methods/prefix_tuning.py (`PrefixTuningLayer`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from adaptlint.runtimes.adapters.numbers import made_by, term
 from adaptlint.runtimes.adapters.rows import Raised, Rows, cut, joined, mapped, tiled, together, whole
 
 EMPTY_SLICES = (1, 1, 1)  # from this release on a slice behind the last row is taken as one
+FILLED_UNMASKED = (1, 0)  # before it, prefixes of unequal lengths need an attention mask (`pad_and_concat`)
 
 
 class PrefixState(NamedTuple):
@@ -64,6 +65,8 @@ class PrefixLayer(Layer):
         length = max(state.keys.shape[-2] for state in states)
         keys = joined([self._longer(state.keys, length, state.mask) for state in states])
         values = joined([self._longer(state.values, length, state.mask) for state in states])
+        if self.context.release < FILLED_UNMASKED and any(s.mask is None and s.keys.shape[-2] < length for s in states):
+            raise Raised("AssertionError", "Attention mask must be set for prefix tuning")
         masks = [self._masked(state, length) for state in states]
         mask = joined([one for one in masks if one is not None]) if states[-1].mask is not None else None
         return PrefixState(keys, values, joined([state.given for state in states]), mask, states[0].part)

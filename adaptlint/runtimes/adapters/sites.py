@@ -1,6 +1,6 @@
 """Where AdapterHub can put something into a model, read from the graph of a recorded forward.
 
-Source: adapters 1.0.0 to 1.3.0, methods/{lora,bottleneck,prefix_tuning,reft,prompt_tuning,invertible}.py
+Source: adapters 0.2.2 to 1.3.0, methods/{lora,bottleneck,prefix_tuning,reft,prompt_tuning,invertible}.py
 (`add_adapter`), models/*/mixin_*.py (`iter_layers`). What differs from model to model is layers.toml.
 """
 

@@ -60,7 +60,7 @@ def _reason(conflict: FlowConflict, error: tuple[str, str], leaks: bool) -> str:
             return reason
     if error[0] == "NotImplementedError":
         return "block-not-for-method"
-    if error[0] == "AssertionError":
+    if error == ("AssertionError", ""):
         return "tasks-not-forwarded"
     if error[0] == "KeyError":
         return "fusion-layer-missing" if "," in error[1] else "adapter-absent-at-site"

@@ -1,6 +1,6 @@
 """The parameters that a part of a config puts into a site, by their names below the adapter's own.
 
-Source: adapters 1.0.0 to 1.3.0, methods/lora.py (LoRA, MTLLoRA, IA3, Vera, LoRAMergedLinear), methods/modeling.py
+Source: adapters 0.2.2 to 1.3.0, methods/lora.py (LoRA, MTLLoRA, IA3, Vera, LoRAMergedLinear), methods/modeling.py
 (Adapter, PHMLayer, NICECouplingBlock, GLOWCouplingBlock, init_shared_parameters), methods/prefix_tuning.py
 (PrefixTuning, FlatPrefixTuning), methods/reft.py, methods/prompt_tuning.py; torch's `parametrizations.orthogonal`.
 """

@@ -1,6 +1,6 @@
 """What AdapterHub checks of a composition before any tensor is there, and what its layers check again.
 
-Facts: adapters 1.0.0 to 1.3.0, composition.py (`ALLOWED_NESTINGS`, `SUPPORTED_MODELS`, `validate_composition`),
+Facts: adapters 0.2.2 to 1.3.0, composition.py (`ALLOWED_NESTINGS`, `SUPPORTED_MODELS`, `validate_composition`),
 methods/adapter_layer_base.py (`check_composition_valid`). `supported_compositions` of the layers is read by nothing.
 """
 
@@ -35,6 +35,7 @@ PARALLEL_MODELS = {
 PARALLEL_MODELS |= {"gptj", "llama", "mbart", "mistral", "mt5", "plbart", "roberta", "t5", "vit", "whisper"}
 PARALLEL_MODELS |= {"xlm-roberta", "xmod"}
 """Model types that a Parallel is accepted for where it is the outermost block; nowhere else is this asked."""
+PARALLEL_SINCE = {"mistral": (1, 0), "plbart": (1, 0), "whisper": (1, 0)}
 
 
 def check_composition(setup: Block, model_type: str, release: tuple[int, ...]) -> None:
@@ -42,7 +43,8 @@ def check_composition(setup: Block, model_type: str, release: tuple[int, ...]) -
     for block in setup.blocks():
         if release < SINCE.get(block.kind, (0,)):
             raise Raised("ImportError", f"cannot import name '{block.kind}' from 'adapters.composition'")
-    if setup.kind == "Parallel" and model_type not in PARALLEL_MODELS:
+    known = model_type in PARALLEL_MODELS and release >= PARALLEL_SINCE.get(model_type, (0,))
+    if setup.kind == "Parallel" and not known:
         text = f"Models of type {model_type} don't support adapter composition using Parallel."
         raise Raised("ValueError", text)
     _check(setup, 0)

@@ -105,6 +105,24 @@ class HubLayers:
         """Keep what there is to say about a layer."""
         self.notes.append(Note(reason, module, facts))
 
+    def standing_at(self, kind: str, module: str, about: Mapping[str, Any]) -> dict[str, Config]:
+        """The adapters of the composition that have this site (`ModelAdaptersConfig.match`, `add_adapter`)."""
+        found: dict[str, Config] = {}
+        if kind == "prompt" and "prompt_tuning" not in self.takes:
+            return found
+        number, location, attn = self._number(module), about.get("location"), about.get("attn")
+        if kind == "prefix" and not str(location).startswith(CROSSING):
+            location = None
+        for name in sorted(self.setup.names()):
+            for part in self.adapters.get(name, ()):
+                config = part.config
+                if part.kind != kind or (kind not in ("prompt", "invertible") and self._is_left(part, number)):
+                    continue
+                placed = kind in ("prompt", "invertible") or location is None or config.get(location)
+                if placed and (attn is None or attn in config.get("attn_matrices", ())):
+                    found[name] = config
+        return found
+
     def _outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
         if op == "hub.context":
             self._enter(module, args, about)
@@ -114,7 +132,7 @@ class HubLayers:
             return PAIRED[op](args)
         if op == "hub.prompt_mask":
             return (args[0]._replace(shape=self._lengthened(args[0], about["dim"], module, context)),)
-        here = self._here(KINDS[op], module, about)
+        here = self.standing_at(KINDS[op], module, about)
         given = [self._rows(value, context, name) for value, name in zip(args, "xyzm", strict=False)]
         run = self._layer(op, here, about, given)
         if here:
@@ -162,24 +180,6 @@ class HubLayers:
         """Whether a config leaves a layer out."""
         layers = part.config.get("layers", "all") if part.kind == "reft" else "all"
         return number in (part.config.get("leave_out") or ()) or (layers != "all" and number not in layers)
-
-    def _here(self, kind: str, module: str, about: Mapping[str, Any]) -> dict[str, Config]:
-        """The adapters of the composition that have this site (`ModelAdaptersConfig.match`, `add_adapter`)."""
-        found: dict[str, Config] = {}
-        if kind == "prompt" and "prompt_tuning" not in self.takes:
-            return found
-        number, location, attn = self._number(module), about.get("location"), about.get("attn")
-        if kind == "prefix" and not str(location).startswith(CROSSING):
-            location = None
-        for name in sorted(self.setup.names()):
-            for part in self.adapters.get(name, ()):
-                config = part.config
-                if part.kind != kind or (kind not in ("prompt", "invertible") and self._is_left(part, number)):
-                    continue
-                placed = kind in ("prompt", "invertible") or location is None or config.get(location)
-                if placed and (attn is None or attn in config.get("attn_matrices", ())):
-                    found[name] = config
-        return found
 
     def _rows(self, value: Any, context: Context, name: str) -> Rows | None:
         """A tensor as rows: one piece, or one for each channel where it has been replicated."""
