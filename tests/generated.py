@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
 from tests.replay.page import replay_page
+from tests.replay.wild import wild_page
 
 VERIFIED = "## Verified on"
 NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
@@ -95,5 +96,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "README.md": readme,
     "docs/families.md": families_page,
     "docs/replay.md": replay_page,
+    "docs/found-in-the-wild.md": wild_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }
