@@ -15,7 +15,7 @@ METHODS ?=
 TYPES ?=
 HEADS ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay LIBRARY sweep-invariants clean
 .SILENT:
 
 demo: .venv/.installed
@@ -102,6 +102,11 @@ replay-oracle-compositions: .venv-test/.installed
 # ONLY=regex: the founding stories replayed by the releases that they are about; writes fixtures/runs
 runs: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)'
+
+# LIBRARY=peft ONLY=regex METHODS=lora,dora: the invariants over every architecture; without them writes docs/found-in-the-wild.md
+sweep-invariants: METHODS = lora
+sweep-invariants: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.wild --library '$(LIBRARY)' --only '$(value ONLY)' --methods '$(METHODS)'
 
 # every model type of the installed transformers: its forward recorded and run again; writes docs/dataflow.md
 flow-sweep: .venv-test/.installed

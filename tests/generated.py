@@ -23,6 +23,7 @@ from tests.families.page import families_page
 from tests.releases.prove import NEWEST, target_of
 from tests.repair.page import repair_page
 from tests.replay.page import replay_page
+from tests.replay.wild import wild_page
 
 VERIFIED = "## Verified on"
 NAMES = {"peft": "PEFT", "transformers": "transformers", "adapters": "adapters"}
@@ -151,5 +152,6 @@ TEXTS: dict[str, Callable[[], str]] = {
     "docs/tutorial.md": tutorial,
     "docs/api.md": api_page,
     "docs/replay.md": replay_page,
+    "docs/found-in-the-wild.md": wild_page,
     **{str(page.relative_to(ROOT)): partial(verified, page) for page in PAGES},
 }

@@ -158,6 +158,7 @@ def _at(run: Run, scale: str, report: Report, base: Base, asked: Asked, settings
         if config is None or run.library == "peft":
             return "a tiny model of it cannot be made"
     models = {"adapters": 3, "peft": 1 + (len(report.subject.adapters) > 1)}.get(run.library, 1)
+    models += 2 if settings.invariants else 0  # a second model beside the one that is measured, and one to merge into
     spent = sizes.cost(count, run.dtype, models, adapter_bytes(report), scale == "load")
     weights = _weights(asked.model) if scale == "full" and settings.full else ""
     if scale == "load":

@@ -183,9 +183,11 @@ class HubSubject(PeftSubject):
         try:
             setup = blocks.BatchSplit(names[0], names[-1], batch_sizes=[first, len(names) - first])
             model.set_active_adapters(setup)
+            return model(**inputs)
         except ValueError as problem:
-            raise Unsupported(str(problem)) from problem
-        return model(**inputs)
+            if "support" in str(problem) or "Cannot use" in str(problem):  # the library's own words for a refusal
+                raise Unsupported(str(problem)) from problem
+            raise
 
 
 def trains(key: str, value: Any) -> bool:
