@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from adaptlint.bases import BaseProblem
-from adaptlint.dataflow.load import FlowProblem
+from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.named_tuple import NamedTuple
