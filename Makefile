@@ -14,8 +14,9 @@ RELEASES ?=
 METHODS ?=
 TYPES ?=
 HEADS ?=
+LIBRARY ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay LIBRARY sweep-invariants clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay sweep-invariants clean
 .SILENT:
 
 demo: .venv/.installed

@@ -24,7 +24,7 @@ OPTIONS = (
     Option("--transformers", "The transformers release beside it.  [installed, or newest]", metavar="VERSION"),
     Option("--plan", "What is done with the adapters.  [each is loaded in turn]", metavar="'STEP; STEP'"),
     Option("--compose", "AdapterHub's expression over the adapters' names.", metavar="'Parallel(a, b)'"),
-    Option("--fusion", "Fusion layer that AdapterHub's model will have; repeatable.", "many", "NAMES"),
+    Option("--fusion", "Fusion layer that AdapterHub's model will have, or its folder; repeatable.", "many", "NAMES"),
     Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
     Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),
     Option("--attn", "Attention backend of the base.  [transformers' choice]", choices=BACKENDS),
@@ -158,6 +158,9 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
         except PlanError as error:
             raise CommandLineError(f"--plan: {error}") from error
     refuse_wrong_composition(options["compose"])
+    for text in options["fusion"]:
+        if os.sep in text and not os.path.isdir(text):
+            raise CommandLineError(f"--fusion: {text} is no folder.")
     if options["python"] is not None and not options["replay"]:
         from adaptlint.engine.arguments import refuse_wrong_interpreter
 

@@ -11,15 +11,13 @@ from typing import Any
 from adaptlint.bases import Base, BaseProblem, installed_versions, load_base
 from adaptlint.bases.store import base_key
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
+from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.dataflow.shipped import shipped_graph
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
+__all__ = ["BACKENDS", "FlowProblem", "NotRecorded", "Unsteady", "load_flow"]
 BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 LIBRARIES = ("torch", "transformers")
-
-
-class FlowProblem(Exception):
-    """There is no graph; the text is one sentence for a reader."""
 
 
 class NotRecorded(FlowProblem):

@@ -68,7 +68,7 @@ def check(
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
     and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
     machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
-    ("Parallel(a, b)"), `fusions` are the names of the fusion layers that its model will have; `python` is an
+    ("Parallel(a, b)"), `fusions` are the fusion layers that its model will have, names or folders; `python` is an
     interpreter (or an environment's folder) whose `adapters` records the forward where none is at hand. With `sites`
     the report also says what becomes of each module.
 

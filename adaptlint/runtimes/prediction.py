@@ -15,7 +15,7 @@ class Request(NamedTuple):
     transformers: str | None = None
     plan: str | None = None
     compose: str | None = None  # AdapterHub's expression over the adapters' names
-    fusions: tuple[str, ...] = ()  # fusion layers that the model will have, by their names
+    fusions: tuple[str, ...] = ()  # fusion layers that the model will have, by their names or folders
     attn: str | None = None  # the attention backend that the base is loaded with; None: transformers' own choice
     batch: int | None = None  # texts in the forward
     seq: int | None = None  # tokens of a text, virtual ones not counted

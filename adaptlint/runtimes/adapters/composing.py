@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_graph import FlowGraph
-from adaptlint.dataflow.load import FlowProblem
+from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.findings import Fault, RaisedError
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple

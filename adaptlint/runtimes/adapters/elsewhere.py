@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from adaptlint.dataflow.flow_graph import FlowGraph, read_graph
-from adaptlint.dataflow.load import FlowProblem
+from adaptlint.dataflow.flow_problem import FlowProblem
 
 LIBRARY = "adapters"
 OLDEST = (3, 11)  # of Python, for this package

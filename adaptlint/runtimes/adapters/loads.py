@@ -70,7 +70,7 @@ class HubLoads:
         result = self._copy(adapter, config, file, (saved_as, name))
         held = self.held[name]
         faults = [
-            *faults_of_load(held, file, result, (saved_as, name), self._saved_for(config)),
+            *faults_of_load(held, file, result, (saved_as, name), self.saved_for(config)),
             *self._scale_faults(adapter, config, found),
             *load_head(adapter.folder, self.base, self.place.body),
         ]
@@ -110,7 +110,7 @@ class HubLoads:
             )
         if result.mismatched:
             self.mismatched.extend(result.mismatched)
-            raise _clash(result.mismatched, file, self._saved_for(config))
+            raise clash(result.mismatched, file, self.saved_for(config))
         self.missing.extend(result.missing)
         self.unexpected.extend(result.unexpected)
         self.left.extend(result.left)
@@ -128,7 +128,7 @@ class HubLoads:
                 facts: dict[str, Fact] = {"alpha": part.config["alpha"], "r": part.config["r"], "made_with": made}
                 yield Fault("hub-scale-ignored", at=at, facts=facts)
 
-    def _saved_for(self, config: Mapping[str, Any]) -> dict[str, Fact]:
+    def saved_for(self, config: Mapping[str, Any]) -> dict[str, Fact]:
         """The model that the adapter was saved from, and the base, in words."""
         known = self.base.resolved_config
         size = known.get("hidden_size") or known.get("d_model") or known.get("n_embd") or known.get("dim")
@@ -136,7 +136,7 @@ class HubLoads:
         return {"saved_for": saved, "base": f"{self.base.model_class} ({self.base.model_type}, hidden_size {size})"}
 
 
-def _clash(found: list[Mismatch], file: TensorFile, saved_for: Mapping[str, Fact]) -> Refusal:
+def clash(found: list[Mismatch], file: TensorFile, saved_for: Mapping[str, Fact]) -> Refusal:
     """Tensors of another size: torch names all of them, the finding the first."""
     first = found[0]
     facts: dict[str, Fact] = {

@@ -5,10 +5,11 @@ Sizes that were asked for or are implied are numbers in it, the others stand in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Shape, path_in
-from adaptlint.dataflow.propagate import Moved, Results, propagate
+from adaptlint.dataflow.flow_graph import FlowGraph, Node, Shape, path_in
+from adaptlint.dataflow.propagate import Moved, Outputs, Results, propagate
 from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
 from adaptlint.findings import fold_paths
 from adaptlint.named_tuple import NamedTuple
@@ -79,32 +80,53 @@ def _outputs(seen: Seen, outcome: Outcome) -> dict[str, Dims]:
 
 def _sites(seen: Seen, layers: HubLayers) -> list[dict[str, object]]:
     """Every layer of the library with who stands there and what it gives, equal ones as one path."""
-    grouped: dict[tuple[str, tuple[str, ...], tuple[tuple[Dim, ...], ...]], list[str]] = {}
+    grouped: dict[tuple[Any, ...], list[str]] = {}
+    known: dict[tuple[object, ...], tuple[Any, ...]] = {}
     there: dict[tuple[int, int], Results] = {}
     if seen.also is not None:
         there = {(c.run, call): c.results for c in seen.also[0].calls for call in range(c.first, c.first + c.times)}
     for calls in seen.moved.calls:
         run = seen.graph.runs[calls.run]
-        for at, (node, results) in enumerate(
-            zip(seen.graph.templates[run.template].nodes, calls.results, strict=False)
-        ):
-            if not node.op.startswith("hub.") or not results or isinstance(results, str):
-                continue
-            shapes = [value.shape for value in results]
-            for call in range(calls.first, calls.first + calls.times):
-                others = there.get((calls.run, call), [])
-                other = others[at] if at < len(others) else ""
-                dims = seen.dims(shapes, None if isinstance(other, str) else [value.shape for value in other])
-                module = path_in(run.layer(call), node.module)
-                kind = KINDS.get(node.op)
-                names = layers.standing_at(kind, module, node.kwargs) if kind else {}
-                key = (node.op[4:], tuple(names), tuple(tuple(shape) for shape in dims))
-                grouped.setdefault(key, []).append(module)
+        for call in range(calls.first, calls.first + calls.times):
+            layer, others = run.layer(call), there.get((calls.run, call), [])
+            left = layers.left_in(layer)
+            for at, node in _given(seen.graph.templates[run.template].nodes, calls.results):
+                here, other = _shapes(calls.results[at]), _shapes(others[at]) if at < len(others) else None
+                key = (run.template, at, left, here, other)
+                told = known.get(key)
+                if told is None:
+                    told = known[key] = _site(seen, layers, node, path_in(layer, node.module), here, other)
+                grouped.setdefault(told, []).append(path_in(layer, node.module))
     return [
         {"module": path, "kind": kind, "adapters": [*names], "out": [list(shape) for shape in shapes]}
         for (kind, names, shapes), paths in grouped.items()
         for path in fold_paths(dict.fromkeys(paths))
     ]
+
+
+def _given(nodes: Sequence[Node], results: Results) -> Iterator[tuple[int, Node]]:
+    """The library's layers among the nodes that gave something."""
+    for at, (node, outputs) in enumerate(zip(nodes, results, strict=False)):
+        if node.op.startswith("hub.") and outputs and not isinstance(outputs, str):
+            yield at, node
+
+
+def _shapes(outputs: Outputs | str) -> tuple[Shape, ...] | None:
+    return None if isinstance(outputs, str) else tuple(value.shape for value in outputs)
+
+
+def _site(
+    seen: Seen,
+    layers: HubLayers,
+    node: Node,
+    module: str,
+    here: tuple[Shape, ...] | None,
+    other: tuple[Shape, ...] | None,
+) -> tuple[Any, ...]:
+    """What the report says of one layer, but for its path."""
+    kind = KINDS.get(node.op)
+    names = tuple(layers.standing_at(kind, module, node.kwargs)) if kind else ()
+    return node.op[4:], names, tuple(tuple(shape) for shape in seen.dims(here or (), other))
 
 
 def _composition(setup: Block, outcome: Outcome, seen: Seen, batch: Dim) -> dict[str, object]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from adaptlint.bases import BaseProblem
-from adaptlint.dataflow.load import FlowProblem
+from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.named_tuple import NamedTuple
@@ -54,7 +55,7 @@ def predict_hub(scene: Scene, version: str | None, request: Request) -> Predicti
         fault = Fault("hub-base-not-recorded", facts=facts, target=TARGET, decides=True)
         return Prediction(blank, (fault, *_unreadable(scene, release)))
     loads = HubLoads(base, graph, release)
-    ended = load_all(loads, scene.adapters)
+    ended, request = load_fusions(loads, load_all(loads, scene.adapters), request)
     verdict = blank._replace(
         outcome=ended.outcome,
         stage=ended.stage,
@@ -109,6 +110,34 @@ def load_all(loads: HubLoads, adapters: Sequence[Adapter]) -> Ended:
         if not fine and outcome == "works":
             outcome, stage = "wrong", "load"
     return Ended(tuple(steps), outcome, stage)
+
+
+def load_fusions(loads: HubLoads, ended: Ended, request: Request) -> tuple[Ended, Request]:
+    """The fusion layers that are folders, after the adapters; the request then has their names."""
+    if all(not os.path.isdir(text) for text in request.fusions) or ended.outcome not in ("works", "wrong"):
+        return ended, request
+    from adaptlint.runtimes.adapters.fusing import load_fusion
+
+    names = []
+    for text in request.fusions:
+        if not os.path.isdir(text):
+            names.append(text)
+            continue
+        shown = os.path.basename(os.path.normpath(text))
+        try:
+            name, fine = load_fusion(text, loads)
+        except Refusal as refusal:
+            loads.faults.append(refusal.fault._replace(target=TARGET, decides=True))
+            step = StepResult("load", shown, "fails", "load", refusal.error)
+            return Ended((*ended.steps, step), "fails", "load", refusal.error), request
+        except NotModelled as gap:
+            loads.faults.append(gap.fault._replace(target=TARGET, decides=True))
+            return Ended((*ended.steps, StepResult("load", shown, "unknown")), "unknown"), request
+        names.append(name)
+        ended = ended._replace(steps=(*ended.steps, StepResult("load", name, "works" if fine else "wrong")))
+        if not fine and ended.outcome == "works":
+            ended = ended._replace(outcome="wrong", stage="load")
+    return ended, request._replace(fusions=tuple(names))
 
 
 def _release_beside(python: str | None) -> str:

@@ -76,10 +76,13 @@ class HubLayers:
 
     def state(self, layer: str) -> object:
         """What its answers depend on in this layer."""
-        number = self._number(layer + ".") if layer else -1
-        left = tuple(self._is_left(part, number) for name in sorted(self.adapters) for part in self.adapters[name])
         contexts = tuple((path, one.state()) for path, one in self.contexts.items())
-        return contexts, self._around(layer), left, tuple(self.shared)
+        return contexts, self._around(layer), self.left_in(layer), tuple(self.shared)
+
+    def left_in(self, layer: str) -> tuple[bool, ...]:
+        """Which methods leave this layer out: what else stands at a place is the same in all layers."""
+        number = self._number(layer + ".") if layer else -1
+        return tuple(self._is_left(part, number) for name in sorted(self.adapters) for part in self.adapters[name])
 
     def outputs(self, op: str, module: str, args: list[Any], about: Mapping[str, Any]) -> tuple[Value, ...]:
         """What the operation returns. Raises Conflict where the library or torch raises."""
@@ -148,7 +151,8 @@ class HubLayers:
         if op == "hub.prefix" and here:
             self.prefixed = True
             self._masked(args[3] if len(args) > 3 else None, module, about)
-        kinds = [args[-1].kind] if op in ("hub.lora", "hub.merged_lora") else [v.kind for v in _kinds(op, args)]
+        passed = _kept(args) if op == "hub.prefix" else args[:1]
+        kinds = [args[-1].kind] if op in ("hub.lora", "hub.merged_lora") else [value.kind for value in passed]
         return tuple(Value(rows.shape, kind) for rows, kind in zip(found, kinds, strict=False))
 
     def _enter(self, module: str, args: list[Any], about: Mapping[str, Any]) -> None:
@@ -294,7 +298,3 @@ def _two(given: Given) -> tuple[Rows, Rows]:
 
 def _kept(args: list[Any]) -> tuple[Value, ...]:
     return tuple(args[at] for at in (0, 1, 3) if at < len(args) and args[at] is not None)
-
-
-def _kinds(op: str, args: list[Any]) -> tuple[Value, ...]:
-    return _kept(args) if op == "hub.prefix" else (args[0],)
