@@ -118,10 +118,17 @@ def replaying(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int, Path
     command = [sys.executable, "-m", "adaptlint", "check", *adapters.arguments(adapters.IGNORED)]
     command += ["--format", "json", "--replay", "--record", str(record)]
     settings = {**os.environ, "PYTHONPATH": ROOT}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings, preexec_fn=heeding_ctrl_c
+    ) as process:
         worker = worker_of(process.pid)
         yield process, worker, record
         process.kill()
+
+
+def heeding_ctrl_c() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, and that is inherited: here it is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def worker_of(parent: int) -> int:
