@@ -18,8 +18,9 @@ from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
+from tests.dataflow.unfolding import apart
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
-from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, apart, without_floats
+from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, without_floats
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
 from tests.families.space import LAYER_TYPES, Space

@@ -18,6 +18,7 @@ from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.record import FIRST, Built, build, trace_at
 from adaptlint.dataflow.shipped import ROPE, asked_of, names_of
 from adaptlint.dataflow.tagged import ConfigTags, TaggedInt, sized
+from tests.dataflow.unfolding import apart
 from tests.families.live import resolved
 
 Raw = dict[str, Any]
@@ -217,19 +218,6 @@ def without_floats(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_floats(part) for key, part in value.items()}
     return SCALE if isinstance(value, float) else value
-
-
-def apart(runs: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:
-    """A run for every call: the inverse of `fold.joined`."""
-    calls: list[Run] = []
-    last: list[int] = []
-    for number, run in enumerate(runs):
-        for call in range(run.times):
-            refs = run.then if call else run.given
-            given = [(len(calls) - 1 if ref[0] == number else last[ref[0]], ref[1], ref[2]) for ref in refs]
-            calls.append(run._replace(first=run.first + call * run.step, times=1, step=1, given=given, then=[]))
-        last.append(len(calls) - 1)
-    return calls, {name: (last[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
 
 
 def stacked(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Any], dict[str, Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run
+from adaptlint.dataflow.flow_graph import FlowGraph, Run
 from adaptlint.dataflow.fold import joined
+from tests.dataflow.unfolding import apart
 
 COLLECTED = 2
 """So many values from outside of its own operations make what a module returns a collection."""
@@ -101,19 +102,6 @@ def _renamed(value: Any, names: dict[int, int]) -> Any:
     if isinstance(value, list) and len(value) == 4 and value[0] == "size":
         return ["size", names.get(value[1], value[1]), value[2], value[3]]
     return [_renamed(part, names) for part in value] if isinstance(value, list) else value
-
-
-def apart(runs: list[Run], outputs: dict[str, Ref]) -> tuple[list[Run], dict[str, Ref]]:
-    """The inverse of `fold.joined`: a run for every call."""
-    calls: list[Run] = []
-    last: list[int] = []
-    for number, run in enumerate(runs):
-        for call in range(run.times):
-            refs = run.then if call else run.given
-            given = [(len(calls) - 1 if ref[0] == number else last[ref[0]], ref[1], ref[2]) for ref in refs]
-            calls.append(run._replace(first=run.first + call * run.step, times=1, step=1, given=given, then=[]))
-        last.append(len(calls) - 1)
-    return calls, {name: (last[ref[0]], ref[1], ref[2]) for name, ref in outputs.items()}
 
 
 def _regions(calls: list[Run]) -> list[tuple[int, int, int]]:
