@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from adaptlint.bases.templates import evaluate
+from adaptlint.replay.shrink import LAYERS
 from tests.hub.graph_classes import Known
 from tests.hub.graph_expressions import NoExpression, Search, aligned
 from tests.hub.graph_forward import Recorded, plain
@@ -86,17 +87,6 @@ class Learner:
         if asked:
             yield "absent", {**absent, **dict.fromkeys(asked)}, False
         yield "defaults", {**self.spec.settings}, False
-
-
-LAYERS = (
-    "num_hidden_layers",
-    "n_layer",
-    "n_layers",
-    "num_layers",
-    "encoder_layers",
-    "decoder_layers",
-    "num_decoder_layers",
-)
 
 
 def graph_template(found: list[Recorded], search: Search, share: Callable[[Any], int]) -> Any:
