@@ -98,16 +98,7 @@ def forward(model: Any, case: Record, text: str, masked: bool) -> Record:
         why = [*forwards.faults(setup), *of_library(model, case, forwards, setup)]
     except Exception as problem:
         return {**told, "outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
-    return {**told, "outcome": "wrong" if why else "works", "why": why, "cached": cached(model, forwards)}
-
-
-def cached(model: Any, forwards: Forwards) -> int | None:
-    """How many tokens a forward leaves in the cache; None for a model without one."""
-    model.set_active_adapters(None)
-    with suppress(Exception), torch.no_grad():
-        held = model(**{**forwards.inputs(), "use_cache": True}).past_key_values
-        return int(held[0][0].shape[-2] if isinstance(held, tuple) else held.get_seq_length())
-    return None
+    return {**told, "outcome": "wrong" if why else "works", "why": why, "cached": forwards.cached()}
 
 
 def of_library(model: Any, case: Record, forwards: Forwards, setup: Any) -> Iterator[str]:

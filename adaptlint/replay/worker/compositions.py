@@ -66,6 +66,16 @@ class Forwards:
         with torch.no_grad():
             return self.model(**given)[0]
 
+    def cached(self) -> int | None:
+        """How many tokens a forward without any adapter leaves in the cache; None for a model without one."""
+        import torch
+
+        self.model.set_active_adapters(None)
+        with suppress(Exception), torch.no_grad():
+            held = self.model(**{**self.inputs(), "use_cache": True}).past_key_values
+            return int(held[0][0].shape[-2] if isinstance(held, tuple) else held.get_seq_length())
+        return None
+
     def faults(self, setup: Any) -> Iterator[str]:
         """What is not as it is meant; raises what the library raises."""
         batch, found = self.sizes["batch"], self.run(setup)

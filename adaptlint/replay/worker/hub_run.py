@@ -120,7 +120,7 @@ def library(job: Job, model: Any, masked: bool) -> Record:
         return {
             "outcome": "ok",
             "unchanged": not unlike(plain.run(None), wrapped_one.run(None)),
-            "cached": cached(model, wrapped_one),
+            "cached": wrapped_one.cached(),
         }
     except Exception as problem:
         return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
@@ -131,17 +131,6 @@ def text_of(written: Any) -> str:
     if isinstance(written, str):
         return written
     return "{}({})".format(written[0], ", ".join(map(text_of, written[1])))
-
-
-def cached(model: Any, forwards: Forwards) -> int | None:
-    """How many tokens a forward leaves in the cache; None for a model without one."""
-    import torch
-
-    model.set_active_adapters(None)
-    with suppress(Exception), torch.no_grad():
-        held = model(**{**forwards.inputs(), "use_cache": True}).past_key_values
-        return int(held[0][0].shape[-2] if isinstance(held, tuple) else held.get_seq_length())
-    return None
 
 
 def by_backend(job: Job, model: Any, forwards: Forwards, setup: Any) -> Iterator[str]:
