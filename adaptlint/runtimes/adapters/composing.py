@@ -31,23 +31,25 @@ BACKENDS = ("sdpa", "eager")  # what transformers takes without being asked, the
 
 
 class Told(NamedTuple):
-    """What becomes of it; `shapes` and `composition` are parts of the JSON report."""
+    """What becomes of it, and of which forward; `shapes` and `composition` are parts of the JSON report."""
 
     outcome: str
     stage: str | None
     error: RaisedError | None
     faults: tuple[Fault, ...]
+    judged: Judged | None = None
     shapes: Mapping[str, object] | None = None
     composition: Mapping[str, object] | None = None
 
 
 class Asked(NamedTuple):
-    """The model and the conditions of its forward."""
+    """The model and the conditions of its forward; `graphs` are its forwards by backend and whether a mask is given."""
 
     base: Base
     loads: HubLoads
     folders: Mapping[str, str]
     request: Request
+    graphs: dict[tuple[str, bool], FlowGraph | None]
 
 
 class Judged(NamedTuple):
@@ -69,12 +71,21 @@ class Judged(NamedTuple):
 def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request) -> Told:
     """The composition that was asked for; without one, each adapter alone."""
     folders = {hub_name(adapter): adapter.path for adapter in adapters}
-    asked = Asked(base, loads, folders, request)
+    asked = Asked(base, loads, folders, request, {})
     if request.compose is not None:
-        return _tell(asked, read_composition(request.compose))
+        return _portrayed(_tell(asked, read_composition(request.compose)), request)
     told = [_tell(asked, stack(leaf(name))) for name in folders]
     worst = max(told, key=lambda each: ORDER.index(each.outcome))
-    return worst._replace(faults=tuple(fault for each in told for fault in each.faults))
+    return _portrayed(worst, request)._replace(faults=tuple(fault for each in told for fault in each.faults))
+
+
+def _portrayed(told: Told, request: Request) -> Told:
+    """With what the report shows of the forward; of one that was never walked there is nothing."""
+    if told.judged is None:
+        return told
+    outcome, graph, composed, sizes, _ = told.judged
+    portrait = portrait_of(graph, composed, outcome, request, sizes)
+    return told if portrait is None else told._replace(shapes=portrait.shapes, composition=portrait.composition)
 
 
 def _tell(asked: Asked, setup: Block) -> Told:
@@ -93,7 +104,7 @@ def _tell(asked: Asked, setup: Block) -> Told:
     if worst is None:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
-    return _told(asked, worst)
+    return _told(worst)
 
 
 def _worst(asked: Asked, setup: Block) -> Judged | None:
@@ -116,19 +127,17 @@ def _judged(asked: Asked, setup: Block, graph: FlowGraph) -> Judged:
     return Judged(judge(graph, composed, sizes), graph, composed, sizes, library)
 
 
-def _told(asked: Asked, judged: Judged) -> Told:
-    outcome, graph, composed, sizes, library = judged
+def _told(judged: Judged) -> Told:
+    outcome, _, composed, sizes, library = judged
     setup = composed.setup
-    portrait = portrait_of(graph, composed, outcome, asked.request, sizes)
-    shapes, drawn = portrait if portrait is not None else (None, None)
     if outcome.outcome == "fails" and outcome.error is not None:
         fault = fault_of_error(outcome, setup, sizes)
-        return Told("fails", "forward", RaisedError(*outcome.error), (fault, *library), shapes, drawn)
+        return Told("fails", "forward", RaisedError(*outcome.error), (fault, *library), judged)
     if outcome.outcome == "unknown":
-        return Told("unknown", None, None, (_unsure(outcome.unknown, setup), *library), shapes, drawn)
+        return Told("unknown", None, None, (_unsure(outcome.unknown, setup), *library), judged)
     faults = (*(fault_of_note(note, setup, sizes) for note in outcome.notes), *library)
     wrong = any(fault.decides for fault in faults)
-    return Told("wrong" if wrong else "works", "forward" if wrong else None, None, faults, shapes, drawn)
+    return Told("wrong" if wrong else "works", "forward" if wrong else None, None, faults, judged)
 
 
 def _refused(asked: Asked, setup: Block, release: tuple[int, ...]) -> Raised | None:
@@ -143,11 +152,11 @@ def _refused(asked: Asked, setup: Block, release: tuple[int, ...]) -> Raised | N
 
 def _graphs(asked: Asked) -> Iterator[FlowGraph]:
     """The recorded forwards under the conditions that were asked for, each that may be meant."""
-    version, request = asked.loads.release.text, asked.request
+    request = asked.request
     for masked in MASKS[request.mask]:
         for backend in (request.attn,) if request.attn else BACKENDS:
             try:
-                graph = find_graph(asked.base, version, backend, masked=masked, python=request.python)
+                graph = _graph(asked, backend, masked)
             except Raised:
                 if request.attn:
                     raise
@@ -155,6 +164,14 @@ def _graphs(asked: Asked) -> Iterator[FlowGraph]:
             if graph is not None and _is_forward(graph):
                 yield graph
                 break
+
+
+def _graph(asked: Asked, backend: str, masked: bool) -> FlowGraph | None:
+    """One recorded forward, looked for once however many adapters are judged in it."""
+    if (backend, masked) not in asked.graphs:
+        version, python = asked.loads.release.text, asked.request.python
+        asked.graphs[backend, masked] = find_graph(asked.base, version, backend, masked=masked, python=python)
+    return asked.graphs[backend, masked]
 
 
 def _is_forward(graph: FlowGraph) -> bool:
