@@ -62,10 +62,10 @@ prove-releases: .venv-test/.installed
 prove-hub: .venv-test/.installed
 	$(TEST)/python -m tests.hub.prove
 
-# BASES=folder GRAPHS=folder EVERY=n: adapters made by each release of AdapterHub's library, broken, loaded again, and
+# BASES=folder EVERY=n: adapters made by each release of AdapterHub's library, broken, loaded again, and
 # held against the verdicts
 hub-agreement: .venv-test/.installed
-	$(TEST)/python -m tests.hub.compare $(BASES) $(GRAPHS) $(or $(EVERY),10)
+	$(TEST)/python -m tests.hub.compare $(BASES) $(or $(EVERY),10)
 
 # RELEASES="1.2.0" N=60 SEED=n: compositions drawn by chance, each run by the real library and held against the verdict
 hub-matrix: N = 60

@@ -82,10 +82,11 @@ def _base(folder: Path, told: Record, version: str) -> tuple[str, str]:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(told["config"]))
     base = load_base(str(folder), model_class=told["class"])
-    graph = read_graph(told["graph"])
     assert isinstance(base, Base), base
-    assert graph is not None
-    keep_graph(graph, base, version)
+    if "graph" in told:
+        graph = read_graph(told["graph"])
+        assert graph is not None
+        keep_graph(graph, base, version)
     return str(folder), told["class"]
 
 

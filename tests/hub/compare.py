@@ -1,6 +1,6 @@
-"""`python -m tests.hub.compare BASES GRAPHS [EVERY]`: breaking, loading and judging for every release of pins.toml.
+"""`python -m tests.hub.compare BASES [EVERY] [--list]`: breaking, loading and judging for every release of pins.toml.
 
-BASES holds <base>/config.json and <base>/case_base.json, GRAPHS the recorded forwards RELEASE/<base>.eager.none.json.
+BASES holds <base>/config.json and <base>/case_base.json.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.hub.pack import packed
 from tests.hub.prove import PINS, run
 
 
-def main(bases: str, graphs: str, every: str = "10") -> None:
+def main(bases: str, every: str = "10", listed: str = "") -> None:
     """Print the figures of each release."""
     pins = tomllib.loads(PINS.read_text())
     with tempfile.TemporaryDirectory() as place:
@@ -25,8 +25,8 @@ def main(bases: str, graphs: str, every: str = "10") -> None:
         for release in pins:
             out = Path(place) / f"{release}.json"
             run(release, pins, "tests.hub.breaking", bases, str(out), "--every", every)
-            record = packed(json.loads(out.read_text()), Path(bases), Path(graphs) / release)
-            print(f"adapters {release}", *told_of(record), sep="\n  ")
+            record = packed(json.loads(out.read_text()), Path(bases))
+            print(f"adapters {release}", *told_of(record, listed == "--list"), sep="\n  ", flush=True)
 
 
 if __name__ == "__main__":

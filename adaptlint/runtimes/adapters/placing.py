@@ -22,7 +22,7 @@ from adaptlint.runtimes.adapters.layer_checks import (
 from adaptlint.runtimes.adapters.parts import Part
 from adaptlint.runtimes.adapters.release import HubRelease
 from adaptlint.runtimes.adapters.sites import Site
-from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
+from adaptlint.runtimes.peft.refusal import Refusal
 
 Shape = tuple[int, ...]
 
@@ -45,7 +45,6 @@ class Place(NamedTuple):
 def place(parts: Sequence[Part], name: str, where: Place) -> dict[str, Held]:
     """Every parameter of the adapter, by its full name in the model. Raises Refusal where the library raises."""
     _check_support(parts, where)
-    _check_submodels(parts, where)
     _check_conflicts(parts, name, where)
     held: dict[str, Held] = {}
     for part in parts:
@@ -70,16 +69,6 @@ def _check_support(parts: Sequence[Part], where: Place) -> None:
             )
             text = "is not supported by this model."
             raise Refusal("ValueError", text, "hub-method-unsupported", facts={"method": method})
-
-
-def _check_submodels(parts: Sequence[Part], where: Place) -> None:
-    """A model of models shares what lies outside the layers among its parts, which is not followed."""
-    bodies = {site.body for site in where.sites}
-    for part in parts:
-        shares = part.kind in ("invertible", "prompt") or part.config.get("phm_layer") or t.is_vera(part.config)
-        if len(bodies) > 1 and shares:
-            method = part.config["architecture"] or "bottleneck"
-            raise NotModelled("method-not-modelled", facts={"value": f"{method} in a model of models"})
 
 
 def _check_conflicts(parts: Sequence[Part], name: str, where: Place) -> None:
@@ -122,7 +111,7 @@ def _lora(config: Mapping[str, Any], name: str, where: Place) -> Rows:
     if vera and shared is None:
         raise refuse("KeyError", name, "attn_matrices", config["attn_matrices"])
     if vera and shared is not None:
-        yield from _rows(_below(where.body, f"shared_parameters.{name}"), {"lora_A": shared[0], "lora_B": shared[1]})
+        yield from _in_all(f"shared_parameters.{name}", where, {"lora_A": shared[0], "lora_B": shared[1]})
 
 
 def _bottleneck(config: Mapping[str, Any], name: str, where: Place) -> Rows:
@@ -140,7 +129,7 @@ def _bottleneck(config: Mapping[str, Any], name: str, where: Place) -> Rows:
             yield f"{path}.{suffix}", shape, owner
     if config["phm_layer"] and (config["shared_phm_rule"] or config["shared_W_phm"]) and where.sites:
         width = (placed or where.sites[0]).width_in
-        yield from _rows(_below(where.body, f"shared_parameters.{name}"), t.shared_phm_tensors(width, config))
+        yield from _in_all(f"shared_parameters.{name}", where, t.shared_phm_tensors(width, config))
 
 
 def _prefix(config: Mapping[str, Any], name: str, where: Place) -> Rows:
@@ -198,8 +187,28 @@ def _invertible(config: Mapping[str, Any], name: str, where: Place) -> Rows:
             if config["inv_adapter"] not in ("nice", "glow"):
                 text = f"Invalid invertible adapter type '{config['inv_adapter']}'."
                 raise refuse("ValueError", text, "inv_adapter", config["inv_adapter"])
-            path = _below(site.module, f"invertible_adapters.{name}")
-            yield from _rows(path, t.invertible_tensors(site.width_in, config))
+            tensors, own = t.invertible_tensors(site.width_in, config), f"invertible_adapters.{name}"
+            if len(_wholes(where)) > 1:
+                yield from _in_all(own, where, tensors)
+            else:
+                yield from _rows(_below(site.module, own), tensors)
+
+
+def _in_all(name: str, where: Place, tensors: t.Tensors) -> Rows:
+    """What a model of models keeps once and holds in each of its parts and in itself, under the first part's name.
+
+    Source: models/encoder_decoder/mixin_encoder_decoder.py (`init_adapters`, `set_shared_parameters`).
+    """
+    paths = [_below(whole, name) for whole in _wholes(where)]
+    for suffix, shape in tensors.items():
+        for path in paths:
+            yield f"{path}.{suffix}", shape, f"{paths[0]}.{suffix}"
+
+
+def _wholes(where: Place) -> list[str]:
+    """The paths of the base models: of each part and of all, or of the one that there is."""
+    bodies = list(dict.fromkeys(site.body for site in where.sites))
+    return [*bodies, where.body] if len(bodies) > 1 else [where.body]
 
 
 def _below(path: str, name: str) -> str:

@@ -55,7 +55,10 @@ def sites_of(graph: FlowGraph, model_type: str | None, base_prefix: str = "") ->
     card = tables.load()[LAYERS]
     found: dict[tuple[str, str], tuple[str, Node]] = {}
     attributes = card["attribute"].get(model_type, {})
+    untaken = _untaken(graph)
     for called, node in _calls(graph):
+        if KINDS[node.op] in untaken:
+            continue
         module = _saved_at(node, called, attributes)
         found.setdefault((KINDS[node.op], module), (module, node))
     rows = [(kind, module, node) for (kind, _), (module, node) in found.items()]
@@ -64,6 +67,13 @@ def sites_of(graph: FlowGraph, model_type: str | None, base_prefix: str = "") ->
     sites = [_site(kind, module, node, numbers.get(module, OUTSIDE), bodies[module]) for kind, module, node in rows]
     queries = {site.module: site for site in sites if site.kind in ("lora", "merged_lora")}
     return sorted((_with_heads(site, queries) for site in sites), key=lambda site: site.layer)
+
+
+def _untaken(graph: FlowGraph) -> set[str]:
+    """Kinds that no model here takes though a layer of a part would (`support_prompt_tuning` of a model of models)."""
+    nodes = (node for template in graph.templates for node in template.nodes if node.op == "hub.context")
+    takes = [node.kwargs["takes"] for node in nodes if "takes" in node.kwargs]
+    return {"prompt"} if takes and not any("prompt_tuning" in methods for methods in takes) else set()
 
 
 def _calls(graph: FlowGraph) -> Iterable[tuple[str, Node]]:
