@@ -11,7 +11,7 @@ from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
 from adaptlint.cli.waiting import Waiting
-from adaptlint.reporters import FORMATS, TELL_SITES, render
+from adaptlint.reporters import DRAWN, FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,7 @@ def check(options: Mapping[str, Any]) -> int:
         raise CommandLineError("--output names one file twice.")
     forms = {options["form"], *(place.form for place in destinations)}
     with Waiting(f"checking {options['model']}", options["quiet"]):
-        report = _report(adapters, options, settings, not forms.isdisjoint(TELL_SITES))
+        report = _report(adapters, options, settings, forms)
     interrupted = False
     if options["replay"] or options["with_run"]:
         from adaptlint.cli.replaying import with_runs
@@ -111,7 +111,7 @@ def codes(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _report(
-    adapters: list[str | tuple[str, str]], options: Mapping[str, Any], settings: Settings, sites: bool
+    adapters: list[str | tuple[str, str]], options: Mapping[str, Any], settings: Settings, forms: set[str]
 ) -> Report:
     from adaptlint.engine import check as run_rules
 
@@ -138,7 +138,8 @@ def _report(
         **set_aside(options, settings),
         offline=options["offline"],
         cache=not options["no_cache"],
-        sites=sites,
+        sites=not forms.isdisjoint(TELL_SITES),
+        drawn=not forms.isdisjoint(DRAWN),
     )
 
 

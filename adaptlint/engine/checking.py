@@ -58,6 +58,7 @@ def check(
     offline: bool = True,
     cache: bool = True,
     sites: bool = False,
+    drawn: bool = True,
 ) -> Report:
     """Say what each target will do with the adapters on this base.
 
@@ -70,7 +71,7 @@ def check(
     machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
     ("Parallel(a, b)"), `fusions` are the fusion layers that its model will have, names or folders; `python` is an
     interpreter (or an environment's folder) whose `adapters` records the forward where none is at hand. With `sites`
-    the report also says what becomes of each module.
+    the report also says what becomes of each module; without `drawn` it has no `shapes` and no `composition`.
 
     `ignores` are tables as in the configuration (`{"rules": ["AL303"], "reason": "...", "adapter": "old/*"}`), and
     `baseline` is a file of known findings: what they name goes to the report's `suppressed` and leaves the verdict as
@@ -87,7 +88,7 @@ def check(
     built = perf_counter()
     scene = Scene(os.fspath(model), base, given, values, task)
     sizes = (batch, seq, decoder_seq)
-    request = Request("", transformers, plan, compose, tuple(fusions), attn, *sizes, mask, python, cache)
+    request = Request("", transformers, plan, compose, tuple(fusions), attn, *sizes, mask, python, cache, drawn)
     predictions = [predict(scene, request._replace(target=target)) for target in targets]
     predicted = perf_counter()
     conditions = (attn, compose, _asked(scene, request, model_class))

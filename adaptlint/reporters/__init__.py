@@ -26,6 +26,7 @@ FORMATS = {
 EXTENSIONS = {".json": "json", ".sarif": "sarif", ".xml": "junit", ".md": "markdown", ".html": "html"}
 TELL_RULES = ("sarif", "junit", "html")  # formats that have a use for `Background`
 TELL_SITES = ("html",)  # and for `Report.sites`
+DRAWN = ("json", "html")  # and for `Report.shapes` and `Report.composition`
 
 
 class Style(NamedTuple):

@@ -23,6 +23,7 @@ class Request(NamedTuple):
     mask: str | None = None  # "none": no attention mask is passed; "padded": one that has padding
     python: str | None = None  # an interpreter that has AdapterHub's library, where no recorded forward is at hand
     cache: bool = True  # whether recorded forwards may be read from the cache and kept in it
+    drawn: bool = True  # whether the shapes of a composition's forward are told
 
     @property
     def composed(self) -> bool:

@@ -80,8 +80,8 @@ def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Re
 
 
 def _portrayed(told: Told, request: Request) -> Told:
-    """With what the report shows of the forward; of one that was never walked there is nothing."""
-    if told.judged is None:
+    """With what the report shows of the forward; nothing of one that was never walked."""
+    if told.judged is None or not request.drawn:
         return told
     outcome, graph, composed, sizes, _ = told.judged
     portrait = portrait_of(graph, composed, outcome, request, sizes)
