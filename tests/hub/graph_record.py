@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -50,10 +51,10 @@ class Recorder:
         self.known = Known(spec)
         self.rng = Random(seed)
         self.left_out: list[str] = []
-        self.shared: list[Any] = table["shared"] if table else []
+        self.shared: list[Any] = [*table["shared"]] if table else []
         self.places = {json.dumps(one, sort_keys=True): number for number, one in enumerate(self.shared)}
         if table:
-            self.table = table
+            self.table = {**table, "shared": self.shared}
             table["classes"][spec.model_class] = {"variants": []}
             return
         self.table = {
@@ -175,9 +176,16 @@ class Recorder:
         """The file; its size."""
         place = Path(FOLDER) / self.table["release"]
         place.mkdir(parents=True, exist_ok=True)
-        packed = zlib.compress(json.dumps(self.table, separators=(",", ":")).encode(), 9)
-        (place / f"{self.spec.model_type}.json.z").write_bytes(packed)
-        return len(packed)
+        data = packed(self.table)
+        (place / f"{self.spec.model_type}.json.z").write_bytes(data)
+        return len(data)
+
+
+def packed(table: Mapping[str, Any]) -> bytes:
+    """A table as its file has it: a line for the table and one for each of its shared templates."""
+    head = {name: part for name, part in table.items() if name != "shared"}
+    lines = (json.dumps(part, separators=(",", ":")) for part in (head, *table["shared"]))
+    return zlib.compress("\n".join(lines).encode(), 9)
 
 
 def note_left_out(release: str, model_type: str, reasons: list[str]) -> None:

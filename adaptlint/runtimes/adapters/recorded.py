@@ -3,7 +3,8 @@
 `recorded_graphs/<release>/<model_type>.json.z` holds what `make hub-graphs` learnt from recordings of many configs in
 that release's own environment (its transformers release is in the table): flow graphs as templates over the config's
 integers, with the settings and sizes under which they hold. Each was held against fresh recordings of other configs. A
-config outside of that has no graph here.
+config outside of that has no graph here. The file is text of one line of JSON for the table and one for each template
+that graphs share, of which a config needs a few.
 
 A graph's calls are kept as repeats. A repeat stands for `calls` calls that go through the entries of `cycle` in turn;
 an entry is [template, prefix, first layer, step, given, then], and the layer goes up by `step` with every turn. A ref
@@ -25,13 +26,29 @@ from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, Ref, Run, integers,
 from adaptlint.dataflow.fold import joined
 from adaptlint.named_tuple import NamedTuple
 
-TABLE_FORMAT = 1
+TABLE_FORMAT = 2
 INNER = ("encoder", "decoder", "text_config", "vision_config")
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded_graphs")
 ANY_INT = "#int"
 ANY_INTS = "#ints"
 ANY_POSITIVE = "#positive"
 _MODEL_TYPE = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class SharedTemplates(Sequence[Any]):
+    """The shared templates of a table; each is parsed when it is first asked for."""
+
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        self._lines = lines
+        self._parsed: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number not in self._parsed:
+            self._parsed[number] = json.loads(self._lines[number])
+        return self._parsed[number]
 
 
 class Raises(NamedTuple):
@@ -63,9 +80,10 @@ def read_table(release: str, model_type: str) -> dict[str, Any] | None:
         return None
     try:
         with open(os.path.join(FOLDER, release, f"{model_type}.json.z"), "rb") as stream:
-            table: dict[str, Any] = json.loads(zlib.decompress(stream.read()))
+            head, *lines = zlib.decompress(stream.read()).split(b"\n")
     except OSError:
         return None
+    table: dict[str, Any] = {**json.loads(head), "shared": SharedTemplates(lines)}
     return table if table["format"] == TABLE_FORMAT else None
 
 
