@@ -15,6 +15,8 @@ from adaptlint.artefacts.torch_globals import refused_global, translated
 from adaptlint.artefacts.torch_symbols import Global, Ordered, Storage, Tensor, Thing, beyond, called, put
 from adaptlint.artefacts.words import LIMITS
 
+four_bytes = struct.Struct("<I").unpack
+
 
 class Stream(Protocol):
     """What the opcodes are read from."""
@@ -41,10 +43,14 @@ class Pickle:
 
     def load(self) -> Any:
         """The value at STOP."""
-        read, actions = self.read, ACTIONS
+        read, actions, memo = self.read, ACTIONS, self.memo
         for _ in range(LIMITS.pickle_steps):
             opcode = read(1)
-            if opcode in actions:
+            if opcode == b"q":  # every third opcode of a checkpoint is one of these two
+                memo[read(1)[0]] = self.stack[-1]
+            elif opcode == b"r":
+                memo[four_bytes(read(4))[0]] = self.stack[-1]
+            elif opcode in actions:
                 actions[opcode](self)
             elif opcode == b".":
                 return self.stack.pop()
@@ -150,18 +156,13 @@ def ascii_text(value: object) -> object:
 
 def push_text(p: Pickle) -> None:
     """BINUNICODE."""
-    p.stack.append(str(p.read(p.number("<I", 4)), "utf-8", "surrogatepass"))
+    p.stack.append(str(p.read(four_bytes(p.read(4))[0]), "utf-8", "surrogatepass"))
 
 
 def mark(p: Pickle) -> None:
     """MARK."""
     p.marks.append(p.stack)
     p.stack = []
-
-
-def remember(p: Pickle, index: int) -> None:
-    """BINPUT and LONG_BINPUT."""
-    p.memo[index] = p.stack[-1]
 
 
 def push_tuple(p: Pickle) -> None:
@@ -218,7 +219,5 @@ ACTIONS: dict[bytes, Callable[[Pickle], None]] = {
     b"Q": push_storage,
     b"h": pusher(lambda p: p.memo[p.read(1)[0]]),
     b"j": pusher(lambda p: p.memo[p.number("<I", 4)]),
-    b"q": lambda p: remember(p, p.read(1)[0]),
-    b"r": lambda p: remember(p, p.number("<I", 4)),
     b"\x8a": pusher(lambda p: int.from_bytes(p.read(p.read(1)[0]), "little", signed=True)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from adaptlint.artefacts.torch_archive import CheckpointError
@@ -107,8 +108,9 @@ ARITY = {"_rebuild_tensor": (4,), "_rebuild_tensor_v2": (6, 7), "_rebuild_tensor
 """How many arguments torch's functions take."""
 
 
+@cache
 def width(dtype: str) -> int:
-    """Bytes per element."""
+    """Bytes per element of one of our few dtypes."""
     return BYTES.get(dtype) or max(BITS.get(dtype, 8) // 8, 1)
 
 

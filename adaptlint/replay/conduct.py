@@ -15,8 +15,9 @@ from adaptlint.replay import records
 from adaptlint.replay.decide import mark_finding, mark_verdict, stronger
 from adaptlint.replay.launch import Ended, Limits, launch
 from adaptlint.replay.plan import Passed, Run, Settings, plan
-from adaptlint.runtimes.adapters.composing import MASKS, USUAL, implied_sizes
+from adaptlint.runtimes.adapters.composing import USUAL, implied_sizes
 from adaptlint.runtimes.adapters.composition import Block, read_composition
+from adaptlint.runtimes.adapters.forwards import MASKS
 from adaptlint.runtimes.peft.plan import default_plan, parse_plan
 
 HUB = "adapters"

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptlint.runtimes.adapters.composing import MASKS, USUAL, implied_sizes
+from adaptlint.runtimes.adapters.composing import USUAL, implied_sizes
 from adaptlint.runtimes.adapters.composition import read_composition
+from adaptlint.runtimes.adapters.forwards import MASKS
 from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
 from tests.releases.prove import BASES, ENVIRONMENTS, ROOT, RULES, STORIES, mark, release_of
 

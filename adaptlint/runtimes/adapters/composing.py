@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_graph import FlowGraph
@@ -11,12 +11,11 @@ from adaptlint.findings import Fault, RaisedError
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block, leaf, read_composition, stack
-from adaptlint.runtimes.adapters.graphs import find_graph
+from adaptlint.runtimes.adapters.forwards import Forwards
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
 from adaptlint.runtimes.adapters.judging import Composed, Outcome, judge
 from adaptlint.runtimes.adapters.library import fault_of_class, faults_of_library
 from adaptlint.runtimes.adapters.loads import HubLoads
-from adaptlint.runtimes.adapters.portrait import portrait_of
 from adaptlint.runtimes.adapters.rows import Raised
 from adaptlint.runtimes.adapters.telling import fault_of_error, fault_of_note
 from adaptlint.runtimes.adapters.validation import check_composition
@@ -25,9 +24,6 @@ from adaptlint.runtimes.prediction import Request
 USUAL = {"batch": 2, "seq": 6, "decoder_seq": 5}
 """Sizes of a forward where none are asked for and the composition implies none."""
 ORDER = ("works", "unknown", "wrong", "fails")
-MASKS = {"none": (False,), "padded": (True,), None: (True, False)}
-CONTEXT = "hub.context"
-BACKENDS = ("sdpa", "eager")  # what transformers takes without being asked, the first that the class has
 
 
 class Told(NamedTuple):
@@ -43,13 +39,13 @@ class Told(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The model and the conditions of its forward; `graphs` are its forwards by backend and whether a mask is given."""
+    """The model and the conditions of its forward."""
 
     base: Base
     loads: HubLoads
     folders: Mapping[str, str]
     request: Request
-    graphs: dict[tuple[str, bool], FlowGraph | None]
+    forwards: Forwards
 
 
 class Judged(NamedTuple):
@@ -68,10 +64,10 @@ class Judged(NamedTuple):
         return "wrong" if ends == "works" and any(fault.decides for fault in self.library) else ends
 
 
-def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request) -> Told:
+def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request, forwards: Forwards) -> Told:
     """The composition that was asked for; without one, each adapter alone."""
     folders = {hub_name(adapter): adapter.path for adapter in adapters}
-    asked = Asked(base, loads, folders, request, {})
+    asked = Asked(base, loads, folders, request, forwards)
     if request.compose is not None:
         return _portrayed(_tell(asked, read_composition(request.compose)), request)
     told = [_tell(asked, stack(leaf(name))) for name in folders]
@@ -83,6 +79,8 @@ def _portrayed(told: Told, request: Request) -> Told:
     """With what the report shows of the forward; nothing of one that was never walked."""
     if told.judged is None or not request.drawn:
         return told
+    from adaptlint.runtimes.adapters.portrait import portrait_of
+
     outcome, graph, composed, sizes, _ = told.judged
     portrait = portrait_of(graph, composed, outcome, request, sizes)
     return told if portrait is None else told._replace(shapes=portrait.shapes, composition=portrait.composition)
@@ -110,7 +108,7 @@ def _tell(asked: Asked, setup: Block) -> Told:
 def _worst(asked: Asked, setup: Block) -> Judged | None:
     """The worst of the forwards that may be meant, the first of its kind; None where none is at hand."""
     worst: Judged | None = None
-    for graph in _graphs(asked):
+    for graph in asked.forwards:
         judged = _judged(asked, setup, graph)
         if worst is None or ORDER.index(judged.ends) > ORDER.index(worst.ends):
             worst = judged
@@ -148,35 +146,6 @@ def _refused(asked: Asked, setup: Block, release: tuple[int, ...]) -> Raised | N
         return raised
     unknown = next((one.name for one in setup.leaves() if one.name not in asked.loads.parts), None)
     return None if unknown is None else Raised("ValueError", f"No adapter with name '{unknown}' found.")
-
-
-def _graphs(asked: Asked) -> Iterator[FlowGraph]:
-    """The recorded forwards under the conditions that were asked for, each that may be meant."""
-    request = asked.request
-    for masked in MASKS[request.mask]:
-        for backend in (request.attn,) if request.attn else BACKENDS:
-            try:
-                graph = _graph(asked, backend, masked)
-            except Raised:
-                if request.attn:
-                    raise
-                continue  # transformers takes what the class has
-            if graph is not None and _is_forward(graph):
-                yield graph
-                break
-
-
-def _graph(asked: Asked, backend: str, masked: bool) -> FlowGraph | None:
-    """One recorded forward, looked for once however many adapters are judged in it."""
-    if (backend, masked) not in asked.graphs:
-        version, python = asked.loads.release.text, asked.request.python
-        asked.graphs[backend, masked] = find_graph(asked.base, version, backend, masked=masked, python=python)
-    return asked.graphs[backend, masked]
-
-
-def _is_forward(graph: FlowGraph) -> bool:
-    """Whether it is one from its inputs on with all that was noted there, and not a model's places alone."""
-    return any(node.op == CONTEXT and "takes" in node.kwargs for template in graph.templates for node in template.nodes)
 
 
 def sizes_of(setup: Block, request: Request, graph: FlowGraph) -> dict[str, int]:

@@ -11,7 +11,7 @@ from adaptlint.findings import Fact, Fault, RaisedError, StepResult, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composing import tell
-from adaptlint.runtimes.adapters.graphs import find_graph
+from adaptlint.runtimes.adapters.forwards import Forwards
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
 from adaptlint.runtimes.adapters.loads import HubLoads
 from adaptlint.runtimes.adapters.release import HubRelease, is_modelled, newest
@@ -44,8 +44,9 @@ def predict_hub(scene: Scene, version: str | None, request: Request) -> Predicti
     if doubt is not None or base is None:
         return Prediction(blank, (doubt._replace(target=TARGET, decides=True),) if doubt else ())
     why = ""
+    forwards = Forwards(base, text, request)
     try:
-        graph = find_graph(base, text, python=request.python)
+        graph = forwards.places()
     except FlowProblem as problem:
         graph, why = None, str(problem).rstrip(".")
     if graph is None:
@@ -68,15 +69,15 @@ def predict_hub(scene: Scene, version: str | None, request: Request) -> Predicti
         mismatched_keys=tuple(loads.mismatched),
         warned=loads.warned,
     )
-    return _composed(scene, loads, verdict, request)
+    return _composed(scene, loads, verdict, request, forwards)
 
 
-def _composed(scene: Scene, loads: HubLoads, loaded: Verdict, request: Request) -> Prediction:
+def _composed(scene: Scene, loads: HubLoads, loaded: Verdict, request: Request, forwards: Forwards) -> Prediction:
     """The verdict with one forward of what is loaded, which counts where the loads themselves went well."""
     base = scene.known_base
     if base is None or loaded.outcome not in ("works", "wrong"):
         return Prediction(loaded, tuple(loads.faults), frozenset({"hub"}))
-    told = tell(base, loads, scene.adapters, request)
+    told = tell(base, loads, scene.adapters, request, forwards)
     verdict, before = loaded, tuple(loads.faults)
     if request.compose is not None and all(fault.reason in AS_LOADED for fault in before if fault.decides):
         before = tuple(fault._replace(decides=False) for fault in before)

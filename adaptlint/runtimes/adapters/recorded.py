@@ -41,6 +41,7 @@ class SharedTemplates(Sequence[Any]):
     def __init__(self, lines: Sequence[bytes]) -> None:
         self._lines = lines
         self._parsed: dict[int, Any] = {}
+        self.filling: Filling | None = None
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -49,6 +50,16 @@ class SharedTemplates(Sequence[Any]):
         if number not in self._parsed:
             self._parsed[number] = json.loads(self._lines[number])
         return self._parsed[number]
+
+
+def _filling(shared: Sequence[Any], names: Mapping[str, Any]) -> Filling:
+    """The one of this config; graphs of one config have most of their templates in common."""
+    known = shared.filling if isinstance(shared, SharedTemplates) else None
+    if known is None or known.names != names:
+        known = Filling(shared, names)
+        if isinstance(shared, SharedTemplates):
+            shared.filling = known
+    return known
 
 
 class Raises(NamedTuple):
@@ -102,7 +113,7 @@ def graph_from(
             return None
         if not _within(variant, names):
             return None
-        filled = Filling(table["shared"], names).fill({"$=": variant["graphs"][key]})
+        filled = _filling(table["shared"], names).fill({"$=": variant["graphs"][key]})
         return Raises(*filled["raises"]) if "raises" in filled else _graph(filled, names)
     except NotCovered:
         return None
@@ -176,7 +187,7 @@ def is_allowed(value: Any, values: Sequence[Any]) -> bool:
 
 
 def _graph(filled: dict[str, Any], names: dict[str, Any]) -> FlowGraph | None:
-    calls, outputs = expanded(filled.pop("repeats"), filled["outputs"])
+    calls, outputs = expanded(filled["repeats"], filled["outputs"])
     counts = [len(template[0]) for template in filled["templates"]]
     taken = (*(ref for call in calls for ref in call.given), *outputs.values())
     if any(node >= counts[calls[call].template] for call, node, _ in taken):
