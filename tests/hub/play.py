@@ -21,6 +21,7 @@ from adapters import composition as blocks
 
 from adaptlint.replay.worker.compositions import Forwards, filled, unlike
 from adaptlint.replay.worker.hub_loads import load, opened
+from tests.hub.afterwards import unlike_afterwards
 
 Record = dict[str, Any]
 FLASH = "flash_attention_2"
@@ -98,7 +99,8 @@ def forward(model: Any, case: Record, text: str, masked: bool) -> Record:
         why = [*forwards.faults(setup), *of_library(model, case, forwards, setup)]
     except Exception as problem:
         return {**told, "outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
-    return {**told, "outcome": "wrong" if why else "works", "why": why, "cached": forwards.cached()}
+    ended = {**told, "outcome": "wrong" if why else "works", "why": why, "cached": forwards.cached()}
+    return {**ended, "afterwards": [*unlike_afterwards(forwards, setup)]}
 
 
 def of_library(model: Any, case: Record, forwards: Forwards, setup: Any) -> Iterator[str]:

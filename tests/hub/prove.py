@@ -135,6 +135,8 @@ def record_of(recipe: Recipe, records: list[dict[str, Any]], work: str) -> dict[
         told["why"] = list(dict.fromkeys(why))
     if counts := [record["cached"] for record in records if record.get("cached") is not None]:
         told["cached"] = counts[0]
+    if later := [what for record in records for what in record.get("afterwards", ())]:
+        told["afterwards"] = list(dict.fromkeys(later))
     error = next((record["error"] for record in records if "error" in record), None)
     if error:
         told["error"] = {"type": error["type"], "message": error["message"][:300].replace(work, "")}

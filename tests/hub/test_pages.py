@@ -35,3 +35,19 @@ def test_outcome_and_error_are_the_library_s(key: str, recipe: Recipe, tmp_path:
 def test_an_empty_cache_is_told() -> None:
     assert TOLD["AL541-bad-1"]["cached"] == 0
     assert TOLD["AL541-good-1"]["cached"] > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("AL544", "attention weights"),
+        ("AL545", "cached step"),
+        ("AL546", "merged"),
+        ("AL547", "unmerged"),
+        ("AL548", "merged"),
+        ("AL549", "mask"),
+    ],
+)
+def test_what_one_forward_does_not_show_was_seen(code: str, what: str) -> None:
+    assert what in TOLD[f"{code}-bad-1"]["afterwards"]
+    assert what not in TOLD[f"{code}-good-1"].get("afterwards", ())

@@ -10,6 +10,7 @@ from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.findings import Fault, RaisedError
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
+from adaptlint.runtimes.adapters.afterwards import Used, faults_afterwards
 from adaptlint.runtimes.adapters.composition import Block, leaf, read_composition, stack
 from adaptlint.runtimes.adapters.forwards import Forwards
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
@@ -55,7 +56,7 @@ class Judged(NamedTuple):
     graph: FlowGraph
     composed: Composed
     sizes: dict[str, int]
-    library: list[Fault]
+    library: tuple[Fault, ...]
 
     @property
     def ends(self) -> str:
@@ -121,7 +122,10 @@ def _judged(asked: Asked, setup: Block, graph: FlowGraph) -> Judged:
     release, fusions = asked.loads.release.version, frozenset(asked.request.fusions)
     composed = Composed(setup, asked.loads.parts, asked.folders, release, fusions, _pool(asked.base, release))
     sizes = sizes_of(setup, asked.request, graph)
-    library = faults_of_library(asked.base, asked.loads.release, graph)
+    library = (
+        *faults_of_library(asked.base, asked.loads.release, graph),
+        *faults_afterwards(Used(setup, asked.loads, graph)),
+    )
     return Judged(judge(graph, composed, sizes), graph, composed, sizes, library)
 
 

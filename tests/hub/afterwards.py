@@ -1,0 +1,69 @@
+"""What one ordinary forward does not show of a composition, run with whichever AdapterHub library is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from adaptlint.replay.worker.compositions import Forwards, unlike
+
+
+def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
+    """What gives something else than the forward with this composition; where the library raises, nothing is told."""
+    for name, work in (
+        ("attention weights", _weights),
+        ("cached step", _cached_step),
+        ("mask", _mask),
+        ("merged", _merged),
+    ):
+        with suppress(Exception):
+            yield from (name if found is True else found for found in work(forwards, setup) if found)
+
+
+def _weights(forwards: Forwards, setup: Any) -> Iterator[bool]:
+    yield unlike(forwards.run(setup), forwards.run(setup, lambda given: {**given, "output_attentions": True}))
+
+
+def _cached_step(forwards: Forwards, setup: Any) -> Iterator[bool]:
+    """The last token beside a cache of the others, where the same is right without an adapter."""
+    model = forwards.model
+
+    def step() -> bool:
+        with torch.no_grad():
+            ids = forwards.inputs()["input_ids"]
+            whole = model(input_ids=ids, use_cache=False)[0]
+            cache = model(input_ids=ids[:, :-1], use_cache=True).past_key_values
+            last = model(input_ids=ids[:, -1:], past_key_values=cache, use_cache=True)[0]
+        return unlike(whole[:, -1], last[:, -1])
+
+    model.set_active_adapters(None)
+    if not step():
+        model.set_active_adapters(setup)
+        yield step()
+
+
+def _mask(forwards: Forwards, setup: Any) -> Iterator[bool]:
+    given = forwards.inputs()
+    before = given["attention_mask"].shape
+    forwards.model.set_active_adapters(setup)
+    with torch.no_grad():
+        forwards.model(**given)
+    yield given["attention_mask"].shape != before
+
+
+def _merged(forwards: Forwards, setup: Any) -> Iterator[bool | str]:
+    """One adapter merged, and taken out again; biases are zeros in a new model, which no scale changes."""
+    (name,) = setup.flatten()
+    torch.manual_seed(7)
+    for path, value in forwards.model.named_parameters():
+        if path.endswith("bias") and name not in path.split("."):
+            value.data = 0.3 * torch.randn_like(value)
+    plain, alone = forwards.run(None), forwards.run(setup)
+    forwards.model.merge_adapter(name)
+    with torch.no_grad():
+        yield unlike(alone, forwards.model(**forwards.inputs())[0])
+    forwards.model.reset_adapter()
+    yield "unmerged" if unlike(plain, forwards.run(None)) else False
