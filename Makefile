@@ -15,6 +15,7 @@ METHODS ?=
 TYPES ?=
 HEADS ?=
 LIBRARY ?=
+SCALE ?=
 
 .PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay sweep-invariants clean
 .SILENT:
@@ -90,10 +91,10 @@ differential-releases: N = 100
 differential-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.releases $(RELEASES) --n $(N) --methods '$(METHODS)' $(if $(SEED),--seed $(SEED))
 
-# ORACLE=folder N=200 SEED=1: flagged recorded cases run again; true findings are confirmed, planted ones refuted
+# ORACLE=folder N=200 SEED=1 SCALE=tiny: flagged recorded cases run again; true findings are confirmed, planted ones refuted
 replay-oracle: N = 200
 replay-oracle: .venv-test/.installed
-	$(TEST)/python -W ignore -m tests.replay.oracle $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+	$(TEST)/python -W ignore -m tests.replay.oracle $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED)) $(if $(SCALE),--scale $(SCALE))
 
 # ORACLE=folder N=200 SEED=1: the same for compositions, each release of AdapterHub's library in its environment
 replay-oracle-compositions: N = 200

@@ -8,7 +8,7 @@ from typing import Any
 
 from adaptlint.findings import Finding, Replay, Verdict, fold_paths, unfold_path
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.replay.observed import UNDECIDED, Observed, observed, says
+from adaptlint.replay.observed import UNDECIDED, Observed, is_whole, observed, says
 from adaptlint.replay.plan import decides
 
 Entry = Mapping[str, Any]
@@ -83,12 +83,13 @@ def _verdict(verdict: Verdict, entry: Entry, seen: Observed) -> Mark:
     if verdict.outcome == "fails":
         return _raises(verdict.error, verdict.stage, entry, seen)
     if seen.outcome == "fails":
-        return Mark("refuted" if entry["scale"] == "full" or seen.stage == "load" else "inconclusive", said)
+        real = seen.stage == "load" and entry["scale"] != "tiny"  # at small sizes something else may raise
+        return Mark("refuted" if entry["scale"] == "full" or real else "inconclusive", said)
     if not seen.computed and "wrong" not in (verdict.outcome, seen.outcome):
         return Mark("inconclusive", f"{said}; no forward was run")
     if verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED):
         return Mark("confirmed", said)
-    return Mark("refuted" if entry["scale"] == "full" else "inconclusive", said)
+    return Mark("refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive", said)
 
 
 def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -> Mark:
@@ -105,7 +106,7 @@ def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -
     if finding.consequence == "load-fails":
         return _mismatch(finding, seen) or _raises(error_of(finding, verdict), verdict.stage, entry, seen)
     if finding.code in OF_LOAD:
-        if entry["scale"] not in ("load", "full") and finding.code not in OF_VALUES:
+        if not is_whole(entry) and finding.code not in OF_VALUES:
             return Mark("inconclusive", "one layer says nothing of which tensors arrive")
         if entry["scale"] == "load" and finding.code in OF_VALUES:
             return Mark("inconclusive", "no numbers were loaded")
@@ -261,6 +262,11 @@ def described(seen: Observed) -> str:
 def unfinished(entry: Entry) -> str:
     """Why a run decided nothing."""
     if entry["status"] == "done":
+        if entry["base"].get("artefact"):
+            error = entry["base"]["error"]
+            return (
+                f"the tiny base does not run without an adapter either: {error['type']}: {error['message'][:LONGEST]}"
+            )
         artefact = next((row for row in entry["steps"] if row.get("artefact")), None)
         return "this cannot be loaded on meta" if artefact else "the run saw nothing that would decide it"
     return f"{entry['status']}: {entry['detail']}"

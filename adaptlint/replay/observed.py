@@ -46,7 +46,7 @@ class Observed(NamedTuple):
 def observed(entry: Entry) -> Observed:
     """Read one entry; what a worker did not get to is absent, never guessed."""
     steps, forward = entry["steps"], entry["forward"]
-    whole = entry["scale"] in ("load", "full")  # a run of one layer says nothing of which tensors arrive
+    whole = is_whole(entry)
     wrapped = True if any(row.get("unchanged") is True for row in entry["library"]) else None
     seen = Observed(
         "",
@@ -74,6 +74,11 @@ def observed(entry: Entry) -> Observed:
     reasons = _reasons(entry, seen)
     outcome = "wrong" if reasons - UNDECIDED else "works"
     return seen._replace(outcome=outcome, reasons=reasons, loaded=True, computed=computed)
+
+
+def is_whole(entry: Entry) -> bool:
+    """Whether a run says which tensors arrive: one of a single layer, or of adapters that were made anew, does not."""
+    return entry["scale"] in ("load", "full") or (entry["scale"] == "tiny" and entry["target"]["library"] != "adapters")
 
 
 def _raised(entry: Entry) -> tuple[str, tuple[str, str]] | None:

@@ -104,15 +104,22 @@ def conduct(job: Job, channel: Channel) -> None:
     if job["target"]["library"] == "peft":
         from .cutting import cut_adapters
         from .peft_run import PeftRun
+        from .remaking import remake_adapters
 
         with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
             if job["scale"] == "layer":
                 cut_adapters(job, place)
+            elif job["scale"] == "tiny":
+                remake_adapters(job, place)
             examined(job, channel, PeftRun(job, channel).run())
     elif job["target"]["library"] == "transformers":
         from .integration import run_integration
+        from .remaking import remake_adapters
 
-        run_integration(job, channel)
+        with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
+            if job["scale"] == "tiny":
+                remake_adapters(job, place)
+            run_integration(job, channel)
     else:
         from .hub_run import run_hub
 
@@ -121,7 +128,7 @@ def conduct(job: Job, channel: Channel) -> None:
 
 def examined(job: Job, channel: Channel, model: Any) -> None:
     """The invariants that the job asks for, where there is a model with numbers to ask them of."""
-    if model is not None and job["invariants"] and job["scale"] in ("layer", "full"):
+    if model is not None and job["invariants"] and (job["scale"] in ("layer", "full") or job.get("remade")):
         from .invariants import examine
 
         examine(job, channel)
