@@ -17,7 +17,7 @@ HEADS ?=
 LIBRARY ?=
 SCALE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay sweep-invariants clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants clean
 .SILENT:
 
 demo: .venv/.installed
@@ -100,6 +100,11 @@ replay-oracle: .venv-test/.installed
 replay-oracle-compositions: N = 200
 replay-oracle-compositions: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.replay.compositions $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# ORACLE=folder N=200 SEED=1: one sample over both, ORACLE holding peft/ and composition/
+replay-sample: N = 200
+replay-sample: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.sample $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
 
 # ONLY=regex: the founding stories replayed by the releases that they are about; writes fixtures/runs
 runs: .venv-test/.installed

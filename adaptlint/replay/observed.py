@@ -22,11 +22,13 @@ ENDED = ("done",)
 class Observed(NamedTuple):
     """One run as a verdict: `outcome` is works, fails, wrong, or "" where the run did not get so far.
 
-    `reasons` are what is wrong though nothing was raised, `computed` says whether a forward was run.
+    `before` are exceptions that were being handled when the error was raised. `reasons` are what is wrong though
+    nothing was raised, `computed` says whether a forward was run.
     """
 
     outcome: str
     error: tuple[str, str] | None = None
+    before: tuple[tuple[str, str], ...] = ()
     stage: str = ""
     reasons: frozenset[str] = frozenset()
     left: tuple[str, ...] = ()
@@ -67,7 +69,9 @@ def observed(entry: Entry) -> Observed:
     if raised is not None:
         stage, error = raised
         done = stage == "forward"
-        return seen._replace(outcome="fails", error=error, stage=stage, loaded=done, computed=done)
+        before = tuple((each["type"], each["message"]) for each in error.get("before", ()))
+        told = seen._replace(outcome="fails", error=(error["type"], error["message"]), before=before)
+        return told._replace(stage=stage, loaded=done, computed=done)
     if entry["status"] not in ENDED or not (steps or entry["compositions"]):
         return seen
     computed = bool(forward) or bool(entry["compositions"])
@@ -81,13 +85,13 @@ def is_whole(entry: Entry) -> bool:
     return entry["scale"] in ("load", "full") or (entry["scale"] == "tiny" and entry["target"]["library"] != "adapters")
 
 
-def _raised(entry: Entry) -> tuple[str, tuple[str, str]] | None:
+def _raised(entry: Entry) -> tuple[str, Mapping[str, Any]] | None:
     """The stage and the error of the first thing that raised; an error that only the meta device makes is none."""
     rows = [("load", entry["base"]), *((row.get("op", "load"), row) for row in entry["steps"])]
     rows += [("forward", entry["forward"]), *(("forward", row) for row in entry["compositions"])]
     for stage, row in rows:
         if row.get("outcome") == "raises" and isinstance(row.get("error"), dict) and not row.get("artefact"):
-            return stage, (row["error"]["type"], row["error"]["message"])
+            return stage, row["error"]
     return None
 
 

@@ -158,6 +158,8 @@ def told(counts: Counter[str]) -> str:
 def open_rows(rows: list[Row]) -> Iterator[str]:
     """What was not as it should be; a planted finding about a load that raised before it came to that stays open."""
     for row in rows:
+        if row.true and row.verdict != "confirmed":
+            yield f"  {row.id}: its verdict {row.verdict}: {row.observed[:160]}"
         for code, status, seen in row.true:
             if status != "confirmed":
                 yield f"  {row.id}: {code} {status}: {seen[:160]}"

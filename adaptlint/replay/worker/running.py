@@ -10,13 +10,13 @@ import tempfile
 import time
 from typing import Any
 
-from . import guards
+from . import guards, reference_kernels
 from .models import SEEDS
 from .telling import Channel
 from .tolerances import tolerance_of
 
 Job = dict[str, Any]
-LIBRARIES = ("torch", "transformers", "peft", "adapters", "safetensors", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "adapters", "safetensors", "numpy", "flash_attn")
 
 
 def main(path: str) -> None:
@@ -61,6 +61,8 @@ def prepared(job: Job, channel: Channel) -> bool:
         except Exception as problem:
             channel.say("refused", reason="library-missing", library=name, error=channel.error(problem))
             return False
+        if name == "transformers":
+            reference_kernels.stand_in(job)
     versions = versions_of()
     channel.say("versions", **versions)
     wanted, found = job["target"]["version"], versions.get(job["target"]["library"])
