@@ -133,7 +133,8 @@ class PeftRun:
         inputs = inputs_of(model.get_base_model() if hasattr(model, "get_base_model") else model, self.job)
         config = getattr(model, "active_peft_config", None)
         if getattr(config, "peft_type", "") in BY_TASK and getattr(config, "task_type", None):
-            inputs["task_ids"] = torch.zeros(len(next(iter(inputs.values()))), dtype=torch.long)
+            first = next(iter(inputs.values()))
+            inputs["task_ids"] = torch.zeros(len(first), dtype=torch.long, device=first.device)
         return inputs
 
     def near(self, one: Any, other: Any) -> bool:

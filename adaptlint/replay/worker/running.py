@@ -90,8 +90,9 @@ def has_device(job: Job, channel: Channel) -> bool:
     device = job["device"]
     if device in ("meta", "cpu"):
         return True
-    part = getattr(torch, device.split(":")[0], None) or getattr(torch.backends, device, None)
-    if part is None or not part.is_available():
+    places: list[Any] = [getattr(place, device.split(":")[0], None) for place in (torch.backends, torch)]
+    asked = [place.is_available for place in places if hasattr(place, "is_available")]
+    if not asked or not all(available() for available in asked):  # torch.mps has no such function
         channel.say("refused", reason="no-device", device=device, torch=torch.__version__)
         return False
     if device.startswith("cuda"):
