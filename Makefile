@@ -16,6 +16,7 @@ TYPES ?=
 HEADS ?=
 LIBRARY ?=
 SCALE ?=
+DEVICE ?=
 
 .PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants clean
 .SILENT:
@@ -106,9 +107,9 @@ replay-sample: N = 200
 replay-sample: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.replay.sample $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
 
-# ONLY=regex: the founding stories replayed by the releases that they are about; writes fixtures/runs
+# ONLY=regex DEVICE=cuda: the founding stories replayed by the releases that they are about; writes fixtures/runs
 runs: .venv-test/.installed
-	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)'
+	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)' $(if $(DEVICE),--device $(DEVICE))
 
 # LIBRARY=peft ONLY=regex METHODS=lora,dora: the invariants over every architecture; without them writes docs/found-in-the-wild.md
 sweep-invariants: METHODS = lora

@@ -100,7 +100,6 @@ Backend: transformers' choice for the class (sdpa where it has it), and eager be
 
 LoRA over every class; the other methods over a sample of the classes, drawn with a seed, as many as there was time for
 (`--sample`, `--seed` and `--minutes` of `python -m tests.replay.sweep`, which goes on where it was ended).
-
 """
 
 
