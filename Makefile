@@ -15,8 +15,10 @@ METHODS ?=
 TYPES ?=
 HEADS ?=
 LIBRARY ?=
+SCALE ?=
+DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions runs bench-replay sweep-invariants clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants clean
 .SILENT:
 
 demo: .venv/.installed
@@ -90,19 +92,24 @@ differential-releases: N = 100
 differential-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.releases $(RELEASES) --n $(N) --methods '$(METHODS)' $(if $(SEED),--seed $(SEED))
 
-# ORACLE=folder N=200 SEED=1: flagged recorded cases run again; true findings are confirmed, planted ones refuted
+# ORACLE=folder N=200 SEED=1 SCALE=tiny: flagged recorded cases run again; true findings are confirmed, planted ones refuted
 replay-oracle: N = 200
 replay-oracle: .venv-test/.installed
-	$(TEST)/python -W ignore -m tests.replay.oracle $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+	$(TEST)/python -W ignore -m tests.replay.oracle $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED)) $(if $(SCALE),--scale $(SCALE))
 
 # ORACLE=folder N=200 SEED=1: the same for compositions, each release of AdapterHub's library in its environment
 replay-oracle-compositions: N = 200
 replay-oracle-compositions: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.replay.compositions $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
 
-# ONLY=regex: the founding stories replayed by the releases that they are about; writes fixtures/runs
+# ORACLE=folder N=200 SEED=1: one sample over both, ORACLE holding peft/ and composition/
+replay-sample: N = 200
+replay-sample: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.sample $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# ONLY=regex DEVICE=cuda: the founding stories replayed by the releases that they are about; writes fixtures/runs
 runs: .venv-test/.installed
-	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)'
+	$(TEST)/python -W ignore -m tests.replay.stories --only '$(value ONLY)' $(if $(DEVICE),--device $(DEVICE))
 
 # LIBRARY=peft ONLY=regex METHODS=lora,dora: the invariants over every architecture; without them writes docs/found-in-the-wild.md
 sweep-invariants: METHODS = lora

@@ -10,6 +10,7 @@ from math import prod
 from adaptlint.dataflow.calls import LAYER, RAISE, FlowConflict
 from adaptlint.dataflow.value import Shape
 
+FLASH = "flash_attention"
 PRODUCTS = ("matmul", "__matmul__", "bmm", "scaled_dot_product_attention")
 
 
@@ -18,6 +19,8 @@ def raised_by(conflict: FlowConflict) -> tuple[str, str]:
     if conflict.op.startswith(LAYER) or conflict.op == RAISE:
         return conflict.kind, conflict.text
     shapes = conflict.operands
+    if conflict.op == FLASH:
+        return "RuntimeError", _flash(conflict.kind, shapes)
     if conflict.kind == "view-size" and len(shapes) == 2:
         return "RuntimeError", f"shape '{[*shapes[1]]}' is invalid for input of size {prod(shapes[0])}"
     if conflict.kind == "broadcast" and len(shapes) >= 2:
@@ -28,6 +31,16 @@ def raised_by(conflict: FlowConflict) -> tuple[str, str]:
     if conflict.kind == "attention-sizes" and len(shapes) == 3:
         return "RuntimeError", _attention(*shapes)
     return "RuntimeError", ""
+
+
+def _flash(kind: str, shapes: tuple[Shape, ...]) -> str:
+    """What flash-attn 2 says itself, as far as its releases agree (csrc/flash_attn/flash_api.cpp, `CHECK_SHAPE`)."""
+    if kind == "head-count":
+        return "Number of heads in key/value must divide number of heads in query"
+    if kind not in ("attention-sizes", "attention-batch") or len(shapes) != 3:
+        return ""
+    query, key, _ = shapes
+    return f"{'k' if (query[0], query[3]) != (key[0], key[3]) else 'v'} must have shape ("
 
 
 def _broadcast(one: Shape, other: Shape) -> str:

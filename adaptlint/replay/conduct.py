@@ -130,6 +130,7 @@ def job_of(report: Report, run: Run, settings: Settings) -> dict[str, Any]:
         "words": run.words,
         "base": {"config": dict(run.config), "class": run.model_class, "weights": run.weights or None},
         "adapters": adapters,
+        "remade": [{"config": each["config"], "shapes": each["shapes"]} for each in run.remade],
         "plan": [{"op": step.op, "name": step.name, "options": list(step.options)} for step in steps],
         "conditions": {"attn": report.subject.attn, **conditions},
         "device": run.device,

@@ -22,11 +22,13 @@ ENDED = ("done",)
 class Observed(NamedTuple):
     """One run as a verdict: `outcome` is works, fails, wrong, or "" where the run did not get so far.
 
-    `reasons` are what is wrong though nothing was raised, `computed` says whether a forward was run.
+    `before` are exceptions that were being handled when the error was raised. `reasons` are what is wrong though
+    nothing was raised, `computed` says whether a forward was run.
     """
 
     outcome: str
     error: tuple[str, str] | None = None
+    before: tuple[tuple[str, str], ...] = ()
     stage: str = ""
     reasons: frozenset[str] = frozenset()
     left: tuple[str, ...] = ()
@@ -46,7 +48,7 @@ class Observed(NamedTuple):
 def observed(entry: Entry) -> Observed:
     """Read one entry; what a worker did not get to is absent, never guessed."""
     steps, forward = entry["steps"], entry["forward"]
-    whole = entry["scale"] in ("load", "full")  # a run of one layer says nothing of which tensors arrive
+    whole = is_whole(entry)
     wrapped = True if any(row.get("unchanged") is True for row in entry["library"]) else None
     seen = Observed(
         "",
@@ -67,7 +69,9 @@ def observed(entry: Entry) -> Observed:
     if raised is not None:
         stage, error = raised
         done = stage == "forward"
-        return seen._replace(outcome="fails", error=error, stage=stage, loaded=done, computed=done)
+        before = tuple((each["type"], each["message"]) for each in error.get("before", ()))
+        told = seen._replace(outcome="fails", error=(error["type"], error["message"]), before=before)
+        return told._replace(stage=stage, loaded=done, computed=done)
     if entry["status"] not in ENDED or not (steps or entry["compositions"]):
         return seen
     computed = bool(forward) or bool(entry["compositions"])
@@ -76,13 +80,18 @@ def observed(entry: Entry) -> Observed:
     return seen._replace(outcome=outcome, reasons=reasons, loaded=True, computed=computed)
 
 
-def _raised(entry: Entry) -> tuple[str, tuple[str, str]] | None:
+def is_whole(entry: Entry) -> bool:
+    """Whether a run says which tensors arrive: one of a single layer, or of adapters that were made anew, does not."""
+    return entry["scale"] in ("load", "full") or (entry["scale"] == "tiny" and entry["target"]["library"] != "adapters")
+
+
+def _raised(entry: Entry) -> tuple[str, Mapping[str, Any]] | None:
     """The stage and the error of the first thing that raised; an error that only the meta device makes is none."""
     rows = [("load", entry["base"]), *((row.get("op", "load"), row) for row in entry["steps"])]
     rows += [("forward", entry["forward"]), *(("forward", row) for row in entry["compositions"])]
     for stage, row in rows:
         if row.get("outcome") == "raises" and isinstance(row.get("error"), dict) and not row.get("artefact"):
-            return stage, (row["error"]["type"], row["error"]["message"])
+            return stage, row["error"]
     return None
 
 

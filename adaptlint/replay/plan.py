@@ -10,6 +10,7 @@ from adaptlint.bases import Base, BaseProblem
 from adaptlint.findings import Asked, Finding, Report, Verdict
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay import sizes
+from adaptlint.replay.remade import remade
 from adaptlint.replay.shrink import one_layer, tiny
 
 SMALL = 30_000_000
@@ -49,6 +50,7 @@ class Run(NamedTuple):
     layer: int = 0  # which one is kept, at the scale "layer"
     words: Sequence[int] = (0, 0)  # the vocabulary's size, and what is left of it
     weights: str = ""  # the folder of the base's own weights
+    remade: Sequence[Mapping[str, Any]] = ()  # each adapter as it is for a tiny base: config, sizes by tensor
 
     @property
     def label(self) -> str:
@@ -56,7 +58,8 @@ class Run(NamedTuple):
         what = {
             "load": "loads without numbers",
             "layer": f"layer {self.layer} at its real sizes",
-            "tiny": "a tiny model of the same architecture",
+            "tiny": "a tiny model of the same architecture"
+            + (", the adapter made to its sizes" if self.remade else ""),
             "full": "the whole model" + (" with its weights" if self.weights else ""),
         }[self.scale]
         return f"{self.library} {self.version}: {what}, {self.dtype} on {self.device}"
@@ -108,7 +111,8 @@ def _runs(
         blank = blank._replace(model_class=base.model_class or base.asked)
     if base.source == "headers" or base.disagreements:
         return [Passed(number, "the base's weights are not of the sizes that its config says, so it cannot be built")]
-    scales = [settings.scale] if settings.scale else _scales(report, verdict, base, settings)
+    usual = _scales(report, verdict, base, settings)
+    scales = [settings.scale] if settings.scale else usual
     layer = _layer_of(flagged)
     found: list[Run | Passed] = []
     refused = "no scale decides it"
@@ -116,6 +120,9 @@ def _runs(
         run = _at(blank._replace(layer=layer), scale, report, base, asked, settings)
         if isinstance(run, str):
             refused = run
+            if scale == settings.scale == "tiny":  # what decides it all the same
+                found.append(Passed(number, run))
+                scales += [each for each in usual if each != scale]
         elif run.cost.memory > settings.memory and run.device in ("cpu", "meta"):
             refused = f"{run.label} takes about {gigabytes(run.cost.memory)}, more than --memory allows"
         else:
@@ -132,7 +139,8 @@ def _scales(report: Report, verdict: Verdict, base: Base, settings: Settings) ->
     if verdict.target == "adapters":
         computed = report.subject.compose is not None or verdict.stage in COMPUTED
         return ["layer", "tiny"] if computed else ["load", "layer"]
-    return ["layer"] if verdict.stage in COMPUTED else ["load", "layer"]
+    last = ["tiny"] if base.source == "shipped" else []  # else the small base would have to be built here first
+    return ["layer", *last] if verdict.stage in COMPUTED else ["load", "layer", *last]
 
 
 def _layer_of(flagged: Sequence[Finding]) -> int:
@@ -153,9 +161,15 @@ def _at(run: Run, scale: str, report: Report, base: Base, asked: Asked, settings
         config, count = one_layer(base.config, run.layer), sizes.layer_parameters(base)
         if config is None:
             return "its config does not say how many layers it has, so no single layer can be built"
+    elif scale == "tiny" and run.library != "adapters":
+        made = remade(report, report.verdicts[run.verdict], base)
+        if isinstance(made, str):
+            return made
+        config, count = made.config, sizes.parameters(made.base)
+        run = run._replace(remade=made.adapters)
     elif scale == "tiny":
         config, count = tiny(base.config, asked.seq or 0), SMALL // 10
-        if config is None or run.library == "peft":
+        if config is None:
             return "a tiny model of it cannot be made"
     models = {"adapters": 3, "peft": 1 + (len(report.subject.adapters) > 1)}.get(run.library, 1)
     models += 2 if settings.invariants else 0  # a second model beside the one that is measured, and one to merge into

@@ -182,8 +182,17 @@ def _is_entry(entry: object) -> bool:
 
 def _is_observation(row: Mapping[str, Any]) -> bool:
     error = row.get("error")
-    if error is not None and not (isinstance(error, dict) and all(isinstance(error.get(n), str) for n in SAID)):
+    if error is not None and not _is_error(error):
         return False
     lists = [row.get(name, []) for name in NAMES]
     measured = "status" not in row or (isinstance(row.get("detail"), str) and isinstance(row.get("number"), int))
     return measured and all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)
+
+
+def _is_error(error: object) -> bool:
+    if not isinstance(error, dict) or not all(isinstance(error.get(name), str) for name in SAID):
+        return False
+    before = error.get("before", [])
+    return isinstance(before, list) and all(
+        isinstance(each, dict) and all(isinstance(each.get(name), str) for name in SAID) for each in before
+    )

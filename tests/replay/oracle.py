@@ -21,13 +21,18 @@ from typing import Any, NamedTuple
 
 import adaptlint
 from adaptlint.findings import Finding, Report
-from adaptlint.replay.plan import Settings
+from adaptlint.replay import shrink
+from adaptlint.replay.conduct import base_of
+from adaptlint.replay.plan import SCALES, Passed, Settings, plan
 from tests.differential.run import prepare
 from tests.oracle import cases
 from tests.oracle.wanted import wanted
 
 FALSE = ("AL202", "AL201", "AL401", "AL301")
 """Rules whose findings are planted where they are not true."""
+
+
+USUAL = Settings()
 
 
 class Row(NamedTuple):
@@ -38,6 +43,8 @@ class Row(NamedTuple):
     planted: list[tuple[str, str, str]]
     verdict: str
     observed: str
+    scales: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 def report_of(root: Path, name: str) -> Report:
@@ -94,7 +101,7 @@ def with_planted(report: Report, codes: Sequence[str] = FALSE) -> Report:
     return report._replace(findings=(*report.findings, *false), verdicts=(verdict._replace(why=why),))
 
 
-def compare(root: Path, name: str) -> Row:
+def compare(root: Path, name: str, settings: Settings = USUAL) -> Row:
     """One case replayed."""
     from tests.replay.inside import replayed
 
@@ -104,14 +111,17 @@ def compare(root: Path, name: str) -> Row:
     verdict = report.verdicts[0]
     right = verdict.outcome in want.accepted and verdict.outcome != "works"
     given = with_planted(report)
-    marked, _ = replayed(given, Settings())
+    marked, entries = replayed(given, settings)
+    passed = [each.reason for each in plan(report, base_of(report), settings) if isinstance(each, Passed)]
     rows = [(f.code, f.replay.status, f.replay.observed or "") for f in marked.findings if f.name != "planted"]
     false = [(f.code, f.replay.status, f.replay.observed or "") for f in marked.findings if f.name == "planted"]
     decided = {finding.fingerprint for finding in report.findings} & set(verdict.why)
     true = [row for row, finding in zip(rows, marked.findings, strict=False) if finding.fingerprint in decided]
     if not right:
         true = []
-    return Row(name, true, false, marked.verdicts[0].replay.status, marked.verdicts[0].replay.observed or "")
+    ran = tuple(entry["scale"] for entry in entries)
+    replay = marked.verdicts[0].replay
+    return Row(name, true, false, replay.status, replay.observed or "", ran, tuple(passed))
 
 
 def chosen(root: Path, count: int, seed: int) -> list[str]:
@@ -148,12 +158,27 @@ def told(counts: Counter[str]) -> str:
 def open_rows(rows: list[Row]) -> Iterator[str]:
     """What was not as it should be; a planted finding about a load that raised before it came to that stays open."""
     for row in rows:
+        if row.true and row.verdict != "confirmed":
+            yield f"  {row.id}: its verdict {row.verdict}: {row.observed[:160]}"
         for code, status, seen in row.true:
             if status != "confirmed":
                 yield f"  {row.id}: {code} {status}: {seen[:160]}"
         for code, status, seen in row.planted:
             if status != "refuted" and not seen.startswith("it raised before"):
                 yield f"  {row.id}: planted {code} {status}: {seen[:160]}"
+
+
+def ready() -> None:
+    """A process of the pool: the recorded bases are so small that the usual tiny one would be no smaller."""
+    prepare()
+    shrink.TINY_HEAD = 2
+
+
+def by_scale(rows: list[Row]) -> Iterator[str]:
+    """On which scales the runs were, and what was planned and could not be."""
+    yield "scales: " + told(Counter(" then ".join(row.scales) for row in rows))
+    for row in rows:
+        yield from (f"  {row.id}: {reason}" for reason in row.passed)
 
 
 def main() -> int:
@@ -163,15 +188,16 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--scale", choices=SCALES, default="")
     options = parser.parse_args()
     names = chosen(options.root, options.n, options.seed)
-    work: Any = partial(compare, options.root)
+    work: Any = partial(compare, options.root, settings=Settings(scale=options.scale))
     with (
         tempfile.TemporaryDirectory(),
-        ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare) as pool,
+        ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=ready) as pool,
     ):
         rows = list(pool.map(work, names, chunksize=4))
-    print(*figures(rows), *open_rows(rows), sep="\n")
+    print(*figures(rows), *by_scale(rows), *open_rows(rows), sep="\n")
     bad = any(s == "refuted" for row in rows for _, s, _ in row.true)
     return 1 if bad or any(s == "confirmed" for row in rows for _, s, _ in row.planted) else 0
 

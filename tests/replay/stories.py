@@ -28,6 +28,7 @@ STORIES, BASES, RUNS = ROOT / "fixtures" / "stories", ROOT / "fixtures" / "bases
 TABLE = Path(__file__).with_name("stories.toml")
 HEALTHY = "healthy"
 NEWEST = "peft==0.21.2"
+CPU, HALF = "cpu", "bfloat16"  # the flash kernels of a GPU take no float32
 ARGUMENTS = {"model_class": "--model-class", "compose": "--compose", "attn": "--attn", "batch": "--batch"}
 ARGUMENTS |= {"seq": "--seq", "decoder_seq": "--decoder-seq", "mask": "--mask", "plan": "--plan", "task": "--task"}
 
@@ -51,6 +52,10 @@ class Chapter(NamedTuple):
     def record(self) -> Path:
         """Where its record is kept."""
         return RUNS / f"{self.name}.json"
+
+    def record_on(self, device: str) -> Path:
+        """Where the record from another device than a CPU is kept."""
+        return self.record if device == CPU else RUNS / device / self.record.name
 
     def recipe(self) -> Recipe:
         """What it is made of."""
@@ -81,20 +86,33 @@ def chapters() -> list[Chapter]:
     return [Chapter(**row) for row in tomllib.loads(TABLE.read_text())["run"]]
 
 
+def present(device: str) -> bool:
+    """Whether torch can use the device here."""
+    import torch
+
+    return device == CPU or bool(getattr(torch, device).is_available())
+
+
 def main() -> int:
-    """Replay what is asked for."""
+    """Replay what is asked for; 1 without a record where the device is not there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
+    parser.add_argument("--device", default=CPU)
     options = parser.parse_args()
+    if not present(options.device):
+        print(f"torch of {sys.executable} has no device {options.device} here; no record is written", file=sys.stderr)
+        return 1
     settings = {**os.environ, "PYTHONPATH": str(ROOT)}
     for chapter in chapters():
         if not re.search(options.only, chapter.name):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            command = [*chapter.command(folder), "--record", str(chapter.record), "--quiet"]
+            record = chapter.record_on(options.device)
+            record.parent.mkdir(parents=True, exist_ok=True)
+            placed = [] if options.device == CPU else ["--device", options.device, "--dtype", HALF]
+            command = [*chapter.command(folder), *placed, "--record", str(record), "--quiet"]
             shown = shlex.join(["adaptlint", *command]).replace(str(ROOT) + os.sep, "").replace(folder, "FOLDER")
             print(f"$ {shown}", flush=True)
-            RUNS.mkdir(exist_ok=True)
             subprocess.run([sys.executable, "-m", "adaptlint", *command], cwd=ROOT, env=settings, check=False)
     return 0
 

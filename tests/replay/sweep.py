@@ -11,10 +11,12 @@ import argparse
 import json
 import multiprocessing
 import os
+import random
 import re
 import resource
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,11 +51,16 @@ METHODS: dict[str, dict[str, Row]] = {
         "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "task_type": "CAUSAL_LM"},
         "prompt": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "task_type": "CAUSAL_LM"},
         "ia3": {"peft_type": "IA3", "target_modules": "all-linear", "feedforward_modules": []},
+        "vera": {"peft_type": "VERA", "r": 4, "target_modules": "all-linear"},
     },
     "adapters": {
         "lora": {"architecture": "lora", "r": 4, "alpha": 8},
         "seq_bn": {"mh_adapter": False, "output_adapter": True, "reduction_factor": 4, "non_linearity": "relu"},
         "prefix": {"architecture": "prefix_tuning", "prefix_length": 3, "bottleneck_size": 8},
+        "ia3": {"named": "ia3"},
+        "loreft": {"named": "loreft[r=2,prefix_positions=2,suffix_positions=1]"},
+        "compacter": {"named": "compacter[phm_dim=2,reduction_factor=8]"},
+        "prompt": {"named": "prompt_tuning[prompt_length=3]"},
     },
 }
 LIMIT, MEMORY = 120, 6 << 30
@@ -102,7 +109,7 @@ def with_adapter(library: str, model: Any, settings: Row, folder: str) -> str:
         import adapters
 
         adapters.init(model)
-        model.add_adapter(NAME, config=adapters.AdapterConfig.load(dict(settings)))
+        model.add_adapter(NAME, config=adapters.AdapterConfig.load(settings.get("named", dict(settings))))
         mine = [value for key, value in model.named_parameters() if NAME in key.split(".")]
     else:
         import peft
@@ -182,6 +189,9 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--kinds", default="")
     parser.add_argument("--methods", default="lora")
+    parser.add_argument("--sample", type=int, default=sys.maxsize, help="as many classes, drawn with --seed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no class after that")
     parser.add_argument("--keep", help="leave the base and the adapter of one class in this folder")
     options = parser.parse_args()
     keep_quiet()
@@ -191,26 +201,46 @@ def main() -> None:
     __import__(options.library)
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    fork = multiprocessing.get_context("fork")
+    chosen = [
+        entry
+        for entry in entries(options.library)
+        if re.search(options.only, entry[1]) and re.search(options.kinds, entry[0])
+    ]
+    random.Random(options.seed).shuffle(chosen)
+    work = [(method, entry) for entry in chosen[: options.sample] for method in options.methods.split(",")]
+    until = time.monotonic() + 60 * options.minutes
+    done = measured_in(options.out)
     with options.out.open("a") as out:
-        for method in options.methods.split(","):
-            for entry in entries(options.library):
-                if not re.search(options.only, entry[1]) or not re.search(options.kinds, entry[0]):
-                    continue
-                here, there = fork.Pipe()
-                process = fork.Process(target=limited, args=(there, options.library, method, entry, options.keep))
-                process.start()
-                there.close()
-                row: Row = {"library": options.library, "kind": entry[0], "model_type": entry[1], "class": entry[2]}
-                try:
-                    row = here.recv() if here.poll(LIMIT) else {**row, "method": method, "not_made": "took too long"}
-                except EOFError:
-                    row = {**row, "method": method, "not_made": "the process died"}
-                process.kill()
-                process.join()
-                out.write(json.dumps(row) + "\n")
-                out.flush()
-                print(told(row), file=sys.stderr, flush=True)
+        for method, entry in work:
+            if (method, entry[0], entry[2]) in done or time.monotonic() > until:
+                continue
+            row = alone(options.library, method, entry, options.keep)
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+            print(told(row), file=sys.stderr, flush=True)
+
+
+def measured_in(path: Path) -> set[tuple[str, str, str]]:
+    """Method, kind and class of what an earlier sweep, which was ended, has left there."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {(row["method"], row["kind"], row["class"]) for row in map(json.loads, lines)}
+
+
+def alone(library: str, method: str, entry: Entry, keep: str | None) -> Row:
+    """One class with one method in a process of its own, ended when it takes too long."""
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    process = fork.Process(target=limited, args=(there, library, method, entry, keep))
+    process.start()
+    there.close()
+    row: Row = {"library": library, "kind": entry[0], "model_type": entry[1], "class": entry[2], "method": method}
+    try:
+        return here.recv() if here.poll(LIMIT) else {**row, "not_made": "took too long"}
+    except EOFError:
+        return {**row, "not_made": "the process died"}
+    finally:
+        process.kill()
+        process.join()
 
 
 def told(row: Row) -> str:

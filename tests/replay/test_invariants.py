@@ -91,6 +91,47 @@ class KernelOff(PeftSubject):
         return found + 0.05 * only_math
 
 
+def test_what_was_compared_is_told_where_it_holds() -> None:
+    """On a CPU torch has two kernels of sdpa: flash and math."""
+    (row,) = examined(job(3))
+    assert (row["status"], row["detail"]) == ("held", "eager, sdpa (FLASH_ATTENTION, MATH)")
+
+
+class Refused(PeftSubject):
+    """sdpa refuses the base's own numbers, as flash attention does float32."""
+
+    def base(self, attn: str | None = None, own: bool = False) -> Any:
+        model = super().base(attn, own)
+        if attn == "sdpa":
+            model.model.layers[0].self_attn.register_forward_hook(self.refuse)
+        return model
+
+    def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
+        return self.loaded([(self.name, self.folder)], attn, own)
+
+    def refuse(self, *_: Any) -> None:
+        raise RuntimeError("only support fp16 and bf16 data type")
+
+
+def test_a_backend_that_the_base_does_not_stand_is_left_out_and_told() -> None:
+    (row,) = examined(job(3), Refused)
+    assert (row["status"], row["detail"]) == ("held", "eager, sdpa not (RuntimeError without an adapter)")
+
+
+class KernelRaises(KernelOff):
+    """Under one kernel of sdpa the adapter raises what the base does not."""
+
+    def wrong(self, found: Any) -> Any:
+        if not torch.backends.cuda.flash_sdp_enabled() and torch.backends.cuda.math_sdp_enabled():
+            raise RuntimeError("not with this kernel")
+        return found
+
+
+def test_what_raises_under_one_kernel_alone_is_not_taken_for_a_missing_kernel() -> None:
+    (row,) = examined(job(3), KernelRaises)
+    assert (row["status"], row["error"]["message"]) == ("raised", "not with this kernel")
+
+
 def test_the_kernels_of_sdpa_are_measured_one_by_one() -> None:
     (row,) = examined(job(3), KernelOff)
     assert row["status"] == "broken"

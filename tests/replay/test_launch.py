@@ -194,15 +194,33 @@ def test_ctrl_c_leaves_the_report_and_the_record(replaying: Replaying) -> None:
     assert told(record.read_text())["runs"][0]["status"] == "interrupted"
 
 
-def test_a_device_that_torch_lacks_is_an_observation() -> None:
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps", "xpu"])
+def test_a_device_that_torch_lacks_is_an_observation(device: str) -> None:
     torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
+    from adaptlint.replay.worker.running import has_device
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available() or torch.xpu.is_available():
         pytest.skip("there is a GPU")
-    given = [*adapters.arguments(adapters.IGNORED), "--format", "json", "--replay", "--device", "cuda"]
-    done = adaptlint("check", *given)
-    (mark,) = deciding(told(done.stdout))
-    assert mark["status"] == "inconclusive"
-    assert "no device cuda" in mark["observed"]
+    if device == "cuda":  # by the command line
+        done = adaptlint(
+            "check", *adapters.arguments(adapters.IGNORED), "--format", "json", "--replay", "--device", device
+        )
+        (mark,) = deciding(told(done.stdout))
+        assert mark["status"] == "inconclusive"
+        assert f"no device {device}" in mark["observed"]
+        return
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    class Channel:
+        def say(self, event: str, **facts: Any) -> None:
+            seen.append((event, facts))
+
+    load, threads = torch.load, torch.get_num_threads()
+    try:
+        assert not has_device({"device": device, "threads": threads}, Channel())  # type: ignore[arg-type]
+    finally:
+        torch.load = load
+    assert [(event, facts["reason"], facts["device"]) for event, facts in seen] == [("refused", "no-device", device)]
 
 
 @pytest.mark.parametrize(

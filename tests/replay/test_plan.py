@@ -71,11 +71,11 @@ def test_a_small_base_is_run_whole_and_a_healthy_one_only_when_asked() -> None:
     assert isinstance(asked, Run)
 
 
-def test_a_large_base_is_loaded_on_meta_first_then_one_layer_of_it(tmp_path: Path) -> None:
+def test_a_large_base_is_loaded_on_meta_first_then_one_layer_of_it_then_a_tiny_one(tmp_path: Path) -> None:
     built = adapters.large(tmp_path)
     report = adaptlint.check(built.model, built.adapter)
     planned = [run for run in runs(report, Settings(all=True)) if isinstance(run, Run)]
-    assert [(run.scale, run.device) for run in planned] == [("load", "meta"), ("layer", "cpu")]
+    assert [(run.scale, run.device) for run in planned] == [("load", "meta"), ("layer", "cpu"), ("tiny", "cpu")]
     assert all(run.cost.memory < 4_000_000_000 and run.cost.seconds < 60 for run in planned)
     assert planned[1].config["hidden_size"] == 4096
     assert list(planned[1].words) == [128256, FEW_WORDS]
@@ -85,7 +85,7 @@ def test_a_run_that_does_not_fit_is_not_planned(tmp_path: Path) -> None:
     built = adapters.large(tmp_path)
     report = adaptlint.check(built.model, built.adapter)
     tight = runs(report, Settings(all=True, memory=1_000_000_000))
-    assert [run.scale for run in tight if isinstance(run, Run)] == ["load"]
+    assert [run.scale for run in tight if isinstance(run, Run)] == ["load", "tiny"]
     (whole,) = runs(report, Settings(all=True, full=True))
     assert isinstance(whole, Passed)
     assert "--memory" in whole.reason

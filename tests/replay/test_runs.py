@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,25 @@ def test_a_record_is_as_its_schema_says_and_names_no_machine(chapter: Chapter) -
 
 def test_every_record_has_its_story() -> None:
     assert {path.name for path in RUNS.glob("*.json")} == {chapter.record.name for chapter in chapters()}
+
+
+def test_without_a_gpu_no_record_of_one_is_written() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    before = sorted(RUNS.rglob("*.json"))
+    words = [sys.executable, "-m", "tests.replay.stories", "--device", "cuda", "--only", "healthy"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=RUNS.parent.parent)
+    assert done.returncode == 1
+    assert "no device cuda here" in done.stderr
+    assert sorted(RUNS.rglob("*.json")) == before
+
+
+@pytest.mark.parametrize("path", sorted((RUNS / "cuda").glob("*.json")), ids=lambda path: path.name)
+def test_a_record_of_a_gpu_is_from_one(path: Path) -> None:
+    runs = records.read_record(str(path))
+    assert {run["device"] for run in runs} <= {"cuda", "meta"}
+    assert all(run["gpu"]["name"] for run in runs if run["device"] == "cuda")
 
 
 def test_all_ten_invariants_hold_for_the_healthy_one_at_its_real_sizes() -> None:

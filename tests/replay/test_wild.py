@@ -7,15 +7,19 @@ import pytest
 from tests.replay.wild import DOC, faults, name_of, rows, wild_page
 
 pytest.importorskip("peft")
-CASES = [("laguna", "LagunaForCausalLM"), ("llama4_text", "Llama4ForCausalLM")]
+CASES = [
+    ("laguna", "LagunaForCausalLM", "lora"),
+    ("llama4_text", "Llama4ForCausalLM", "lora"),
+    ("cohere2", "Cohere2ForCausalLM", "ia3"),
+]
 
 
-@pytest.mark.parametrize(("model_type", "name"), CASES, ids=[case[0] for case in CASES])
-def test_a_fault_of_the_newest_release_is_seen_again(model_type: str, name: str) -> None:
+@pytest.mark.parametrize(("model_type", "name", "method"), CASES, ids=[case[0] for case in CASES])
+def test_a_fault_of_the_newest_release_is_seen_again(model_type: str, name: str, method: str) -> None:
     from tests.replay.sweep import examined
 
-    (record,) = (row for row in rows() if row["class"] == name and row["method"] == "lora")
-    seen = examined("peft", "lora", ("causal", model_type, name), None)
+    (record,) = (row for row in rows() if row["class"] == name and row["method"] == method)
+    seen = examined("peft", method, ("causal", model_type, name), None)
     assert seen["versions"] == record["versions"], "another release: run `make sweep-invariants`"
     told = [(each["number"], each["status"], each["detail"]) for each in faults(record)]
     assert [(each["number"], each["status"], each["detail"]) for each in faults(seen)] == told

@@ -40,14 +40,18 @@ def name_of(row: Row) -> str:
 
 
 def keep(rows: Iterable[Row]) -> None:
-    """Write the record of every fault, and the counts of what was swept."""
+    """Write the record of every fault, and the counts of what was swept, in place of those of the same methods."""
     RECORDS.mkdir(parents=True, exist_ok=True)
-    for old in RECORDS.glob("*.json"):
-        old.unlink()
-    counts: dict[str, Counter[str]] = {}
     latest = {name_of(row): row for row in rows}
+    counts: dict[str, dict[str, int]] = json.loads(SWEPT.read_text()) if SWEPT.exists() else {}
+    fresh: dict[str, Counter[str]] = {}
+    for row in latest.values():
+        fresh.setdefault(f"{row['library']} {row['method']}", Counter())
+    for old in RECORDS.glob("*.json"):
+        if old != SWEPT and "{library} {method}".format(**json.loads(old.read_text())) in fresh:
+            old.unlink()
     for name, row in sorted(latest.items()):
-        count = counts.setdefault(row["library"], Counter())
+        count = fresh[f"{row['library']} {row['method']}"]
         count["not made" if "not_made" in row else "faulty" if faults(row) else "sound"] += 1
         count["classes measured"] += "not_made" not in row
         for each in row.get("invariants", ()):
@@ -56,7 +60,8 @@ def keep(rows: Iterable[Row]) -> None:
             (RECORDS / f"{name}.json").write_text(json.dumps(row, indent=1) + "\n")
         if "versions" in row:
             count["version " + row["versions"][row["library"]]] = 1
-    SWEPT.write_text(json.dumps({library: dict(sorted(count.items())) for library, count in counts.items()}, indent=1))
+    counts |= {key: dict(sorted(count.items())) for key, count in fresh.items()}
+    SWEPT.write_text(json.dumps(dict(sorted(counts.items())), indent=1) + "\n")
 
 
 def rows() -> list[Row]:
@@ -92,19 +97,23 @@ model of every model type, an adapter with random numbers on it, saved and loade
 Backend: transformers' choice for the class (sdpa where it has it), and eager beside it for invariant 3. CPU, float32.
 
 ## How wide
+
+LoRA over every class; the other methods over a sample of the classes, drawn with a seed, as many as there was time for
+(`--sample`, `--seed` and `--minutes` of `python -m tests.replay.sweep`, which goes on where it was ended).
 """
 
 
 def widths() -> list[str]:
     """What was swept."""
     lines = []
-    for library, count in json.loads(SWEPT.read_text()).items():
+    for key, count in json.loads(SWEPT.read_text()).items():
+        library, method = key.split()
         release = ", ".join(name.removeprefix("version ") for name in count if name.startswith("version "))
         held = sum(value for name, value in count.items() if name.endswith(": held"))
         skipped = sum(value for name, value in count.items() if name.endswith(": skipped"))
         measured, faulty, without = count["classes measured"], count.get("faulty", 0), count.get("not made", 0)
         lines.append(
-            f"- {library} {release}: {measured} classes measured, {faulty} of them with a fault; {without}"
+            f"- {library} {release}, {method}: {measured} classes measured, {faulty} of them with a fault; {without}"
             " more could not be made tiny or do not run without an adapter either; "
             f"{held} measurements held, {skipped} were passed over"
         )

@@ -62,7 +62,8 @@ class Forwards:
         if setup is not None and "MultiTask" in str(setup):
             count = max(len(block) for block in inside(setup) if kind(block) == "MultiTask")
             sizes = [len(part) for part in torch.arange(self.sizes["batch"]).tensor_split(count)]
-            given["task_ids"] = torch.repeat_interleave(torch.arange(count), torch.tensor(sizes))
+            tasks = torch.repeat_interleave(torch.arange(count), torch.tensor(sizes))
+            given["task_ids"] = tasks.to(self.model.device)
         with torch.no_grad():
             return self.model(**given)[0]
 

@@ -30,16 +30,28 @@ def cut(source: str, target: str, layer: int, words: list[int]) -> None:
         config = json.load(stream)
     with open(os.path.join(target, "adapter_config.json"), "w", encoding="utf-8") as stream:
         json.dump(cut_config(config, layer), stream)
+    tensors = tensors_in(source)
+    if tensors is not None:
+        write({renamed(key, layer): few(value, words) for key, value in tensors.items() if renamed(key, layer)}, target)
+
+
+def tensors_in(folder: str) -> Any:
+    """The tensors of the file that PEFT opens, None where there is no such file. Raises what the file raises."""
     import safetensors.torch
     import torch
 
-    held = next((name for name in WEIGHTS if os.path.exists(os.path.join(source, name))), None)
+    held = next((name for name in WEIGHTS if os.path.exists(os.path.join(folder, name))), None)
     if held is None:
-        return
-    path = os.path.join(source, held)
-    tensors = torch.load(path, weights_only=True) if held.endswith(".bin") else safetensors.torch.load_file(path)
-    kept = {renamed(key, layer): few(value, words) for key, value in tensors.items() if renamed(key, layer)}
-    safetensors.torch.save_file(kept, os.path.join(target, WEIGHTS[0]))
+        return None
+    path = os.path.join(folder, held)
+    return torch.load(path, weights_only=True) if held.endswith(".bin") else safetensors.torch.load_file(path)
+
+
+def write(tensors: Any, folder: str) -> None:
+    """Save tensors where PEFT looks for them."""
+    import safetensors.torch
+
+    safetensors.torch.save_file(tensors, os.path.join(folder, WEIGHTS[0]))
 
 
 def renamed(key: str, layer: int) -> str:

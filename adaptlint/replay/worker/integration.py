@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .models import answer, build, inputs_of, known_of
+from .models import answer, build, inputs_of, known_of, runs_alone
 from .telling import Channel
 
 LISTS = ("missing_keys", "unexpected_keys")
@@ -15,8 +15,9 @@ def run_integration(job: dict[str, Any], channel: Channel) -> None:
     meta = job["scale"] == "load"
     try:
         model = build(job, meta=meta)
+        runs_alone(model, job)
     except Exception as problem:
-        channel.say("base", outcome="raises", error=channel.error(problem))
+        channel.say("base", outcome="raises", error=channel.error(problem), artefact=job["scale"] == "tiny")
         return
     channel.say("base", outcome="ok", parameters=sum(each.numel() for each in model.parameters()))
     for number, step in enumerate(job["plan"]):

@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import Any
 
-from .models import SEEDS, answer, build, inputs_of, known_of, outputs
+from .models import SEEDS, answer, build, inputs_of, known_of, outputs, runs_alone
 from .peft_loads import load, observed_load
 from .telling import Channel
 from .tolerances import close, tolerance_of
@@ -39,8 +39,10 @@ class PeftRun:
         """Everything that the job asks for; the model with its adapters, None where a step raised."""
         try:
             self.base = build(self.job, meta=self.meta)
+            runs_alone(self.base, self.job)
         except Exception as problem:
-            self.channel.say("base", outcome="raises", error=self.channel.error(problem))
+            made = self.job["scale"] == "tiny"  # what its shrinking broke says nothing of the adapter
+            self.channel.say("base", outcome="raises", error=self.channel.error(problem), artefact=made)
             return None
         parameters = sum(each.numel() for each in self.base.parameters())
         self.channel.say("base", outcome="ok", parameters=parameters, **{"class": type(self.base).__name__})
@@ -131,7 +133,8 @@ class PeftRun:
         inputs = inputs_of(model.get_base_model() if hasattr(model, "get_base_model") else model, self.job)
         config = getattr(model, "active_peft_config", None)
         if getattr(config, "peft_type", "") in BY_TASK and getattr(config, "task_type", None):
-            inputs["task_ids"] = torch.zeros(len(next(iter(inputs.values()))), dtype=torch.long)
+            first = next(iter(inputs.values()))
+            inputs["task_ids"] = torch.zeros(len(first), dtype=torch.long, device=first.device)
         return inputs
 
     def near(self, one: Any, other: Any) -> bool:

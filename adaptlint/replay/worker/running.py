@@ -10,13 +10,13 @@ import tempfile
 import time
 from typing import Any
 
-from . import guards
+from . import guards, reference_kernels
 from .models import SEEDS
 from .telling import Channel
 from .tolerances import tolerance_of
 
 Job = dict[str, Any]
-LIBRARIES = ("torch", "transformers", "peft", "adapters", "safetensors", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "adapters", "safetensors", "numpy", "flash_attn")
 
 
 def main(path: str) -> None:
@@ -61,6 +61,8 @@ def prepared(job: Job, channel: Channel) -> bool:
         except Exception as problem:
             channel.say("refused", reason="library-missing", library=name, error=channel.error(problem))
             return False
+        if name == "transformers":
+            reference_kernels.stand_in(job)
     versions = versions_of()
     channel.say("versions", **versions)
     wanted, found = job["target"]["version"], versions.get(job["target"]["library"])
@@ -88,8 +90,9 @@ def has_device(job: Job, channel: Channel) -> bool:
     device = job["device"]
     if device in ("meta", "cpu"):
         return True
-    part = getattr(torch, device.split(":")[0], None) or getattr(torch.backends, device, None)
-    if part is None or not part.is_available():
+    places: list[Any] = [getattr(place, device.split(":")[0], None) for place in (torch.backends, torch)]
+    asked = [place.is_available for place in places if hasattr(place, "is_available")]
+    if not asked or not all(available() for available in asked):  # torch.mps has no such function
         channel.say("refused", reason="no-device", device=device, torch=torch.__version__)
         return False
     if device.startswith("cuda"):
@@ -104,15 +107,22 @@ def conduct(job: Job, channel: Channel) -> None:
     if job["target"]["library"] == "peft":
         from .cutting import cut_adapters
         from .peft_run import PeftRun
+        from .remaking import remake_adapters
 
         with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
             if job["scale"] == "layer":
                 cut_adapters(job, place)
+            elif job["scale"] == "tiny":
+                remake_adapters(job, place)
             examined(job, channel, PeftRun(job, channel).run())
     elif job["target"]["library"] == "transformers":
         from .integration import run_integration
+        from .remaking import remake_adapters
 
-        run_integration(job, channel)
+        with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
+            if job["scale"] == "tiny":
+                remake_adapters(job, place)
+            run_integration(job, channel)
     else:
         from .hub_run import run_hub
 
@@ -121,7 +131,7 @@ def conduct(job: Job, channel: Channel) -> None:
 
 def examined(job: Job, channel: Channel, model: Any) -> None:
     """The invariants that the job asks for, where there is a model with numbers to ask them of."""
-    if model is not None and job["invariants"] and job["scale"] in ("layer", "full"):
+    if model is not None and job["invariants"] and (job["scale"] in ("layer", "full") or job.get("remade")):
         from .invariants import examine
 
         examine(job, channel)

@@ -12,6 +12,7 @@ from typing import Any
 Record = dict[str, Any]
 LONGEST = 4000  # characters of one message
 MOST = 4000  # names in one list
+CHAINED = 3  # exceptions before the last that are told
 
 
 class Channel:
@@ -36,8 +37,18 @@ class Channel:
             os._exit(1)
 
     def error(self, problem: BaseException) -> Record:
-        """An exception as a record: its class's own name, its message without this machine's paths."""
-        return {"type": type(problem).__name__, "message": self._text(str(problem))}
+        """An exception as a record: its class's own name, its message without this machine's paths.
+
+        `before` has those that were being handled when it was raised, the latest first: transformers 4.57 runs a
+        forward again that raised TypeError (utils/generic.py, `check_model_inputs`), and it may then raise another.
+        """
+        told = {"type": type(problem).__name__, "message": self._text(str(problem))}
+        before: list[Record] = []
+        earlier = problem.__context__
+        while earlier is not None and len(before) < CHAINED:
+            before.append({"type": type(earlier).__name__, "message": self._text(str(earlier))})
+            earlier = earlier.__context__
+        return {**told, "before": before} if before else told
 
     def _text(self, text: str) -> str:
         for path, word in self._hidden:
