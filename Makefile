@@ -161,9 +161,9 @@ hook-environment: .venv-test/.installed
 prove-conversions: .venv-test/.installed
 	CONSUMERS=1 $(TEST)/python -W ignore -m pytest tests/repair/test_consumers.py -rs
 
-# which models are called the same in mlx_lm: adaptlint/repair/mlx_models.toml written anew
+# TYPES="llama qwen3": which models are called the same in mlx_lm; writes adaptlint/repair/mlx_models.toml
 mlx-models: .venv-test/.installed
-	$(TEST)/python -W ignore -m tests.repair.consumers.mlx_models
+	$(TEST)/python -W ignore -m tests.repair.consumers.mlx_models $(TYPES)
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

@@ -166,5 +166,6 @@ def _remaining(outcome: Outcome) -> list[str]:
         ]
         if finding.code in never:
             lines += wrapped(f"never repaired by itself: {never[finding.code]}.", 100, "  ", "  ")
-        lines += wrapped(f"help: {finding.help}", 100, "  ", "  ")
+        label = "display" if finding.fix and finding.fix[0] == "display" else "help"
+        lines += wrapped(f"{label}: {finding.help}", 100, "  ", "  ")
     return lines

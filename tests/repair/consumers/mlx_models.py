@@ -1,4 +1,4 @@
-"""`python -m tests.repair.consumers.mlx_models`: which models have the same linear layers in transformers and mlx_lm.
+"""`python -m tests.repair.consumers.mlx_models [TYPE ...]`: which models are called the same in mlx_lm.
 
 Small models of every type that both have are built by both; writes adaptlint/repair/mlx_models.toml.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -66,8 +68,10 @@ def ours(config: dict[str, Any]) -> dict[str, list[int]]:
 def main() -> None:
     """Compare, say what differs, write the table."""
     configs = candidates()
-    same = []
-    for kind in played(MLX, "play_mlx_layers.py", [*configs]):
+    asked = sys.argv[1:] or [*configs]
+    known = tomllib.loads(TABLE.read_text(encoding="utf-8"))["same_names"]
+    same = [kind for kind in known if kind not in asked]
+    for kind in played(MLX, "play_mlx_layers.py", asked):
         config = configs[kind]
         try:
             answer = played(MLX, "play_mlx_layers.py", config)
@@ -82,7 +86,7 @@ def main() -> None:
         else:
             only = sorted(mine.keys() ^ theirs.keys())[:3]
             print(f"{kind}: differs ({len(mine)} and {len(theirs)} layers; {only})")
-    lines = "".join(f'  "{kind}",\n' for kind in same)
+    lines = "".join(f'  "{kind}",\n' for kind in sorted(same))
     TABLE.write_text(f"{HEAD}same_names = [\n{lines}]\n")
     print(f"{len(same)} model types are the same")
 

@@ -5,11 +5,11 @@ import sys
 from importlib.util import find_spec
 
 import mlx.nn as nn
-from mlx_lm.utils import _get_classes
+from mlx_lm.utils import MODEL_REMAPPING, _get_classes
 
 config = json.load(sys.stdin)
 if isinstance(config, list):  # model types: those that there are
-    print(json.dumps([name for name in config if find_spec(f"mlx_lm.models.{name}")]))
+    print(json.dumps([name for name in config if find_spec(f"mlx_lm.models.{MODEL_REMAPPING.get(name, name)}")]))
     sys.exit()
 try:
     kind, settings = _get_classes(config)
