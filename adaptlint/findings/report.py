@@ -48,7 +48,10 @@ class StepResult(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one runtime will do with the adapters; `why` holds fingerprints of findings."""
+    """What one runtime will do with the adapters; `why` holds fingerprints of findings.
+
+    `subject` names the adapters where a report joins those of many.
+    """
 
     target: str
     version: str
@@ -65,6 +68,7 @@ class Verdict(NamedTuple):
     warned: bool = False
     why: tuple[str, ...] = ()
     replay: Replay = Replay()
+    subject: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """The verdict as the JSON report has it."""
