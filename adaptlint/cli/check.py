@@ -88,6 +88,10 @@ def check(options: Mapping[str, Any]) -> int:
 
     output.deliver(destinations, options["form"], layout, draw)
     keep_baseline([report], options)
+    if report.ignores and not options["quiet"]:
+        from adaptlint.cli.unused import tell_unused
+
+        tell_unused([report], settings)
     if interrupted:
         return Interrupted.STATUS
     status = report.exit_code(options["fail_on"])

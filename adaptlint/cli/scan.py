@@ -62,6 +62,10 @@ def scan(options: Mapping[str, Any], allow_nothing: bool = False) -> int:
     done = list(_shown(_results(options, settings, not asked.isdisjoint(TELL_SITES)), options))
     _deliver(done, places, options)
     keep_baseline([one.report for one in done], options)
+    if settings.values.get("ignores") and not options["quiet"]:
+        from adaptlint.cli.unused import tell_unused
+
+        tell_unused([one.report for one in done], settings, options["paths"])
     status = status_of(done, options["fail_on"], allow_nothing)
     return 0 if status == 1 and (options["exit_zero"] or options["write_baseline"]) else status
 

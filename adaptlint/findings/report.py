@@ -175,6 +175,18 @@ class Subject(NamedTuple):
         }
 
 
+class IgnoreUse(NamedTuple):
+    """An ignore of the configuration that a check has tried: what it names, and whether it set anything aside.
+
+    `number` counts the entries of `ignores` from 0, `adapter` is the glob that it has.
+    """
+
+    number: int
+    rules: tuple[str, ...]
+    adapter: str
+    used: bool
+
+
 class SiteState(NamedTuple):
     """What becomes of one module of an adapter: `state` is one of SITE_STATES, `note` says more about it."""
 
@@ -198,6 +210,7 @@ class Report(NamedTuple):
     composition: Mapping[str, object] | None = None  # its nodes and edges
     sites: tuple[SiteState, ...] = ()  # module by module, for the first target; only where it was asked for
     suppressed: tuple[Suppressed, ...] = ()  # set aside by an ignore or the baseline
+    ignores: tuple[IgnoreUse, ...] = ()  # those of the configuration whose rules were all run here
     stale: tuple[str, ...] = ()  # fingerprints in the baseline of what is not found any more
 
     @property
