@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +11,7 @@ from adaptlint.cli import CommandLineError, NothingToSay, check, output
 from adaptlint.cli.background import background_of
 from adaptlint.cli.check_command import click_option
 from adaptlint.cli.plain import Option
+from adaptlint.cli.progress import Progress
 from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
 from adaptlint.reporters import FORMATS, TELL_SITES
@@ -42,7 +40,6 @@ _OWN = (
 _RUNS = ("--replay", "--with-run", *(option.name for option in RUN_OPTIONS))
 _NOT_HERE = ("--plan", "--compose", "--fusion", "--batch", "--seq", "--decoder-seq", "--format", *_RUNS)
 OPTIONS = (*_OWN, *(option for option in check.OPTIONS if option.name not in _NOT_HERE))
-PATIENCE = 1.0  # seconds before progress is shown
 
 
 def scan(options: Mapping[str, Any], allow_nothing: bool = False) -> int:
@@ -160,32 +157,6 @@ def _json_line(one: Scanned) -> str:
     head = {"adapter": one.job.adapter, "base": one.job.base.ref or None, "base_named_by": one.job.base.named_by}
     report = json.loads(render(one.report, "json"))
     return json.dumps({**head, "report": report}, separators=(",", ":"))
-
-
-class Progress:
-    """How far a scan is, on a terminal's stderr, once it has taken a second; taken away before anything is printed."""
-
-    def __init__(self, total: int, quiet: bool) -> None:
-        self.total, self.number, self.begun = total, 0, monotonic()
-        self.seen = False
-        self.shown = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
-
-    def step(self, what: str) -> None:
-        """One more is done."""
-        self.number += 1
-        if self.shown and monotonic() - self.begun > PATIENCE:
-            from adaptlint.reporters.showing import shown
-
-            sys.stderr.write(f"\r\x1b[K{self.number} of {self.total}: {shown(what)[-60:]}")
-            sys.stderr.flush()
-            self.seen = True
-
-    def end(self) -> None:
-        """The line goes away, so that something else can be said."""
-        if self.seen:
-            self.seen = False
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def _callback(**options: Any) -> int:

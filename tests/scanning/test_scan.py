@@ -194,7 +194,7 @@ def test_tables_fit_the_terminal(many: Path, columns: int) -> None:
 
 def test_progress_is_for_people_who_wait_at_a_terminal(many: Path) -> None:
     """Shown from the first adapter on here, as if it had taken a second."""
-    code = "import sys; from adaptlint.cli import run, scan; scan.PATIENCE = 0; sys.exit(run(sys.argv[1:]))"
+    code = "import sys; from adaptlint.cli import run, status_line as s; s.PATIENCE = 0; sys.exit(run(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "scan", "adapters", "--base", BASE]
     said = on_a_terminal(command, many, 100)
     assert (
