@@ -18,7 +18,7 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models clean
 .SILENT:
 
 demo: .venv/.installed
@@ -163,6 +163,14 @@ sarif-multitool: .node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multi
 # the published pre-commit hook in the environment that pre-commit builds for it with pip
 hook-environment: .venv-test/.installed
 	HOOK_ENVIRONMENT=1 $(TEST)/python -m pytest tests/hooks -k published
+
+# converted adapters opened by AdapterHub's library, mlx_lm and diffusers, each in an environment of its own
+prove-conversions: .venv-test/.installed
+	CONSUMERS=1 $(TEST)/python -W ignore -m pytest tests/repair/test_consumers.py -rs
+
+# TYPES="llama qwen3": which models are called the same in mlx_lm; writes adaptlint/repair/mlx_models.toml
+mlx-models: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.repair.consumers.mlx_models $(TYPES)
 
 bench: .venv-test/.installed
 	$(TEST)/python -m tests.bench.run

@@ -39,6 +39,24 @@ def test_the_action_has_what_github_asks_for() -> None:
     assert used == set(ACTION["inputs"])
 
 
+def test_github_s_own_schema_takes_the_action(tmp_path: Path) -> None:
+    """By the schema of actions that check-jsonschema brings along, and it refuses a step without a shell."""
+    judge = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-actions"]
+    done = subprocess.run([*judge, str(ROOT / "action.yml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    broken = tmp_path / "action.yml"
+    broken.write_text((ROOT / "action.yml").read_text().replace("shell: bash", "# no shell", 1))
+    assert subprocess.run([*judge, str(broken)], capture_output=True, check=False).returncode == 1
+
+
+def test_pre_commit_takes_the_hooks(tmp_path: Path) -> None:
+    judge = [sys.executable, "-m", "pre_commit", "validate-manifest"]
+    subprocess.run([*judge, str(ROOT / ".pre-commit-hooks.yaml")], capture_output=True, check=True)
+    broken = tmp_path / "hooks.yaml"
+    broken.write_text((ROOT / ".pre-commit-hooks.yaml").read_text().replace("entry:", "entries:", 1))
+    assert subprocess.run([*judge, str(broken)], capture_output=True, check=False).returncode == 1
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step["name"])
 def test_no_input_is_pasted_into_the_shell(step: dict[str, Any]) -> None:
     """What a pull request's author can choose reaches the script as a variable only."""

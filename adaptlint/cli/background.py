@@ -22,12 +22,15 @@ _FENCE = "\n```\n"
 
 
 def background_of(
-    report: Report, forms: Collection[str], options: Sequence[Option], given: Mapping[str, Any]
+    report: Report, forms: Collection[str], options: Sequence[Option], given: Mapping[str, Any], *words: str
 ) -> Background:
-    """The background that one of these formats asks for; an empty one, at no cost, for all others."""
+    """The background that one of these formats asks for; an empty one, at no cost, for all others.
+
+    `words` are the verb of the command and what it was given besides options.
+    """
     if not any(form in TELL_RULES for form in forms):
         return Background()
-    return Background(pages_of(report), command_line(options, given))
+    return Background(pages_of(report), command_line(options, given, *words))
 
 
 def pages_of(report: Report) -> dict[str, RulePage]:
@@ -60,16 +63,16 @@ def _words(rule: Rule) -> str:
     return prose.strip() + "\n"
 
 
-def command_line(options: Sequence[Option], given: Mapping[str, Any]) -> str:
-    """The `adaptlint check ...` that makes the report again, whatever it is written to; ready for a shell."""
+def command_line(options: Sequence[Option], given: Mapping[str, Any], *words: str) -> str:
+    """The `adaptlint VERB ...` that makes the report again, whatever it is written to; ready for a shell."""
     import shlex
 
-    words = ["adaptlint", "check", given["model"], *given["adapters"]]
+    said = ["adaptlint", *words]
     for option in options:
         value = given[option.key]
         if option.key in ABOUT_THE_OUTPUT or value in (None, (), False, PLAIN.get(option.key, option.default)):
             continue
         for each in value if isinstance(value, tuple) else (value,):
-            words.append(option.name)
-            words += [] if each is True else [str(each)]
-    return shlex.join(words)
+            said.append(option.name)
+            said += [] if each is True else [str(each)]
+    return shlex.join(said)

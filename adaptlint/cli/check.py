@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adaptlint.findings import Report
+    from adaptlint.reporters import Style
     from adaptlint.settings import Settings
 
 OPTIONS = (
@@ -67,11 +68,7 @@ def check(options: Mapping[str, Any]) -> int:
     adapters = [named(adapter) for adapter in options["adapters"]]
     inputs = [options["model"], *(adapter if isinstance(adapter, str) else adapter[1] for adapter in adapters)]
     settings, options = settle(options)
-    destinations = [output.destination(text, options["form"]) for text in options["output"]]
-    for place in destinations:
-        output.check_destination(place.path, inputs)
-    if len({os.path.realpath(place.path) for place in destinations}) < len(destinations):
-        raise CommandLineError("--output names one file twice.")
+    destinations = output.destinations(options["output"], options["form"], inputs)
     forms = {options["form"], *(place.form for place in destinations)}
     with Waiting(f"checking {options['model']}", options["quiet"]):
         report = _report(adapters, options, settings, forms)
@@ -84,11 +81,17 @@ def check(options: Mapping[str, Any]) -> int:
         except Interrupted as stopped:
             report, interrupted = stopped.report, True
     layout = output.style(options["quiet"], options["verbose"])
-    background = background_of(report, forms, OPTIONS, options)
-    for place in destinations:
-        output.write(place.path, render(report, place.form, layout._replace(width=100, colour=False), background))
-    output.say(render(report, options["form"], layout, background))
+    background = background_of(report, forms, OPTIONS, options, "check", options["model"], *options["adapters"])
+
+    def draw(form: str, style: Style) -> str:
+        return render(report, form, style, background)
+
+    output.deliver(destinations, options["form"], layout, draw)
     keep_baseline([report], options)
+    if report.ignores and not options["quiet"]:
+        from adaptlint.cli.unused import tell_unused
+
+        tell_unused([report], settings)
     if interrupted:
         return Interrupted.STATUS
     status = report.exit_code(options["fail_on"])

@@ -73,7 +73,8 @@ def status_of(outcome: Outcome, diff: bool) -> int:
     """
     if outcome.model and outcome.report.subject.model_source is None:
         return NOTHING_CHECKED
-    if outcome.problem or (diff and outcome.plan.steps):
+    unconverted = any(step.kind == "convert" for step, _ in outcome.plan.refused)
+    if outcome.problem or unconverted or (diff and outcome.plan.steps):
         return 1
     return 1 if any(finding.severity == "error" for finding in _left(outcome)) else 0
 
@@ -120,7 +121,12 @@ def _step_lines(step: Step, word: str) -> list[str]:
 def _proof(outcome: Outcome) -> list[str]:
     lines = []
     if outcome.held:
-        lines.append(f"proved: {counted(outcome.held, 'tensor')} of the copy identical to the original, byte by byte")
+        pieces = outcome.plan.draft.pieces or ()
+        taken, turned = [piece for piece in pieces if not piece.made], any(piece.turned for piece in pieces)
+        how = "byte by byte, the transposed ones turned back" if turned else "byte by byte"
+        lines.append(f"proved: {counted(len(taken), 'tensor')} of the copy identical to the original, {how}")
+    if outcome.held and outcome.plan.draft.peft is not None:
+        lines.append("proved: converted back to PEFT it has the same matrices and scales")
     lines += [f"check:  {text}" for text in _verdicts(outcome.plan.before, outcome.report)]
     if outcome.kept:
         lines += wrapped(_near(outcome.kept), 100, "kept:   ")
@@ -160,5 +166,6 @@ def _remaining(outcome: Outcome) -> list[str]:
         ]
         if finding.code in never:
             lines += wrapped(f"never repaired by itself: {never[finding.code]}.", 100, "  ", "  ")
-        lines += wrapped(f"help: {finding.help}", 100, "  ", "  ")
+        label = "display" if finding.fix and finding.fix[0] == "display" else "help"
+        lines += wrapped(f"{label}: {finding.help}", 100, "  ", "  ")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 
 from adaptlint.cli import CommandLineError
 from adaptlint.named_tuple import NamedTuple
@@ -61,7 +62,25 @@ def destination(text: str, form: str) -> Destination:
     return Destination(EXTENSIONS.get(os.path.splitext(text)[1], form), text)
 
 
-def check_destination(path: str, inputs: list[str]) -> None:
+def destinations(texts: Sequence[str], form: str, inputs: Sequence[str]) -> tuple[Destination, ...]:
+    """The files of `--output`. Raises CommandLineError for one that cannot be written, or must not be."""
+    places = tuple(destination(text, form) for text in texts)
+    for place in places:
+        check_destination(place.path, inputs)
+    if len({os.path.realpath(place.path) for place in places}) < len(places):
+        raise CommandLineError("--output names one file twice.")
+    return places
+
+
+def deliver(places: Sequence[Destination], form: str | None, layout: Style, draw: Callable[[str, Style], str]) -> None:
+    """What `draw` makes of a format and a layout: into every file, then to stdout in the format `form`, if any."""
+    for place in places:
+        write(place.path, draw(place.form, layout._replace(width=_PROSE_WIDTH, colour=False)))
+    if form is not None:
+        say(draw(form, layout))
+
+
+def check_destination(path: str, inputs: Sequence[str]) -> None:
     """Raise CommandLineError unless `path` can be written without touching anything that is being checked."""
     if not path:
         raise CommandLineError("--output needs a path.")

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from adaptlint.cli import CommandLineError, Interrupted, output
+from adaptlint.cli.background import background_of
 from adaptlint.cli.check_command import click_option
 from adaptlint.cli.plain import Option
 from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.findings import Report
-from adaptlint.reporters import FORMATS, render
+from adaptlint.reporters import FORMATS, Style, render
 
 OPTIONS = (
     *RUN_OPTIONS,
@@ -49,9 +50,8 @@ def replay(report: str, **options: Any) -> int:
     from adaptlint.cli.replaying import by_record, run
 
     given = read_report(report)
-    destinations = [output.destination(text, options["form"]) for text in options["output"]]
-    for place in destinations:
-        output.check_destination(place.path, [each.path for each in given.subject.adapters])
+    inputs = [each.path for each in given.subject.adapters]
+    destinations = output.destinations(options["output"], options["form"], inputs)
     status = 0
     for path in options["with_run"]:
         given = by_record(given, path)
@@ -60,9 +60,13 @@ def replay(report: str, **options: Any) -> int:
     except Interrupted as stopped:
         marked, status = stopped.report, Interrupted.STATUS
     layout = output.style(options["quiet"], options["verbose"])
-    for place in destinations:
-        output.write(place.path, render(marked, place.form, layout._replace(width=100, colour=False)))
-    output.say(render(marked, options["form"], layout))
+    forms = {options["form"], *(place.form for place in destinations)}
+    background = background_of(marked, forms, OPTIONS, options, "replay", report)
+
+    def draw(form: str, style: Style) -> str:
+        return render(marked, form, style, background)
+
+    output.deliver(destinations, options["form"], layout, draw)
     return status or marked.exit_code(options["fail_on"])
 
 

@@ -14,6 +14,7 @@ from adaptlint.replay import records
 from adaptlint.replay.conduct import Doors, Replayed, base_of, marked, replay
 from adaptlint.replay.environments import EnvironmentRefused, interpreter
 from adaptlint.replay.plan import Settings
+from adaptlint.runtimes.adapters.elsewhere import program_of
 
 GB = 1_000_000_000
 DEVICES = ("meta", "cpu", "cuda", "mps", "xpu")
@@ -59,7 +60,7 @@ def run(report: Report, options: Mapping[str, Any], place: str | None) -> Replay
             except records.RecordProblem as problem:
                 raise CommandLineError(f"--resume: {problem}.") from problem
     file = records.RecordFile(place, entries)
-    bar = Bar(sys.stderr)
+    bar = Bar(bool(options["quiet"]))
     doors = Doors(python_of(options), tell, bar.show)
     done = replay(report, settings, doors, file, options["resume"])
     bar.end()
@@ -99,10 +100,7 @@ def python_of(options: Mapping[str, Any]) -> str:
             return interpreter(options["env"], options["offline"], tell)
         except EnvironmentRefused as refused:
             raise CommandLineError(f"--env: {refused}") from refused
-    python = options["python"] or sys.executable
-    if os.sep in python:
-        python = os.path.abspath(python)
-    return str(python)
+    return program_of(str(options["python"] or sys.executable))
 
 
 def tell(text: str) -> None:

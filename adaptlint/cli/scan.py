@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from time import monotonic
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from adaptlint.cli import CommandLineError, check, output
+from adaptlint.cli import CommandLineError, NothingToSay, check, output
+from adaptlint.cli.background import background_of
 from adaptlint.cli.check_command import click_option
 from adaptlint.cli.plain import Option
+from adaptlint.cli.progress import Progress
+from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
+from adaptlint.reporters import FORMATS, TELL_SITES
+from adaptlint.reporters.showing import shown_path
 
 if TYPE_CHECKING:
     from adaptlint.reporters import Style
     from adaptlint.scanning import Scanned
     from adaptlint.settings import Settings
 
-FORMS = ("text", "full", "concise", "json", "jsonl")
+FORMS = (
+    "text",
+    "full",
+    "concise",
+    "json",
+    "jsonl",
+    *(form for form in FORMATS if form not in ("text", "concise", "json")),
+)
+GRADUAL = ("full", "concise", "jsonl")  # said adapter by adapter
 _OWN = (
     Option("--base", "Base of every adapter that the manifest names none for.", metavar="MODEL"),
     Option("--require-base", "A base that cannot be found is an error, not a note.", "flag"),
     Option("--exclude", "Folders to pass over; repeatable.", "many", "GLOB"),
     Option("--format", "What stdout gets.  [text]", choices=FORMS, field="form"),
 )
-_NOT_HERE = ("--plan", "--compose", "--fusion", "--batch", "--seq", "--decoder-seq", "--format", "--output")
+_RUNS = ("--replay", "--with-run", *(option.name for option in RUN_OPTIONS))
+_NOT_HERE = ("--plan", "--compose", "--fusion", "--batch", "--seq", "--decoder-seq", "--format", *_RUNS)
 OPTIONS = (*_OWN, *(option for option in check.OPTIONS if option.name not in _NOT_HERE))
-PATIENCE = 1.0  # seconds before progress is shown
 
 
 def scan(options: Mapping[str, Any], allow_nothing: bool = False) -> int:
@@ -44,13 +54,20 @@ def scan(options: Mapping[str, Any], allow_nothing: bool = False) -> int:
     from adaptlint.scanning import status_of
 
     settings, options = settle({**options, "form": options["form"] or "text"})
-    done = list(_shown(_results(options, settings), options))
+    places = output.destinations(options["output"], options["form"], options["paths"])
+    asked = {options["form"], *(place.form for place in places)}
+    done = list(_shown(_results(options, settings, not asked.isdisjoint(TELL_SITES)), options))
+    _deliver(done, places, options)
     keep_baseline([one.report for one in done], options)
+    if settings.values.get("ignores") and not options["quiet"]:
+        from adaptlint.cli.unused import tell_unused
+
+        tell_unused([one.report for one in done], settings, options["paths"])
     status = status_of(done, options["fail_on"], allow_nothing)
     return 0 if status == 1 and (options["exit_zero"] or options["write_baseline"]) else status
 
 
-def _results(options: Mapping[str, Any], settings: Settings) -> Iterator[Scanned]:
+def _results(options: Mapping[str, Any], settings: Settings, sites: bool) -> Iterator[Scanned]:
     from adaptlint.scanning import jobs_of
     from adaptlint.scanning import scan as run_jobs
 
@@ -67,6 +84,7 @@ def _results(options: Mapping[str, Any], settings: Settings) -> Iterator[Scanned
         **set_aside(options, settings),
         "offline": options["offline"],
         "cache": not options["no_cache"],
+        "sites": sites,
     }
     progress = Progress(len(jobs), options["quiet"])
     for one in run_jobs(jobs, arguments):
@@ -77,26 +95,51 @@ def _results(options: Mapping[str, Any], settings: Settings) -> Iterator[Scanned
 
 
 def _shown(results: Iterable[Scanned], options: Mapping[str, Any]) -> Iterator[Scanned]:
-    """The results, said on the way: line by line where the format allows, else at the end."""
-    from adaptlint.reporters.table import render_many, sentence
-
+    """The results, each said as soon as it is there, where the format allows."""
     style, form = output.style(options["quiet"], options["verbose"]), options["form"]
-    done = []
     for one in results:
-        done.append(one)
         if form == "jsonl":
             output.say(_json_line(one) + "\n")
         elif form == "concise" or (form == "full" and (one.report.findings or options["verbose"])):
             output.say(_whole(one, form, style))
         yield one
+
+
+def _deliver(done: Sequence[Scanned], places: Sequence[output.Destination], options: Mapping[str, Any]) -> None:
+    """All results into the files that were asked for, and to stdout what was not said on the way."""
+    layout = output.style(options["quiet"], options["verbose"])
+
+    def draw(form: str, style: Style) -> str:
+        return _drawn(done, form, style, options)
+
+    form = options["form"]
+    output.deliver(places, None if form in GRADUAL else form, layout, draw)
+    if form == "full":
+        from adaptlint.reporters.table import sentence
+
+        output.say(sentence([one.report for one in done]) + "\n")
+
+
+def _drawn(done: Sequence[Scanned], form: str, style: Style, options: Mapping[str, Any]) -> str:
+    """All results in one format: those with room for one report get one that joins them."""
+    from adaptlint.reporters import render
+    from adaptlint.reporters.table import render_many, sentence
+
     reports = [one.report for one in done]
     if form == "text":
-        output.say(render_many(reports, style))
-    elif form == "full":
-        output.say(sentence(reports) + "\n")
-    elif form == "json":
+        return render_many(reports, style)
+    if form == "json":
         rows = ",\n".join(map(_json_line, done))
-        output.say(f'{{"schema_version": "1", "adapters": [\n{rows}\n]}}\n')
+        return f'{{"schema_version": "1", "adapters": [\n{rows}\n]}}\n'
+    if form in GRADUAL:
+        lines = (_json_line(one) + "\n" if form == "jsonl" else _whole(one, form, style) for one in done)
+        return "".join(lines) + (sentence(reports) + "\n" if form == "full" else "")
+    from adaptlint.findings.joining import joined
+
+    if not reports:
+        raise NothingToSay(f"there is no adapter, and {form} has no form for that.")
+    whole = joined(reports, lambda path: shown_path(path, style.here))
+    return render(whole, form, style, background_of(whole, [form], OPTIONS, options, "scan", *options["paths"]))
 
 
 def _whole(one: Scanned, form: str, style: Style) -> str:
@@ -114,32 +157,6 @@ def _json_line(one: Scanned) -> str:
     head = {"adapter": one.job.adapter, "base": one.job.base.ref or None, "base_named_by": one.job.base.named_by}
     report = json.loads(render(one.report, "json"))
     return json.dumps({**head, "report": report}, separators=(",", ":"))
-
-
-class Progress:
-    """How far a scan is, on a terminal's stderr, once it has taken a second; taken away before anything is printed."""
-
-    def __init__(self, total: int, quiet: bool) -> None:
-        self.total, self.number, self.begun = total, 0, monotonic()
-        self.seen = False
-        self.shown = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
-
-    def step(self, what: str) -> None:
-        """One more is done."""
-        self.number += 1
-        if self.shown and monotonic() - self.begun > PATIENCE:
-            from adaptlint.reporters.showing import shown
-
-            sys.stderr.write(f"\r\x1b[K{self.number} of {self.total}: {shown(what)[-60:]}")
-            sys.stderr.flush()
-            self.seen = True
-
-    def end(self) -> None:
-        """The line goes away, so that something else can be said."""
-        if self.seen:
-            self.seen = False
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def _callback(**options: Any) -> int:

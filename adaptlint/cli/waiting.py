@@ -1,32 +1,30 @@
-"""A clock on a terminal's stderr for what takes longer than a second; a pipe, --quiet and a dumb terminal get none."""
+"""A clock for what takes longer than a second."""
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
+
+from adaptlint.cli.status_line import PATIENCE, StatusLine
 
 if TYPE_CHECKING:
     from threading import Event, Thread
 
-PATIENCE = 1.0  # seconds before it is shown, and between two of its steps
-LONGEST = 60  # characters: a line that wraps could not be taken away again
+LONGEST = 60  # characters of what is being done
 
 
 class Waiting:
     """Shows `what` and the seconds it has taken while the block runs; the line is gone before anything else is said."""
 
     def __init__(self, what: str, quiet: bool = False) -> None:
-        self.what = "".join(letter if letter.isprintable() else "?" for letter in what)[:LONGEST]
-        self.shown = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
+        self.what, self.line = what, StatusLine(quiet)
         self.clock: tuple[Thread, Event] | None = None
 
     def __enter__(self) -> None:
-        if self.shown:
+        if self.line.live:
             from threading import Event, Thread
 
             done = Event()
-            self.clock = Thread(target=_tick, args=(self.what, done), daemon=True), done
+            self.clock = Thread(target=self._tick, args=(done,), daemon=True), done
             self.clock[0].start()
 
     def __exit__(self, *_: object) -> None:
@@ -35,13 +33,9 @@ class Waiting:
             done.set()
             thread.join()
 
-
-def _tick(what: str, done: Event) -> None:
-    seconds = 0
-    while not done.wait(PATIENCE):
-        seconds += 1
-        sys.stderr.write(f"\r{what} ... {seconds} s\x1b[K")
-        sys.stderr.flush()
-    if seconds:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+    def _tick(self, done: Event) -> None:
+        seconds = 0
+        while not done.wait(PATIENCE):
+            seconds += 1
+            self.line.show(f"{self.what[:LONGEST]} ... {seconds} s")
+        self.line.clear()

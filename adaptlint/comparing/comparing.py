@@ -8,8 +8,8 @@ from adaptlint.comparing import adapters, bases
 from adaptlint.comparing.words import LOADS, RETRAIN, UNKNOWN, Comparison, Difference, in_order
 from adaptlint.engine import check
 from adaptlint.findings import Verdict
-from adaptlint.repair.config_edits import adapted_modules
 from adaptlint.repair.words import RepairError
+from adaptlint.runtimes.peft.mending import adapted_modules
 
 NUMBERS = "the numbers in the weights of the bases"
 WORTH = {"works": 2, "wrong": 1, "fails": 0}

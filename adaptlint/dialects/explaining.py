@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from adaptlint.artefacts import Malformed, TensorFile
 from adaptlint.dialects.folders import insight_of
+from adaptlint.dialects.recognising import readers_of
 from adaptlint.dialects.tensors import narrow_dtypes, twin_that_differs, unprintable
 from adaptlint.dialects.words import Insight
 from adaptlint.findings import Fact, Fault
@@ -16,13 +17,15 @@ UNANSWERED = "PEFT does not read it"
 SILENT = "PEFT finds none of its own tensors in the file and goes on, so the model answers as the base does"
 
 
-def explain(adapter: Adapter, faults: Sequence[Fault]) -> list[Fault]:
+def explain(adapter: Adapter, faults: Sequence[Fault], targets: Collection[str] = ()) -> list[Fault]:
     """All faults, those of `adapter` told by their cause where one is found.
 
     A replaced fault keeps what the verdict rests on (`decides`, target, PEFT's error); what no runtime complained of
-    is added.
+    is added, unless `targets` are such that read just that.
     """
     insight = insight_of(adapter)
+    if insight is not None and targets and readers_of(insight.reason).issuperset(targets):
+        insight = None
     told = list(faults) if insight is None else _with(insight, adapter, faults)
     weights = weights_of(adapter)
     if isinstance(weights, TensorFile):

@@ -42,6 +42,12 @@ def recognise(evidence: Evidence) -> Sighting | None:
     return None
 
 
+def readers_of(reason: str) -> frozenset[str]:
+    """The targets, besides PEFT's, that read such files themselves."""
+    rows = (row for row in tables.load()[TABLE]["dialect"] if row["reason"] == reason)
+    return frozenset(reader for row in rows for reader in row.get("read_by", ()))
+
+
 def spread(names: Iterable[str]) -> list[str]:
     """At most `TENSORS` of the names, evenly spread, each cut to `NAME_LENGTH`."""
     every = list(names)

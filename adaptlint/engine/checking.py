@@ -204,12 +204,12 @@ def _report(
     spots = Spots(scene)
     crashes: dict[str, Crash] = {}
     faults: list[Fault] = [fault for prediction in predictions for fault in prediction.faults]
-    asked_of_peft = any(prediction.verdict.target != HUB for prediction in predictions)
+    others = {prediction.verdict.target for prediction in predictions} - {HUB}
     for adapter in scene.adapters:
-        if asked_of_peft and _is_strange(adapter, faults):
+        if others and _is_strange(adapter, faults):
             from adaptlint.dialects import explain
 
-            faults = explain(adapter, faults)
+            faults = explain(adapter, faults, others)
     findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes, aside)
     phases = reached(predictions)
     if aside is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from adaptlint import tables
 from adaptlint.catalogue import Rule, problem_of
 from adaptlint.engine.ledger import Crash
 from adaptlint.engine.spots import Spots
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from adaptlint.engine.suppressing import Suppressions
 
 SHOWN = 8  # folded paths, projections or keys that a message spells out
+NEVER = "repair/never.toml"
 PART = 200  # characters of one fact in a message
 
 
@@ -97,10 +99,14 @@ def say(rule: Rule, group: Sequence[Fault], spots: Spots) -> Finding:
 
 
 def repair_of(rule: Rule, group: Sequence[Fault], words: Mapping[str, str]) -> tuple[str, str] | None:
-    """Safety and summary of what `adaptlint fix` does about the faults; None where it cannot undo every one of them."""
+    """Safety and summary of what `adaptlint fix` does about the faults.
+
+    "display" and the page's help where it never does anything by itself, or cannot undo every one of them.
+    """
     safeties = {fault.repair for fault in group}
     if not rule.fix or "" in safeties:
-        return None
+        by_hand = rule.fix or any(rule.code in row["codes"] for row in tables.load()[NEVER]["never"])
+        return ("display", rule.help.format_map(words)) if by_hand else None
     return ("safe" if safeties == {"safe"} else "unsafe"), rule.fix.format_map(words)
 
 

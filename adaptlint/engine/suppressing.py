@@ -9,7 +9,7 @@ from typing import Any
 
 from adaptlint.catalogue import Rule
 from adaptlint.catalogue.rule import is_named
-from adaptlint.findings import SEVERITIES, Fault, Finding, LedgerLine, Report, Suppressed, Suppression
+from adaptlint.findings import SEVERITIES, Fault, Finding, IgnoreUse, LedgerLine, Report, Suppressed, Suppression
 from adaptlint.settings.baseline import Baseline, read_baseline
 from adaptlint.settings.ignores import Ignore, expired, read_ignores
 
@@ -19,7 +19,7 @@ Ignores = Sequence[Ignore | Mapping[str, Any]]
 class Suppressions:
     """The ignores and the baseline of one check; `paths` are the adapters' folders by name, in load order."""
 
-    __slots__ = ("_marks", "baseline", "ignores", "paths", "severities")
+    __slots__ = ("_marks", "_used", "baseline", "ignores", "paths", "severities")
 
     def __init__(
         self, ignores: Ignores, baseline: Baseline | None, severities: Mapping[str, str], paths: Mapping[str, str]
@@ -27,6 +27,7 @@ class Suppressions:
         self.ignores = tuple(i if isinstance(i, Ignore) else read_ignores([i])[0] for i in ignores)
         self.baseline, self.severities, self.paths = baseline, severities, paths
         self._marks: dict[str, Suppression] = {}
+        self._used: set[int] = set()
 
     def parted(self, rule: Rule, groups: Sequence[list[Fault]]) -> list[list[Fault]]:
         """The groups, each parted into what is told and what an ignore sets aside."""
@@ -55,7 +56,23 @@ class Suppressions:
     def applied(self, report: Report) -> Report:
         """The report with what is set aside apart; verdicts and ledger stay as they are."""
         told, aside = self._sorted_out(report.findings)
-        return report._replace(findings=told, suppressed=aside, stale=self._stale(report.findings, report.ledger))
+        stale = self._stale(report.findings, report.ledger)
+        return report._replace(findings=told, suppressed=aside, stale=stale, ignores=self._uses(report.ledger))
+
+    def _uses(self, ledger: Sequence[LedgerLine]) -> tuple[IgnoreUse, ...]:
+        """The ignores about these adapters that hold, and all of whose rules were run."""
+        from adaptlint.catalogue import load_catalogue
+
+        today = strftime("%Y-%m-%d")
+        ran = {line.rule for line in ledger if line.status in ("fired", "passed")}
+        uses = []
+        for number, ignore in enumerate(self.ignores):
+            about = any(ignore._replace(module="").fits([path], "") for path in self.paths.values())
+            if not (ignore.holds(today) and about):
+                continue
+            if {rule.code for rule in load_catalogue() if is_named(rule, ignore.rules)} <= ran:
+                uses.append(IgnoreUse(number, ignore.rules, ignore.adapter, number in self._used))
+        return tuple(uses)
 
     def _sorted_out(self, findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], tuple[Suppressed, ...]]:
         """What is told, at the project's own severities, and what is set aside."""
@@ -81,8 +98,9 @@ class Suppressions:
     def _mark(self, rule: Rule, fault: Fault) -> Suppression | None:
         paths = [self.paths[fault.adapter]] if fault.adapter in self.paths else list(self.paths.values())
         today = strftime("%Y-%m-%d")
-        for ignore in self.ignores:
+        for number, ignore in enumerate(self.ignores):
             if is_named(rule, ignore.rules) and ignore.holds(today) and ignore.fits(paths, fault.module):
+                self._used.add(number)
                 return ignore.suppression()
         return None
 

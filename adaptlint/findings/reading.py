@@ -93,7 +93,6 @@ def _asked(told: Told) -> Asked:
 def _verdict(told: Told) -> Verdict:
     if told["outcome"] not in OUTCOMES:
         raise ValueError(f"outcome {told['outcome']!r}")
-    lists = ("missing_keys", "unexpected_keys", "left_at_init", "ignored")
     return Verdict(
         _text(told["target"]),
         _text(told["version"]),
@@ -105,7 +104,10 @@ def _verdict(told: Told) -> Verdict:
             StepResult(_text(s["op"]), _text(s["adapter"]), _text(s["outcome"]), _maybe(s["stage"]), _error(s["error"]))
             for s in told["steps"]
         ),
-        **{name: tuple(_text(key) for key in told[name]) for name in lists},
+        tuple(map(_text, told["missing_keys"])),
+        tuple(map(_text, told["unexpected_keys"])),
+        tuple(map(_text, told["left_at_init"])),
+        tuple(map(_text, told["ignored"])),
         mismatched_keys=tuple(
             Mismatch(_text(m["key"]), _sizes(m["checkpoint_shape"]), _sizes(m["model_shape"]))
             for m in told["mismatched_keys"]

@@ -48,7 +48,10 @@ class StepResult(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one runtime will do with the adapters; `why` holds fingerprints of findings."""
+    """What one runtime will do with the adapters; `why` holds fingerprints of findings.
+
+    `subject` names the adapters where a report joins those of many.
+    """
 
     target: str
     version: str
@@ -65,6 +68,7 @@ class Verdict(NamedTuple):
     warned: bool = False
     why: tuple[str, ...] = ()
     replay: Replay = Replay()
+    subject: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """The verdict as the JSON report has it."""
@@ -171,6 +175,18 @@ class Subject(NamedTuple):
         }
 
 
+class IgnoreUse(NamedTuple):
+    """An ignore of the configuration that a check has tried: what it names, and whether it set anything aside.
+
+    `number` counts the entries of `ignores` from 0, `adapter` is the glob that it has.
+    """
+
+    number: int
+    rules: tuple[str, ...]
+    adapter: str
+    used: bool
+
+
 class SiteState(NamedTuple):
     """What becomes of one module of an adapter: `state` is one of SITE_STATES, `note` says more about it."""
 
@@ -194,6 +210,7 @@ class Report(NamedTuple):
     composition: Mapping[str, object] | None = None  # its nodes and edges
     sites: tuple[SiteState, ...] = ()  # module by module, for the first target; only where it was asked for
     suppressed: tuple[Suppressed, ...] = ()  # set aside by an ignore or the baseline
+    ignores: tuple[IgnoreUse, ...] = ()  # those of the configuration whose rules were all run here
     stale: tuple[str, ...] = ()  # fingerprints in the baseline of what is not found any more
 
     @property

@@ -80,7 +80,7 @@ class Finding(NamedTuple):
     excerpt: str
     fingerprint: str
     decides: bool = False
-    fix: tuple[str, str] | None = None  # safety (safe, unsafe) and summary of what `adaptlint fix` does about it
+    fix: tuple[str, str] | None = None  # (safe, unsafe or display, what `adaptlint fix` does or shows)
     replay: Replay = Replay()
 
     def to_dict(self) -> dict[str, object]:

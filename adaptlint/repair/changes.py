@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 from adaptlint.findings import number_ranges, path_shape
 from adaptlint.graph.scene import CONFIG
-from adaptlint.repair.draft import SAFETENSORS, Draft
+from adaptlint.repair.draft import Draft
 from adaptlint.repair.words import Piece
 
 
 def diff_lines(draft: Draft) -> Iterator[str]:
     """A unified diff of adapter_config.json, then the weight files and the tensors that get other names."""
-    if draft.config is not None:
+    if draft.config is not None or CONFIG in draft.without:
         yield from _config_lines(draft)
     if draft.pieces is None:
         return
-    gone = sorted(name for name in draft.without if name in draft.folder.names)
-    yield f"--- {', '.join(gone) or SAFETENSORS}"
-    yield f"+++ {SAFETENSORS}"
+    gone = sorted(name for name in draft.without if name in draft.folder.names and name != CONFIG)
+    yield f"--- {', '.join(gone) or draft.file}"
+    yield f"+++ {draft.file}"
     for old, new in _key_lines(draft.pieces):
         yield from (f"-{old}", f"+{new}")
 
@@ -26,7 +26,7 @@ def diff_lines(draft: Draft) -> Iterator[str]:
 def _config_lines(draft: Draft) -> Iterator[str]:
     from difflib import unified_diff
 
-    document = draft.document
+    document = draft._replace(without=frozenset()).document
     old = document.text if document else ""
     new = draft.config_text()
     for line in unified_diff(old.splitlines(), new.splitlines(), CONFIG, CONFIG, lineterm=""):

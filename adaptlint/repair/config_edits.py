@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from adaptlint import tables
-from adaptlint.artefacts import Document, Malformed, parse_json
-from adaptlint.artefacts.opening import read_whole
-from adaptlint.artefacts.words import LIMITS
-from adaptlint.bases import Base
+from adaptlint.artefacts import Malformed
 from adaptlint.graph.scene import CONFIG
 from adaptlint.methods import has_method, load_method
-from adaptlint.repair.situation import Proposal, Situation
+from adaptlint.repair.situation import NAME, Proposal, Situation
 from adaptlint.repair.words import SAFE, UNSAFE, Step
+from adaptlint.runtimes.peft.mending import adapted_modules, named_targets, without_mark
 
 LORA_CONFIG = "runtimes/peft/lora_config.toml"
-PREFIX = "base_model.model."
 FIELDS = ("AL102", "AL140")  # fields that the release lacks
 TARGETS = ("AL106", "AL107", "AL120")  # target_modules that reach nothing
 ANYTHING = object()
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def mend_text(situation: Situation) -> Proposal | None:
@@ -33,12 +28,11 @@ def mend_text(situation: Situation) -> Proposal | None:
     if isinstance(document, Malformed):
         if document.reason != "byte-order-mark":
             return None
-        data = read_whole(os.path.join(draft.folder.path, CONFIG), LIMITS.json_bytes)
-        read = parse_json(document.path, data.removeprefix(BYTE_ORDER_MARK)) if isinstance(data, bytes) else data
-        if not isinstance(read, Document) or not isinstance(read.value, dict):
+        read = without_mark(draft.adapter(NAME))
+        if read is None:
             return None
         step = Step("config", SAFE, f"take the byte-order mark off {CONFIG}")
-        return Proposal(step, draft._replace(config=read.value))
+        return Proposal(step, draft._replace(config=read))
     if not document.duplicates or not isinstance(document.value, dict):
         return None
     twice = ", ".join(str(route[-1]) for route in document.duplicates[:6])
@@ -92,35 +86,16 @@ def retarget(situation: Situation) -> Proposal | None:
     reaches_nothing = bool(situation.codes & {*TARGETS})
     if base is None or weights is None or not (reaches_nothing or situation.codes & {"AL201", "AL202"}):
         return None
-    method = draft.settings.get("peft_type")
-    prefix = load_method(method).prefix if isinstance(method, str) and has_method(method) else ""
-    paths = adapted_modules(weights.tensors, prefix) if prefix else []
-    if not paths or any(path not in base.by_path for path in paths):
+    names = named_targets(draft.settings, weights, base)
+    if names is None:
         return None
-    names = short_names(paths, base)
     if draft.settings.get("target_modules") in (names, [*reversed(names)]):
         return None
     safety = SAFE if reaches_nothing else UNSAFE
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    paths = adapted_modules(weights.tensors, load_method(str(draft.settings["peft_type"])).prefix)
     said = f"set target_modules to the {len(paths)} modules that the file has tensors for: {shown}"
     return Proposal(Step("config", safety, said), draft.with_config(target_modules=names))
-
-
-def adapted_modules(tensors: Mapping[str, object], prefix: str) -> list[str]:
-    """Paths of the modules that a file has tensors of the method for, by PEFT's spelling of names."""
-    found: dict[str, None] = {}
-    for name in tensors:
-        stem, _, _ = name.partition(f".{prefix}")
-        if stem != name and stem.startswith(PREFIX):
-            found[stem.removeprefix(PREFIX)] = None
-    return list(found)
-
-
-def short_names(paths: list[str], base: Base) -> list[str]:
-    """The last names of the paths if these mean no other modules of the base, else the whole paths."""
-    leaves = sorted({path.rpartition(".")[2] for path in paths})
-    meant = {path for path in base.by_path if path.rpartition(".")[2] in leaves}
-    return leaves if meant == {*paths} else sorted(paths)
 
 
 def lie_right(situation: Situation) -> Proposal | None:

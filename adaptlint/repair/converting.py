@@ -19,7 +19,7 @@ from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.draft import Draft, pieces_of
 from adaptlint.repair.situation import NAME, Proposal, Situation
-from adaptlint.repair.words import SAFE, UNSAFE, Piece, Step
+from adaptlint.repair.words import SAFE, UNSAFE, Inexact, Piece, Step
 from adaptlint.repair.writing import piece_bytes
 
 PREFIX = "base_model.model."
@@ -28,6 +28,7 @@ MLX_NAME = re.compile(r"(.+)\.lora_([ab])")
 HUB_NAME = re.compile(r"(.+)\.loras\.([^.]+)\.lora_([AB])")
 KOHYA_NAME = re.compile(r"lora_(?:te\d?|unet|transformer|prior)_(\w+)\.(lora_down\.weight|lora_up\.weight|alpha)")
 PLAIN_HUB = {"composition_mode": "add", "use_gating": False, "vera_d": None, "vera_b": None, "use_dora": False}
+CLIP = "text_model."  # where the layers of CLIP's text models lay before transformers 5, and in these files still lie
 FLOATS = {"F16": "<e", "F32": "<f", "F64": "<d"}
 READERS = ("peft", "transformers")
 
@@ -51,29 +52,53 @@ class Read(NamedTuple):
     safety: str = SAFE
 
 
+class Foreign(NamedTuple):
+    """An adapter of another library: whose it is, the same as PEFT's (None where that is not exact, and why)."""
+
+    dialect: str
+    draft: Draft | None = None
+    said: str = ""
+    safety: str = SAFE
+    refusal: str = ""
+
+
 def convert(situation: Situation) -> Proposal | None:
-    """The adapter in PEFT's spelling, if it is one of MLX, AdapterHub's library or sd-scripts and nothing is fused."""
-    draft, base = situation.draft, situation.base
+    """The adapter in PEFT's spelling, if it is one of MLX, AdapterHub's library or sd-scripts."""
     readers = {target.partition("==")[0] for target in situation.question.targets}
-    if base is None or not base.certain_kinds or draft.pieces is not None or "peft_type" in draft.settings:
+    if situation.base is None or not readers <= {*READERS}:
         return None
-    if not readers <= {*READERS}:
+    found = read_foreign(situation.draft, situation.base)
+    if found is None:
         return None
-    for reader in (_read_mlx, _read_hub, _read_kohya):
-        read = reader(draft, base)
-        if read is not None:
-            return _proposed(draft, read)
+    if found.draft is None:
+        step = Step("convert", SAFE, f"convert an adapter of {found.dialect} to PEFT")
+        return Proposal(step, situation.draft, refusal=found.refusal)
+    return Proposal(Step("convert", found.safety, found.said), found.draft)
+
+
+def read_foreign(draft: Draft, base: Base) -> Foreign | None:
+    """What another library's adapter is in PEFT's terms; None for what is none of one that is read here."""
+    if not base.certain_kinds or draft.pieces is not None or "peft_type" in draft.settings:
+        return None
+    for dialect, reader in (("MLX", _read_mlx), ("AdapterHub's library", _read_hub), ("sd-scripts", _read_kohya)):
+        try:
+            read = reader(draft, base)
+            if read is not None:
+                return Foreign(dialect, _as_peft(draft, read), read.said, read.safety)
+        except Inexact as reason:
+            return Foreign(dialect, refusal=str(reason))
     return None
 
 
-def _proposed(draft: Draft, read: Read) -> Proposal | None:
-    """The draft with the matrices under PEFT's names; None where a module lacks one of the two."""
+def _as_peft(draft: Draft, read: Read) -> Draft:
+    """The draft with the matrices under PEFT's names. Raises Inexact where a module lacks one of the two."""
     ranks: dict[str, set[int]] = {}
     for factor in read.factors:
         ranks.setdefault(factor.module, set()).add(factor.piece.shape[0 if factor.first else 1])
     sides = Counter(factor.module for factor in read.factors)
-    if not ranks or {*sides.values()} != {2} or any(len(sizes) != 1 for sizes in ranks.values()):
-        return None
+    odd = next((module for module in ranks if sides[module] != 2 or len(ranks[module]) != 1), "")
+    if odd or not ranks:
+        raise Inexact(f"{odd} has not the two matrices of one rank" if odd else "it has no matrices of a LoRA")
     rank_of = {module: sizes.pop() for module, sizes in ranks.items()}
     rank = Counter(rank_of.values()).most_common(1)[0][0]
     alpha = Counter(read.alphas[module] for module in rank_of).most_common(1)[0][0]
@@ -93,8 +118,7 @@ def _proposed(draft: Draft, read: Read) -> Proposal | None:
         factor.piece._replace(name=f"{PREFIX}{factor.module}.lora_{'A' if factor.first else 'B'}.weight")
         for factor in read.factors
     ]
-    made = draft._replace(config=config, metadata={"format": "pt"}).with_pieces(pieces, *read.replaced)
-    return Proposal(Step("convert", read.safety, read.said), made)
+    return draft._replace(config=config, metadata={"format": "pt"}).with_pieces(pieces, *read.replaced)
 
 
 def _whole(number: float) -> float | int:
@@ -106,23 +130,26 @@ def _read_mlx(draft: Draft, base: Base) -> Read | None:
     given = draft.settings
     settings = given.get("lora_parameters")
     pieces = _pieces(draft, MLX_FILE)
-    if not isinstance(settings, dict) or given.get("fine_tune_type", "lora") != "lora" or pieces is None:
+    kind = given.get("fine_tune_type", "lora")
+    if pieces is None or not ({"fine_tune_type", "lora_parameters"} & {*given}):
         return None
+    if kind != "lora" or not isinstance(settings, dict):
+        raise Inexact(f"fine_tune_type is {kind}" if kind != "lora" else "its config has no lora_parameters")
     scale, dropout = settings.get("scale"), settings.get("dropout", 0.0)
     if not isinstance(scale, (int, float)) or isinstance(scale, bool):
-        return None
+        raise Inexact(f"its config says {scale!r} for scale")
     factors, alphas = [], {}
     for piece in pieces:
         found = MLX_NAME.fullmatch(piece.source)
         module = _linear(found[1], base) if found else ""
         if not found or not module or len(piece.shape) != 2:
-            return None
+            raise Inexact(f"{piece.source} is no matrix of a LoRA at a linear layer of this base")
         turned = piece._replace(shape=(piece.shape[1], piece.shape[0]), turned=not piece.turned)
         factors.append(Factor(module, found[2] == "a", turned))
         rank = turned.shape[0 if found[2] == "a" else 1]
         alphas[module] = float(scale) * rank
         if rank == 0 or alphas[module] / rank != scale:
-            return None
+            raise Inexact(f"scale {scale} is no quotient of an alpha and rank {rank} in floating point")
     said = f"convert {len(pieces)} tensors of MLX: transposed, and lora_alpha = scale {scale:g} times the rank"
     config = {"task_type": "CAUSAL_LM", "base_model_name_or_path": given.get("model"), "lora_dropout": dropout}
     return Read(factors, alphas, said, config, (MLX_FILE,))
@@ -140,19 +167,21 @@ def _read_hub(draft: Draft, base: Base) -> Read | None:
         return None
     try:
         parts = hub_parts(Adapter(NAME, draft.folder.path), given, HubRelease(newest()))
-    except (Refusal, NotModelled):
-        return None
+    except (Refusal, NotModelled) as problem:
+        raise Inexact("AdapterHub's library does not take its config") from problem
     config = parts[0].config if len(parts) == 1 and parts[0].kind == "lora" else {}
     plain = all(config.get(field, usual) == usual for field, usual in PLAIN_HUB.items())
     pieces = _pieces(draft, names[0])
-    if config.get("architecture") != "lora" or not plain or pieces is None:
-        return None
+    if config.get("architecture") != "lora" or not plain:
+        raise Inexact("it is no plain LoRA, so that PEFT has nothing that computes the same")
+    if pieces is None:
+        raise Inexact(f"the tensors of {names[0]} cannot be copied as bytes")
     factors = []
     for piece in pieces:
         found = HUB_NAME.fullmatch(piece.source)
         module = _linear(found[1], base) if found else ""
         if not found or found[2] != given.get("name") or not module or len(piece.shape) != 2:
-            return None
+            raise Inexact(f"{piece.source} is no matrix of a LoRA at a linear layer of this base")
         factors.append(Factor(module, found[3] == "A", piece))
     heads = [name for name in HEADS if name in draft.folder.names]
     said = f"convert {len(pieces)} tensors of AdapterHub's library; r and alpha stay"
@@ -168,27 +197,38 @@ def _read_kohya(draft: Draft, base: Base) -> Read | None:
     found = [name for name in draft.folder.names if name.endswith(".safetensors")]
     pieces = _pieces(draft, found[0]) if len(found) == 1 and not draft.settings else None
     matches = [(piece, KOHYA_NAME.fullmatch(piece.source)) for piece in pieces or ()]
-    spelled = Counter(path.replace(".", "_") for path in base.by_path)
-    modules = {path.replace(".", "_"): path for path, module in base.by_path.items() if module.kind == "Linear"}
+    if not any(match for _, match in matches):
+        return None
+    spelled, modules = _underscored(base)
     factors, alphas = [], {}
     for piece, match in matches:
         name = match[1] if match else ""
         if match is None or name not in modules or spelled[name] != 1:
-            return None
+            raise Inexact(f"{piece.source} is at no linear layer of this base, or at more than one")
         if match[2] == "alpha":
             alphas[modules[name]] = _number(piece)
         elif len(piece.shape) == 2:
             factors.append(Factor(modules[name], match[2].startswith("lora_down"), piece))
         else:
-            return None
-    if not factors or any(alpha is None for alpha in alphas.values()):
-        return None
+            raise Inexact(f"{piece.source} is no matrix")
+    if any(alpha is None for alpha in alphas.values()):
+        raise Inexact("an alpha cannot be read as one number")
     for factor in factors:
         if factor.first:
             alphas.setdefault(factor.module, float(factor.piece.shape[0]))  # without alpha the scale is 1
     said = f"convert {len(factors)} tensors of sd-scripts; the alphas go into the config"
     known = {module: alpha for module, alpha in alphas.items() if alpha is not None}
     return Read(factors, known, said, {}, tuple(found))
+
+
+def _underscored(base: Base) -> tuple[Counter[str], dict[str, str]]:
+    """How often each path is spelled so without dots, and the linear layer that it then is."""
+    ours = [(path, module.kind) for path, module in base.by_path.items()]
+    if base.model_type == "clip_text_model":
+        ours += [(f"{CLIP}{path}", kind) for path, kind in ours if not path.startswith(CLIP)]
+    spelled = Counter(path.replace(".", "_") for path, _ in ours)
+    known = {path.replace(".", "_"): path for path, kind in ours if kind == "Linear"}
+    return spelled, {name: path if path in base.by_path else path.removeprefix(CLIP) for name, path in known.items()}
 
 
 def _number(piece: Piece) -> float | None:

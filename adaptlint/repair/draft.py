@@ -20,18 +20,24 @@ INDENTS = (2, None, 4, 1)  # of JSON, the usual one first
 
 
 class Draft(NamedTuple):
-    """What the copy will hold: config (None: as it is), tensors (None: as they are), files that it leaves out."""
+    """What the copy will hold: config (None: as it is), tensors (None: as they are), files that it leaves out.
+
+    `file` is the one that the tensors go into, by its ending a safetensors file or a torch checkpoint. `peft` is the
+    same adapter in PEFT's terms where this one is another library's.
+    """
 
     folder: Folder
     config: Mapping[str, Any] | None = None
     pieces: tuple[Piece, ...] | None = None
     metadata: Mapping[str, str] = {}
     without: frozenset[str] = frozenset()
+    file: str = SAFETENSORS
+    peft: Draft | None = None
 
     @property
     def document(self) -> Document | None:
         """The adapter_config.json of the folder as it is, if it can be read."""
-        document = self.folder.json(CONFIG)
+        document = self.folder.json(CONFIG) if CONFIG not in self.without else None
         return document if isinstance(document, Document) else None
 
     @property
@@ -66,14 +72,17 @@ class Draft(NamedTuple):
         return self._replace(pieces=ordered(pieces), metadata=metadata, without=gone)
 
     def drawn(self) -> TensorFile:
-        """The header that adapter_model.safetensors would have."""
+        """What the file of tensors would declare."""
         pieces = self.pieces or ()
-        header = header_of(pieces, self.metadata)
+        safe = self.file.endswith(".safetensors")
+        header = header_of(pieces, self.metadata) if safe else b""
         rows, at = {}, 0
         for piece in pieces:
             rows[piece.name] = TensorRow(piece.dtype, piece.shape, at, at + piece.size)
             at += piece.size
-        path = os.path.join(self.folder.path, SAFETENSORS)
+        path = os.path.join(self.folder.path, self.file)
+        if not safe:
+            return TensorFile(path, "torch-zip", rows)
         start = 8 + len(header)
         return TensorFile(path, "safetensors", rows, dict(self.metadata), data_start=start, header=header)
 

@@ -9,6 +9,7 @@ from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.config_edits import drop_fields, lie_right, mend_text, retarget
 from adaptlint.repair.converting import convert
 from adaptlint.repair.draft import Draft
+from adaptlint.repair.exporting import export
 from adaptlint.repair.files import take_in, unpickle
 from adaptlint.repair.keys import rename_keys
 from adaptlint.repair.situation import Proposal, Question, Situation, gone, progress, worse
@@ -17,6 +18,7 @@ from adaptlint.repair.words import UNSAFE, Step
 ROUNDS = 16
 PLANNERS: tuple[Callable[[Situation], Proposal | None], ...] = (
     convert,
+    export,
     take_in,
     mend_text,
     drop_fields,
@@ -50,6 +52,9 @@ def plan_for(draft: Draft, question: Question, unsafe: bool) -> Plan:
         for planner in PLANNERS:
             proposal = planner(situation)
             if proposal is None or proposal.step.summary in refused:
+                continue
+            if proposal.refusal:
+                refused[proposal.step.summary] = (proposal.step, proposal.refusal)
                 continue
             trial = Situation(proposal.draft, question)
             step = proposal.step._replace(about=gone(situation.report, trial.report))

@@ -61,11 +61,15 @@ class Situation:
 
 
 class Proposal(NamedTuple):
-    """A repair and the draft that it makes; `blind` where its worth shows only together with a later one."""
+    """A repair and the draft that it makes; `blind` where its worth shows only together with a later one.
+
+    `refusal` says why it is not made, though it is what was asked for.
+    """
 
     step: Step
     draft: Draft
     blind: bool = False
+    refusal: str = ""
 
 
 def gone(before: Report, after: Report) -> tuple[str, ...]:

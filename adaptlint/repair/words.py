@@ -13,6 +13,10 @@ class RepairError(Exception):
     """A repair that cannot be done as asked; the message says why, and nothing was changed."""
 
 
+class Inexact(Exception):
+    """A conversion that would change what is computed; the message says why, as the end of "because ..."."""
+
+
 class Step(NamedTuple):
     """One repair.
 
@@ -30,7 +34,8 @@ class Step(NamedTuple):
 class Piece(NamedTuple):
     """One tensor of the copy: its new name, type and shape, and the bytes [start, end) of the file they come from.
 
-    `source` is its name there. `turned`: the file has the two axes of `shape` the other way round.
+    `source` is its name there. `turned`: the file has the two axes of `shape` the other way round. `made` are the
+    bytes of a tensor that is in no file, such as an alpha that the config has.
     """
 
     name: str
@@ -41,8 +46,9 @@ class Piece(NamedTuple):
     end: int
     source: str
     turned: bool = False
+    made: bytes = b""
 
     @property
     def size(self) -> int:
         """Its bytes."""
-        return self.end - self.start
+        return len(self.made) or self.end - self.start

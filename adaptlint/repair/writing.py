@@ -11,11 +11,12 @@ from adaptlint.artefacts.folders import allowed_roots, link_kind
 from adaptlint.artefacts.opening import kind_of, open_regular, read_at
 from adaptlint.artefacts.words import LIMITS, Malformed
 from adaptlint.graph.scene import CONFIG
-from adaptlint.repair.draft import SAFETENSORS, Draft, file_head
+from adaptlint.repair.draft import Draft, file_head
 from adaptlint.repair.words import Piece, RepairError
 
 CHUNK = 1 << 20  # bytes that are held at a time
 TURNED = 256 << 20  # bytes of a tensor whose axes change places, which is held whole
+ZIP32 = 1 << 30  # bytes of an entry that need no zip64
 DEPTH = 8  # folders within folders that are copied
 CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -29,8 +30,11 @@ def write_copy(draft: Draft, folder: str) -> list[str]:
     if draft.config is not None:
         _write(os.path.join(folder, CONFIG), [draft.config_text().encode()])
     if draft.pieces is not None:
-        head = file_head(draft.pieces, draft.metadata)
-        _write(os.path.join(folder, SAFETENSORS), _all_bytes(head, draft.pieces))
+        place = os.path.join(folder, draft.file)
+        if draft.file.endswith(".safetensors"):
+            _write(place, _all_bytes(file_head(draft.pieces, draft.metadata), draft.pieces))
+        else:
+            _write_archive(place, draft.pieces)
     shutil.copymode(draft.folder.path, folder)
     flush_folder(folder)
     return left
@@ -38,7 +42,7 @@ def write_copy(draft: Draft, folder: str) -> list[str]:
 
 def _own_files(draft: Draft) -> frozenset[str]:
     config = {CONFIG} if draft.config is not None else set()
-    return frozenset(config | ({SAFETENSORS} if draft.pieces is not None else set()))
+    return frozenset(config | ({draft.file} if draft.pieces is not None else set()))
 
 
 def _all_bytes(head: bytes, pieces: tuple[Piece, ...]) -> Iterator[bytes]:
@@ -52,6 +56,9 @@ def piece_bytes(piece: Piece) -> Iterator[bytes]:
 
     A tensor whose axes change places is read whole.
     """
+    if piece.made:
+        yield piece.made
+        return
     descriptor = open_regular(piece.path)
     if isinstance(descriptor, Malformed):
         raise RepairError(f"{piece.path} cannot be read any more ({descriptor.reason.replace('-', ' ')})")
@@ -103,6 +110,26 @@ def copy_tree(source: str, target: str, without: frozenset[str], depth: int = 0)
             _write(place, _file_bytes(entry.path))
             shutil.copymode(entry.path, place)
     return left
+
+
+def _write_archive(path: str, pieces: tuple[Piece, ...]) -> None:
+    """A torch checkpoint of these tensors, which is written without torch."""
+    from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+    from adaptlint.artefacts.torch_writing import VERSION, member, state_dict_pickle
+
+    with open(path, "xb") as stream:
+        with ZipFile(stream, "w", ZIP_STORED) as archive:
+            rows = ((piece.name, piece.dtype, piece.shape) for piece in pieces)
+            archive.writestr(ZipInfo(member("data.pkl")), state_dict_pickle(rows))
+            archive.writestr(ZipInfo(member("byteorder")), b"little")
+            for number, piece in enumerate(pieces):
+                with archive.open(ZipInfo(member(f"data/{number}")), "w", force_zip64=piece.size > ZIP32) as entry:
+                    for chunk in piece_bytes(piece):
+                        entry.write(chunk)
+            archive.writestr(ZipInfo(member("version")), VERSION)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _file_bytes(path: str) -> Iterator[bytes]:

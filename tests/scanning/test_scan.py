@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from junitparser import JUnitXml
 
 from adaptlint.reporters.json import schema_path
 from adaptlint.scanning import adapter_folders, choose_base
@@ -19,6 +20,7 @@ from adaptlint.settings import load_settings
 from tests.adapters import BASE, LOCK, write_adapter, write_pointer
 from tests.cli.running import adaptlint, on_a_terminal
 from tests.conftest import ROOT
+from tests.reporters.schemas import GITLAB, SARIF
 
 
 @pytest.fixture
@@ -67,6 +69,36 @@ def test_json_has_a_report_for_each(many: Path) -> None:
     for row in told["adapters"]:
         jsonschema.validate(row["report"], schema)
         assert (row["base"], row["base_named_by"]) == (BASE, "--base")
+
+
+def test_every_format_and_files(many: Path) -> None:
+    """What a format of one report has for many: valid for its readers, and no two adapters are taken for one."""
+    write_adapter(many / "adapters" / "en", rank=8)
+    names = ["r.sarif", "r.xml", "r.html", "gitlab:q.json", "r.md", "r.json"]
+    done = adaptlint("scan", "adapters", "--base", BASE, *(w for n in names for w in ("--output", n)), cwd=many)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "4 adapters: 2 works, 2 fails; 2 errors"
+    log = json.loads((many / "r.sarif").read_text())
+    jsonschema.Draft7Validator(SARIF).validate(log)
+    found = log["runs"][0]["results"]
+    assert len({result["partialFingerprints"]["adaptlint/v1"] for result in found}) == len(found) == 2
+    violations = json.loads((many / "q.json").read_text())
+    jsonschema.Draft202012Validator(GITLAB).validate(violations)
+    assert len({each["fingerprint"] for each in violations}) == len(violations) == 2
+    verdicts, _ = JUnitXml.fromfile(str(many / "r.xml"))
+    assert len({case.name for case in verdicts}) == verdicts.tests == 4
+    assert len(json.loads((many / "r.json").read_text())["adapters"]) == 4
+    for name in ("r.html", "r.md"):
+        assert all(f"adapters/{adapter}" in (many / name).read_text() for adapter in ("de", "en", "fr", "old/it"))
+    for form in ("sarif", "junit", "gitlab", "markdown"):
+        same = {"sarif": "r.sarif", "junit": "r.xml", "gitlab": "q.json", "markdown": "r.md"}[form]
+        said = adaptlint("scan", "adapters", "--base", BASE, "--format", form, cwd=many).stdout
+        assert form == "sarif" or said == (many / same).read_text()
+    lines = adaptlint("scan", "adapters", "--base", BASE, "--format", "github", cwd=many).stdout.splitlines()
+    assert sum(line.startswith("::error file=adapters/") for line in lines) == 2
+    inside = adaptlint("scan", "adapters", "--base", BASE, "--output", "adapters/r.json", cwd=many)
+    assert (inside.returncode, "is left alone" in inside.stderr) == (2, True)
+    assert adaptlint("scan", "adapters", "--replay", cwd=many).returncode == 2
 
 
 def test_a_manifest_names_adapters_and_bases(many: Path) -> None:
@@ -162,7 +194,7 @@ def test_tables_fit_the_terminal(many: Path, columns: int) -> None:
 
 def test_progress_is_for_people_who_wait_at_a_terminal(many: Path) -> None:
     """Shown from the first adapter on here, as if it had taken a second."""
-    code = "import sys; from adaptlint.cli import run, scan; scan.PATIENCE = 0; sys.exit(run(sys.argv[1:]))"
+    code = "import sys; from adaptlint.cli import run, status_line as s; s.PATIENCE = 0; sys.exit(run(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "scan", "adapters", "--base", BASE]
     said = on_a_terminal(command, many, 100)
     assert (

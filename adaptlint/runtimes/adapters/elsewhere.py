@@ -42,7 +42,7 @@ class InterpreterError(ValueError):
 @lru_cache(maxsize=8)
 def library_of(python: str) -> str:
     """The release of `adapters` that an interpreter has, or the one of an environment's folder. InterpreterError."""
-    program = _program(python)
+    program = program_of(python)
     try:
         done = subprocess.run(
             [program, "-I", "-c", PROBE],
@@ -83,7 +83,7 @@ def recorded_there(
         "seconds": SECONDS,
         "bytes": BYTES,
     }
-    answers = _asked(_program(python), json.dumps(question).encode("utf-8", "surrogatepass"))
+    answers = _asked(program_of(python), json.dumps(question).encode("utf-8", "surrogatepass"))
     found: dict[tuple[str, bool], FlowGraph | str] = {}
     try:
         for line in answers.splitlines():
@@ -127,7 +127,7 @@ def _asked(program: str, question: bytes) -> bytes:
     return done.stdout
 
 
-def _program(python: str) -> str:
+def program_of(python: str) -> str:
     """The interpreter; a folder is an environment."""
     if os.path.isdir(python):
         python = os.path.join(python, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))

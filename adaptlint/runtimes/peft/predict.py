@@ -66,6 +66,8 @@ def _predict(
     run = door(scene, base, release)
     steps, outcome, stage, error = _walk(run, plan)
     faults = list(run.faults)
+    if outcome == "fails" and faults and faults[-1].decides:
+        faults[-1] = faults[-1]._replace(repair=_promised(faults[-1], scene, base, door, release))
     if outcome in ("works", "wrong"):
         active = run.wrapped.active
         idle = run.effects.get(active)
@@ -92,6 +94,16 @@ def _predict(
         warned=run.warned,
     )
     return Prediction(verdict, tuple(faults), frozenset(run.reached))
+
+
+def _promised(fault: Fault, scene: Scene, base: Base, door: type[Run], release: Release) -> str:
+    """How safe it is to mend the config that PEFT refuses; what the fault says already stays."""
+    from adaptlint.runtimes.peft.mending import safety_of
+
+    def works(mended: Scene) -> bool:
+        return _walk(door(mended, base, release), default_plan([a.name for a in mended.adapters]))[1] == "works"
+
+    return fault.repair or safety_of(fault, scene, base, works)
 
 
 def _forward(run: Run, request: Request, faults: list[Fault]) -> Ended | None:
