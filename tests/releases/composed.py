@@ -27,7 +27,7 @@ def near(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 class NoReference(Exception):
-    """An adapter that cannot be merged into its base: nothing says what a sum with it should be."""
+    """Nothing says what is right: an adapter that cannot be merged into its base, or adapters that do the same."""
 
 
 def words(tree: Tree) -> set[str]:
@@ -98,7 +98,11 @@ class Composed:
         self.asked = {"batch": len(names), **self.asked}
         found = self.answer(self.model, adapter_names=names)
         wanted = {name: self.meant(name) for name in set(names)}
-        return all(near(found[row], wanted[name][row]) for row, name in enumerate(names))
+        right = all(near(found[row], wanted[name][row]) for row, name in enumerate(names))
+        first = wanted[names[0]]
+        if right and len(wanted) > 1 and all(near(first, other) for other in wanted.values()):
+            raise NoReference("adapters that nobody can tell apart")
+        return right
 
     def meant(self, name: str) -> torch.Tensor:
         """What one name stands for, on a fresh base; nobody's name for nothing."""
@@ -124,7 +128,11 @@ class Composed:
                 weights[part] = weights.get(part, 0.0) + weight
         if len(names) == 1 and names[0] not in self.averages:
             return near(found, self.meant(names[0]))
-        return near(found, self.answer(self.shifted(weights)))
+        right = near(found, self.answer(self.shifted(weights)))
+        fewer = ({other: weight for other, weight in weights.items() if other != name} for name in weights)
+        if right and len(weights) > 1 and any(near(found, self.answer(self.shifted(few))) for few in fewer):
+            raise NoReference("an adapter that does nothing to be seen")
+        return right
 
     def shifted(self, weights: Mapping[str, float]) -> Any:
         """A fresh base with the weighted differences of the merged adapters added to its own weights."""

@@ -54,6 +54,9 @@ def _check_method(run: Run, settings: Settings, names: Sequence[str]) -> None:
     if settings.is_lora and any(run.loaded[n]["alora_invocation_tokens"] is not None for n in names if n in run.loaded):
         problem = "several active adapters of which one has invocation tokens"
         raise NotModelled("composition-not-told", facts={"composition": told, "problem": problem})
+    if method.peft_type == "MISS" and settings["init_weights"] == "bat":
+        problem = "updates that are made of the weights, which those before have changed"
+        raise NotModelled("composition-not-told", facts={"composition": told, "problem": problem})
     for row in card["one_at_a_time"]:
         if method.peft_type in row["methods"]:
             match = row["match"].format(count=len(names))
