@@ -18,7 +18,7 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions clean
 .SILENT:
 
 demo: .venv/.installed
@@ -56,9 +56,10 @@ leave-one-out: .venv-test/.installed
 prove-rules: .venv-test/.installed
 	$(TEST)/python -m pytest tests/test_rules.py tests/test_rules_by_hand.py -k "real_peft or by_hand" -rs
 
-# the examples and stories of older releases, played by those releases in environments of their own; writes the records
+# ONLY=regex: the examples and stories of older releases, and those with a plan or a composition, played by those releases
+# in environments of their own; writes the records
 prove-releases: .venv-test/.installed
-	$(TEST)/python -m tests.releases.prove
+	$(TEST)/python -m tests.releases.prove $(ONLY)
 
 # the examples about AdapterHub's library, played by its releases in environments of their own; writes the records
 prove-hub: .venv-test/.installed
@@ -83,6 +84,10 @@ differential: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.run --n $(N) $(if $(SEED),--seed $(SEED))
 
 # N=300 SEED=n: forwards under a backend, sizes and a mask
+differential-compositions: N = 300
+differential-compositions: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.differential.composing --n $(N) $(if $(SEED),--seed $(SEED))
+
 differential-conditions: N = 300
 differential-conditions: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.differential.conditions --n $(N) $(if $(SEED),--seed $(SEED))

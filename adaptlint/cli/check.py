@@ -24,7 +24,11 @@ OPTIONS = (
     Option("--target", "Who will load it; repeatable.  [peft]", "many", "RUNTIME[==VERSION]"),
     Option("--transformers", "The transformers release beside it.  [installed, or newest]", metavar="VERSION"),
     Option("--plan", "What is done with the adapters.  [each is loaded in turn]", metavar="'STEP; STEP'"),
-    Option("--compose", "AdapterHub's expression over the adapters' names.", metavar="'Parallel(a, b)'"),
+    Option(
+        "--compose",
+        "AdapterHub's expression over the adapters' names, for adapters and peft.",
+        metavar="'Parallel(a, b)'",
+    ),
     Option("--fusion", "Fusion layer that AdapterHub's model will have, or its folder; repeatable.", "many", "NAMES"),
     Option("--task", "PEFT task type that the base is loaded for, such as CAUSAL_LM.", metavar="TASK_TYPE"),
     Option("--model-class", "transformers class that the base is loaded as.", metavar="CLASS"),

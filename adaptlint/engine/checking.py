@@ -68,10 +68,11 @@ def check(
 
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
     and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
-    machine that has its kernels. `compose` is an expression over the adapters' names for the target `adapters`
-    ("Parallel(a, b)"), `fusions` are the fusion layers that its model will have, names or folders; `python` is an
-    interpreter (or an environment's folder) whose `adapters` records the forward where none is at hand. With `sites`
-    the report also says what becomes of each module; without `drawn` it has no `shapes` and no `composition`.
+    machine that has its kernels. `compose` is an expression over the adapters' names for the targets `adapters` and
+    `peft` ("Stack(a, b)"), `fusions` are the fusion layers that AdapterHub's model will have, names or folders;
+    `python` is an interpreter (or an environment's folder) whose `adapters` records the forward where none is at hand.
+    With `sites` the report also says what becomes of each module; without `drawn` it has no `shapes` and no
+    `composition`.
 
     `ignores` are tables as in the configuration (`{"rules": ["AL303"], "reason": "...", "adapter": "old/*"}`), and
     `baseline` is a file of known findings: what they name goes to the report's `suppressed` and leaves the verdict as
@@ -229,7 +230,7 @@ def _report(
     unchecked = not isinstance(scene.base, Base) or all(isinstance(a.folder, Malformed) for a in scene.adapters)
     from adaptlint import __version__
 
-    told = next((prediction for prediction in predictions if prediction.shapes is not None), None)
+    told = next((prediction for prediction in predictions if prediction.composition is not None), None)
     drawn = (told.shapes, told.composition) if told is not None else (None, None)
     report = Report(__version__, subject, verdicts, findings, ledger, (), unchecked, *drawn)
     return report if aside is None else aside.applied(report)

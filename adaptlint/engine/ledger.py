@@ -22,6 +22,7 @@ NEEDS = {
     "conditions": "no backend, sizes or mask of a forward were asked about",
     "values": "tensor values were not asked for (--values)",
     "headers": "the base's own weights are not there",
+    "combined": "no composition of PEFT's adapters was followed",
     "composed": "no forward with AdapterHub's adapters was followed",
     "live": "is about models in memory (adaptlint.check_live)",
     "ignores": "no findings are set aside by ignores",

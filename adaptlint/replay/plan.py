@@ -81,6 +81,8 @@ def plan(report: Report, base: Base | BaseProblem, settings: Settings) -> list[R
             planned.append(Passed(number, "nothing is flagged; --all runs it all the same"))
         elif isinstance(base, BaseProblem):
             planned.append(Passed(number, "the base is not known, so there is nothing to load an adapter onto"))
+        elif report.subject.compose is not None and verdict.target == "peft":
+            planned.append(Passed(number, "a replay composes adapters of AdapterHub's library alone"))
         elif verdict.target not in LIBRARIES:
             planned.append(Passed(number, f"{verdict.target} cannot be run by a replay; {', '.join(LIBRARIES)} can"))
         else:

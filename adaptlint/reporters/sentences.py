@@ -74,7 +74,8 @@ def effect(finding: Finding, verdicts: Iterable[Verdict]) -> str:
             for verdict in raising
             if verdict.error is not None
         ]
-        return "; ".join(said) or "the adapter cannot be loaded"
+        unasked = any(verdict.outcome == "fails" and verdict.stage == "compose" for verdict in resting)
+        return "; ".join(said) or ("there is no forward" if unasked else "the adapter cannot be loaded")
     if finding.consequence == "silently-wrong":
         wrong = [verdict for verdict in resting if verdict.outcome == "wrong"]
         if wrong:

@@ -7,14 +7,16 @@ from adaptlint.graph import Scene
 from adaptlint.runtimes.prediction import Prediction, Request
 
 MODELLED = ("peft", "transformers", "adapters")
-COMPOSED = "compositions are modelled for the target adapters alone"
+COMPOSED = "compositions are modelled for the targets adapters and peft"
+FUSED = "fusion layers are those of the target adapters"
 
 
 def predict(scene: Scene, request: Request) -> Prediction:
     """The verdict of the runtime that `request` names; "unknown" for a runtime without a model here."""
     name, _, version = request.target.partition("==")
-    if request.composed and name != "adapters":
-        fault = Fault("composition-not-modelled", facts={"problem": COMPOSED}, target=name, decides=True)
+    problem = _problem(name, request)
+    if problem:
+        fault = Fault("composition-not-modelled", facts={"problem": problem}, target=name, decides=True)
         return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))
     if name == "peft":
         from adaptlint.runtimes.peft.predict import predict_peft
@@ -36,3 +38,12 @@ def predict(scene: Scene, request: Request) -> Prediction:
         decides=True,
     )
     return Prediction(Verdict(name, version, request.transformers or "", "unknown"), (fault,))
+
+
+def _problem(name: str, request: Request) -> str:
+    """Why a composition cannot be told of the target; "" where it can."""
+    if name == "adapters" or not request.composed:
+        return ""
+    if request.fusions:
+        return FUSED
+    return "" if name == "peft" else COMPOSED

@@ -41,6 +41,6 @@ class Prediction(NamedTuple):
 
     verdict: Verdict
     faults: tuple[Fault, ...]
-    reached: frozenset[str] = frozenset()  # how far the runtime got: injected, weights, loaded, conditions
+    reached: frozenset[str] = frozenset()  # how far the runtime got: injected, weights, loaded, conditions, combined
     shapes: Mapping[str, object] | None = None  # of one forward, where a composition was told
     composition: Mapping[str, object] | None = None  # nodes and edges that a reporter draws

@@ -12,13 +12,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections import Counter
 from pathlib import Path
 
 from adaptlint.dataflow.load import BACKENDS
 from tests.dataflow.sweep import DOC, OLDER, RESULTS, Row, exceptions
-from tests.releases.prove import ENVIRONMENTS, PINS, ROOT, environment
+from tests.releases.prove import ENVIRONMENTS, ROOT, environment, read_pins
 
 RELEASES = ("4.40.2", "4.46.3", "4.48.3", "4.51.3", "4.57.6")
 SAMPLE = 40
@@ -30,7 +29,7 @@ says itself that it does not support a backend is counted as refused.
 
 def interpreter(release: str) -> str:
     """The Python that has this release of transformers."""
-    pins = tomllib.loads(PINS.read_text())
+    pins = read_pins()
     for peft, transformers in reversed(pins.items()):
         if transformers == release:
             return environment(peft, pins)

@@ -1,7 +1,8 @@
 """Play cases with whichever PEFT is installed: `python -m tests.releases.play cases.json records.json`.
 
-A case is {key, base, auto, weights, adapters: [[name, folder]], plan: [[verb, name, options]] or null}. It runs where
-there is nothing but PEFT and transformers, so nothing of adaptlint is imported.
+A case is {key, base, auto, weights, adapters: [[name, folder]], plan: [[verb, name, options]] or null, compose: an
+expression's tree or null, asked: sizes of the forward}. It runs where there is nothing but PEFT and transformers, so
+nothing of adaptlint is imported.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 
 from tests.differential.folders import model_of, ordinary_inputs
 from tests.differential.truth import measure, outputs, with_task
+from tests.releases.composed import Composed, error_of
 
 Record = dict[str, Any]
 NEAR = 1e-4  # two releases of transformers compute the same model; the effects of these adapters are above 1e-2
@@ -48,6 +50,7 @@ class Play:
         self.folders = dict(case["adapters"])
         self.model: Any = None
         self.active = ""
+        self.combined: dict[str, dict[str, float]] = {}  # adapters made by the plan, of which parts
 
     def alone(self, name: str) -> Any:
         """The adapter loaded by itself onto a fresh base."""
@@ -64,6 +67,8 @@ class Play:
         taken = name in self.model.peft_config
         extra = {option: float(value) for option, value in options if option == "density"}
         self.model.add_weighted_adapter(list(parts), list(parts.values()), name, combination_type=kind, **extra)
+        if not taken:
+            self.combined[name] = parts
         if taken or kind != "cat":
             return not taken
         layers = [
@@ -119,8 +124,21 @@ class Play:
                 steps.append({"op": verb, "adapter": name, "outcome": "fails", "error": error})
                 break
             steps.append({"op": verb, "adapter": name, "outcome": "works" if right else "wrong"})
+        if self.case.get("compose") and not any(step["outcome"] == "fails" for step in steps):
+            steps.append(self.compose(self.case["compose"]))
         seen = {step["outcome"] for step in steps}
         return {"outcome": next((o for o in ("fails", "wrong") if o in seen), "works"), "steps": steps}
+
+    def compose(self, tree: Record) -> Record:
+        """The expression, as a last step."""
+        word = {"op": "compose", "adapter": tree["kind"]}
+        try:
+            composed = Composed(self.model, self.case["asked"], lambda: fresh(self.case), self.alone)
+            composed.averages.update(self.combined)
+            right = composed.right(tree)
+        except Exception as problem:
+            return {**word, "outcome": "fails", "error": error_of(problem)}
+        return {**word, "outcome": "works" if right else "wrong"}
 
 
 def saved(model: Any, name: str) -> set[str]:

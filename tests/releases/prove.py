@@ -1,4 +1,4 @@
-"""`python -m tests.releases.prove`: what older releases of PEFT do with the examples that speak of them.
+"""`python -m tests.releases.prove [REGEX]`: what older releases of PEFT do with the examples that speak of them.
 
 Makes an environment for each release of pins.toml, plays the cases in it, and writes records.json, which the tests hold
 against what the pages and the reports say.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptlint.runtimes.peft.plan import parse_plan
+from adaptlint.runtimes.adapters.composition import Block, read_composition
+from adaptlint.runtimes.peft.plan import default_plan, parse_plan
 from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +30,7 @@ METHODS = Path(__file__).with_name("methods.json")
 ENVIRONMENTS = ROOT / ".venv-releases"
 NEWEST = "0.21.2"
 NEAR = 1e-4
+SIZES = ("batch", "seq", "decoder_seq")
 
 
 class Case(NamedTuple):
@@ -46,10 +49,10 @@ def mark(recipe: Recipe) -> str:
 
 
 def by_record(recipe: Recipe) -> bool:
-    """True for recipes whose truth is in records.json: those of older releases, and those with a plan."""
+    """True for recipes whose truth is in records.json: those of older releases, with a plan, or with a composition."""
     if recipe.expect.get("outcome") == "unknown" or target_of(recipe).startswith("transformers"):
         return False
-    return release_of(recipe) != NEWEST or "plan" in recipe.check
+    return release_of(recipe) != NEWEST or "plan" in recipe.check or ("compose" in recipe.check and not recipe.hub)
 
 
 def target_of(recipe: Recipe) -> str:
@@ -94,14 +97,36 @@ def as_played(case: Case, folder: Path) -> dict[str, Any]:
     torch.save(model_of(Path(built.model), auto).state_dict(), weights)
     plan = case.recipe.check.get("plan")
     given = built.adapters if isinstance(built.adapters, list) else [(built.name, built.adapter)]
+    compose = case.recipe.check.get("compose")
+    steps = parse_plan(plan) if plan else default_plan([name for name, _ in given], True) if compose else []
     return {
         "key": case.key,
         "base": str(Path(built.model).resolve()),
         "auto": auto,
         "weights": str(weights),
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
-        "plan": [[step.op, step.name, step.options] for step in parse_plan(plan)] if plan else None,
+        "plan": [[step.op, step.name, step.options] for step in steps] or None,
+        "compose": tree_of(read_composition(compose)) if compose else None,
+        "asked": {name: case.recipe.check[name] for name in SIZES if name in case.recipe.check},
     }
+
+
+def tree_of(block: Block) -> dict[str, Any]:
+    """An expression as data; sizes as lists."""
+    settings = dict(block.settings)
+    if "batch_sizes" in settings:
+        settings["batch_sizes"] = block.sizes("batch_sizes")
+    return {
+        "kind": block.kind,
+        "name": block.name,
+        "children": [tree_of(child) for child in block.children],
+        "settings": settings,
+    }
+
+
+def read_pins() -> dict[str, str]:
+    """The releases that everything is played by, with the transformers of each."""
+    return {name: pin for name, pin in tomllib.loads(PINS.read_text()).items() if isinstance(pin, str)}
 
 
 def environment(release: str, pins: Mapping[str, str]) -> str:
@@ -177,16 +202,19 @@ def compact(told: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Play everything and write the records anew."""
-    pins = tomllib.loads(PINS.read_text())
-    told: dict[str, Any] = {}
+    """Play everything and write the records anew; with a regex, the cases of those keys alone."""
+    pins = read_pins()
+    examples = {**pins, **tomllib.loads(PINS.read_text())["examples"]}
+    only = sys.argv[1] if len(sys.argv) > 1 else ""
+    told: dict[str, Any] = json.loads(RECORDS.read_text()) if only else {}
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)
-        asked = [(case, as_played(case, work / case.key)) for case in cases()]
-        meant = play(sys.executable, [row for _, row in asked if row["plan"] is None], work)
+        asked = [(case, as_played(case, work / case.key)) for case in cases() if re.search(only, case.key)]
+        lone = [row for _, row in asked if row["plan"] is None]
+        meant = play(sys.executable, lone, work) if lone else {}
         for release in sorted({case.release for case, _ in asked}):
             chosen = [(case, row) for case, row in asked if case.release == release]
-            seen = play(environment(release, pins), [row for _, row in chosen], work)
+            seen = play(environment(release, examples), [row for _, row in chosen], work)
             for case, _ in chosen:
                 record = seen[case.key]
                 steps = record["steps"] if "output" not in record else []
@@ -196,7 +224,8 @@ def main() -> None:
                     "outcome": outcome(record, meant.get(case.key, {})),
                     "steps": [step for step in steps if "op" in step],
                 }
-        METHODS.write_text(compact(methods(pins, work)))
+        if not only:
+            METHODS.write_text(compact(methods(pins, work)))
     RECORDS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     print(f"{len(told)} cases played by {len({row['peft'] for row in told.values()})} releases of PEFT")
 

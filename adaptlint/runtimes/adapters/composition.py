@@ -120,6 +120,22 @@ def read_composition(text: str) -> Block:
     return found if found.kind else Block("Stack", children=(found,), column=found.column)
 
 
+def drawn(setup: Block, rows: int | str) -> dict[str, list[dict[str, object]]]:
+    """`nodes` and `edges` of a report's composition: blocks, adapters, and the rows that each is given of `rows`."""
+    told: dict[str, list[dict[str, object]]] = {"nodes": [], "edges": []}
+    _draw(setup, "0", rows, told)
+    return told
+
+
+def _draw(block: Block, at: str, rows: int | str, told: dict[str, list[dict[str, object]]]) -> None:
+    name = block.name or None
+    told["nodes"].append({"id": at, "kind": block.kind or "adapter", "adapter": name, "module": None})
+    sizes = block.sizes("batch_sizes") if block.kind == "BatchSplit" else [rows] * len(block.children)
+    for number, (child, share) in enumerate(zip(block.children, sizes, strict=False)):
+        told["edges"].append({"from": at, "to": f"{at}.{number}", "dims": [share], "conflict": None})
+        _draw(child, f"{at}.{number}", share, told)
+
+
 class _Word(NamedTuple):
     kind: str  # name, number, text, sign or end
     value: Any

@@ -13,7 +13,7 @@ from adaptlint.dataflow.propagate import Moved, Outputs, Results, propagate
 from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
 from adaptlint.findings import fold_paths
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.runtimes.adapters.composition import Block
+from adaptlint.runtimes.adapters.composition import Block, drawn
 from adaptlint.runtimes.adapters.judging import Composed, Outcome
 from adaptlint.runtimes.adapters.walk import KINDS, HubLayers
 from adaptlint.runtimes.prediction import Request
@@ -131,9 +131,8 @@ def _site(
 
 def _composition(setup: Block, outcome: Outcome, seen: Seen, batch: Dim) -> dict[str, object]:
     """Blocks and adapters as nodes, with the rows that each is given on its edge; what breaks with both its sides."""
-    nodes: list[dict[str, object]] = []
-    edges: list[dict[str, object]] = []
-    _draw(setup, "0", batch, nodes, edges)
+    told = drawn(setup, batch)
+    nodes, edges = told["nodes"], told["edges"]
     conflict = outcome.conflict
     if conflict is not None:
         other = seen.also[0].conflict if seen.also is not None else None
@@ -141,13 +140,4 @@ def _composition(setup: Block, outcome: Outcome, seen: Seen, batch: Dim) -> dict
         dims = seen.dims(conflict.operands, other.operands if other is not None and same else None)
         nodes.append({"id": "site", "kind": "site", "adapter": None, "module": conflict.folded})
         edges.append({"from": "0", "to": "site", "dims": dims, "conflict": (outcome.error or ("", ""))[1]})
-    return {"nodes": nodes, "edges": edges}
-
-
-def _draw(block: Block, at: str, rows: Dim, nodes: list[dict[str, object]], edges: list[dict[str, object]]) -> None:
-    name = block.name or None
-    nodes.append({"id": at, "kind": block.kind or "adapter", "adapter": name, "module": None})
-    sizes = block.sizes("batch_sizes") if block.kind == "BatchSplit" else [rows] * len(block.children)
-    for number, (child, share) in enumerate(zip(block.children, sizes, strict=False)):
-        edges.append({"from": at, "to": f"{at}.{number}", "dims": [share], "conflict": None})
-        _draw(child, f"{at}.{number}", share, nodes, edges)
+    return {**told}

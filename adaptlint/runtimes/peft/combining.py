@@ -37,12 +37,14 @@ def combine(wrapped: Wrapped, loaded: dict[str, Settings], step: Step) -> list[F
     rank = _rank(kind, chosen, step)
     settings = _settings(chosen, step, rank)
     inject(wrapped, step.name, settings, [s for s in loaded.values() if s["bias"] == "none"], False)
+    _check_sites(wrapped, list(chosen), kind, step)
     loaded[step.name] = settings
+    faults = [*_signs(wrapped, parts, kind, step), *_outside(wrapped, list(chosen), step)]
     if settings["use_rslora"]:
         facts = {"name": step.name, "factor": round(math.sqrt(rank), 3), "rank": rank}
         at = settings.where("use_rslora")
-        return [Fault("combination-scaled", adapter=step.name, at=at, facts=facts, decides=True)]
-    return []
+        faults.append(Fault("combination-scaled", adapter=step.name, at=at, facts=facts, decides=True))
+    return faults
 
 
 def _asked(step: Step) -> tuple[str, dict[str, str]]:
@@ -88,14 +90,61 @@ def _rank(kind: str, chosen: Mapping[str, Settings], step: Step) -> int:
             match += "combination_type linear, ties, dare_ties or" if ties else "`linear` combination_type"
             facts: dict[str, Fact] = {"ranks": [str(rank) for rank in ranks], "name": kind}
             raise _refuse(step, match, "combination-impossible", facts)
-        if any(settings["rank_pattern"] for settings in chosen.values()):
-            raise NotModelled("step-not-modelled", facts={"step": f"{step.op} of adapters with rank_pattern"})
         return int(ranks[0])
     if kind == "cat":
         return int(sum(ranks))
     if kind == "svd" or (ties and kind.endswith("svd")):
         return int(max(ranks))
     raise _refuse(step, f"Invalid combination_type: {kind}", "combination-impossible", {"name": kind})
+
+
+def _check_sites(wrapped: Wrapped, chosen: list[str], kind: str, step: Step) -> None:
+    """Layers of the new adapter, in order: each needs a part, and where the factors are added parts of one rank."""
+    for module in wrapped.modules:
+        site = wrapped.sites.get(module.path)
+        if site is None or step.name not in site.adapters:
+            continue
+        ranks = [site.adapters[name].rank for name in chosen if name in site.adapters]
+        facts: dict[str, Fact] = {"name": module.path}
+        if not ranks and kind in EQUAL_RANKS:
+            raise _refuse(step, "list index out of range", "combination-impossible", facts, "IndexError")
+        if not ranks:
+            raise _refuse(step, "No matching LoRAs found. Please raise an issue on", "combination-impossible", facts)
+        if kind in EQUAL_RANKS and len(set(ranks)) > 1:
+            match = "stack expects each tensor to be equal size"
+            raise _refuse(step, match, "combination-impossible", facts, "RuntimeError")
+
+
+def _signs(wrapped: Wrapped, parts: Mapping[str, str], kind: str, step: Step) -> list[Fault]:
+    """Weights below zero, of which the square root is taken where factors are added."""
+    release = wrapped.release
+    if kind not in EQUAL_RANKS or not release.combining_knows_ties or release.combining_keeps_signs:
+        return []
+    for name, weight in parts.items():
+        scales = [site.adapters[name].scale for site in wrapped.sites.values() if name in site.adapters]
+        if any(_number(weight) * scale < 0 for scale in scales):
+            facts: dict[str, Fact] = {"name": name, "weight": weight, "new": step.name}
+            if not release.combining_takes_negatives:
+                raise _refuse(step, "math domain error", "combination-impossible", facts)
+            return [Fault("combination-loses-sign", adapter=name, facts=facts, decides=True)]
+    return []
+
+
+def _number(weight: str) -> float:
+    try:
+        return float(weight)
+    except ValueError:
+        return 0.0
+
+
+def _outside(wrapped: Wrapped, chosen: list[str], step: Step) -> list[Fault]:
+    """Layers of a part that the new adapter has not: which layers it has, the first part's config says."""
+    for path, site in wrapped.sites.items():
+        lost = next((name for name in chosen if name in site.adapters and step.name not in site.adapters), None)
+        if lost is not None:
+            facts: dict[str, Fact] = {"name": lost, "new": step.name, "what": f"its part at {path}"}
+            return [Fault("combination-drops-part", adapter=lost, module=path, facts=facts, decides=True)]
+    return []
 
 
 def _largest(settings: Settings) -> Any:
@@ -129,5 +178,5 @@ def _settings(chosen: Mapping[str, Settings], step: Step, rank: int) -> Settings
     return settings
 
 
-def _refuse(step: Step, match: str, reason: str, facts: Mapping[str, Fact]) -> Refusal:
-    return Refusal("ValueError", match, reason, facts={"step": f"{step.op} {step.name}", **facts}, stage=step.op)
+def _refuse(step: Step, match: str, reason: str, facts: Mapping[str, Fact], type_name: str = "ValueError") -> Refusal:
+    return Refusal(type_name, match, reason, facts={"step": f"{step.op} {step.name}", **facts}, stage=step.op)

@@ -133,6 +133,9 @@ def _experts(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Ref
         if other is not None:
             facts: dict[str, Fact] = {"field": "adapters"}
             yield _refuse("KeyError", f"'{other}'", "config-value-impossible", settings.where("adapters"), facts)
+        from adaptlint.runtimes.peft.xlora import forward_faults
+
+        yield from forward_faults(wrapped, settings)
 
 
 def _settings_of_methods(wrapped: Wrapped, adapter: str, settings: Settings) -> Iterator[Refusal]:

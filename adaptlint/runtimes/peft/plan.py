@@ -25,10 +25,10 @@ class Step(NamedTuple):
         return dict(self.options).get(name, "false").lower() == "true"
 
 
-def default_plan(names: list[str]) -> list[Step]:
-    """Each adapter is loaded; of several, each is activated in turn, the first one last."""
+def default_plan(names: list[str], composed: bool = False) -> list[Step]:
+    """Each adapter is loaded; of several each is then activated, the first one last, unless a composition follows."""
     loads = [Step("load", name) for name in names]
-    if len(names) < 2:
+    if len(names) < 2 or composed:
         return loads
     return [*loads, *(Step("set", name) for name in (*names[1:], names[0]))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from adaptlint.bases import Base
 from adaptlint.findings import Fault, RaisedError, StepResult, Verdict
@@ -59,7 +59,8 @@ def _predict(
     if base is None or doubts:
         told = [doubt._replace(target=target, decides=True) for doubt in doubts]
         return Prediction(blank, (*told, *_unread(scene, target)))
-    plan = parse_plan(request.plan) if request.plan else default_plan([a.name for a in scene.adapters])
+    names = [adapter.name for adapter in scene.adapters]
+    plan = parse_plan(request.plan) if request.plan else default_plan(names, request.composed)
     unloaded = _load_of_base(base, release, request)
     if unloaded is not None:
         return _unloaded(blank, unloaded, plan, (*_unread(scene, target),))
@@ -68,15 +69,9 @@ def _predict(
     faults = list(run.faults)
     if outcome == "fails" and faults and faults[-1].decides:
         faults[-1] = faults[-1]._replace(repair=_promised(faults[-1], scene, base, door, release))
+    drawn = None
     if outcome in ("works", "wrong"):
-        active = run.wrapped.active
-        idle = run.effects.get(active)
-        if idle is not None:
-            faults.append(idle._replace(adapter=active, target=target, decides=True))
-            outcome, stage = ("wrong", "load") if outcome == "works" else (outcome, stage)
-        ended = _forward(run, request, faults)
-        if ended is not None:
-            outcome, stage, error = ended
+        (outcome, stage, error), drawn = _after(run, request, faults, (outcome, stage, error))
     gap = unsure_of_base(base, outcome, error, run.wrapped.release)
     if gap is not None:
         faults.append(gap._replace(target=target, decides=True))
@@ -93,7 +88,31 @@ def _predict(
         mismatched_keys=tuple(run.mismatched),
         warned=run.warned,
     )
-    return Prediction(verdict, tuple(faults), frozenset(run.reached))
+    return Prediction(verdict, tuple(faults), frozenset(run.reached), None, drawn)
+
+
+def _after(run: Run, request: Request, faults: list[Fault], ended: Ended) -> tuple[Ended, Mapping[str, object] | None]:
+    """How it ends after the plan: with the composition that was asked for, and a forward with what is active."""
+    drawn = None
+    actives: tuple[str, ...] = (run.wrapped.active,)
+    if request.composed:
+        from adaptlint.runtimes.peft.composed import compose, drawing
+
+        run.reached.add("combined")
+        before = len(run.faults)
+        drawn, told = drawing(request), compose(run, request)
+        faults += [*run.faults[before:], *(fault._replace(target=run.target) for fault in told.faults)]
+        if ended[0] == "works" or told.outcome in ("fails", "unknown"):
+            ended = told.outcome, told.stage, told.error
+        actives = told.names
+    for active in actives if ended[0] in ("works", "wrong") else ():
+        run.wrapped.active = active
+        idle = run.effects.get(active)
+        if idle is not None:
+            faults.append(idle._replace(adapter=active, target=run.target, decides=True))
+            ended = ("wrong", "load", None) if ended[0] == "works" else ended
+        ended = _forward(run, request, faults) or ended
+    return ended, drawn
 
 
 def _promised(fault: Fault, scene: Scene, base: Base, door: type[Run], release: Release) -> str:

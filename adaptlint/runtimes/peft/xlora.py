@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from itertools import pairwise
 
 from adaptlint.artefacts import TensorFile
@@ -10,6 +11,7 @@ from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.method_config import check_types
+from adaptlint.runtimes.peft.prompts import text_config
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.settings import Settings, parse_settings
 from adaptlint.runtimes.peft.weights import open_weights
@@ -21,6 +23,7 @@ BESIDE_FACTORS = ("modules_to_save", "trainable_token_indices", "target_paramete
 MIXED = ("Linear", "Conv1D", "Embedding", "Conv2d")  # convert_layers_to_xlora asks for these LoRA layers
 DEFAULT_HIDDEN = 4096
 MAX_DEPTH = 1000
+MAGNITUDE = "lora_magnitude_vector"
 
 
 def load_experts(wrapped: Wrapped, adapter: str, settings: Settings) -> list[Fault]:
@@ -88,7 +91,7 @@ def _copy_expert(wrapped: Wrapped, name: str, own: Settings, file: TensorFile) -
             wanted[f"model.{path}.{saved}"] = (f"model.{path}.{key}", shape)
     renamed = {_renamed(key, own): key for key in file.tensors}
     for key, source in renamed.items():
-        if key not in wanted:
+        if key not in wanted and not _is_of_base(wrapped, key, file.tensors[source].shape, own):
             at = Where(file.path, (source,))
             surplus: dict[str, Fact] = {"key": source}
             raise Refusal("ValueError", "Got unexpected keys!", "expert-has-surplus-keys", at=at, facts=surplus)
@@ -110,6 +113,42 @@ def _copy_expert(wrapped: Wrapped, name: str, own: Settings, file: TensorFile) -
     lost = [key for key in wanted if key not in renamed]
     facts = {"keys": lost, "expert": name}
     return [Fault("expert-lacks-tensors", at=Where(file.path), facts=facts, decides=True)] if lost else []
+
+
+def _is_of_base(wrapped: Wrapped, key: str, shape: Shape, own: Settings) -> bool:
+    """Whether a key is a parameter of the base, as of an embedding that was saved along: PEFT copies it there."""
+    path, _, leaf = key.removeprefix("model.").rpartition(".")
+    for module in wrapped.modules:
+        if module.path + wrapped.infix(module.path) == path and leaf in module.params:
+            if module.params[leaf] != shape:
+                raise _unclear(own, f"with an expert whose {key} has another size than the base's")
+            return True
+    return False
+
+
+def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
+    """What the mixing layers and the classifier raise in a forward (xlora/layer.py, xlora/classifier.py)."""
+    mixing = [site for site in wrapped.sites.values() if site.kind in MIXED]
+    count, top = len(settings["adapters"]), settings["top_k_lora"]
+    if mixing and type(top) is int and top > count:
+        yield _refuse("RuntimeError", "selected index k out of range", settings, "top_k_lora")
+    for site in mixing:
+        if any(saved == MAGNITUDE for applied in site.adapters.values() for _, saved, _ in applied.tensors):
+            match = "X-LoRA currently does not support LoRA layers with DoRA"
+            yield _refuse("ValueError", match, settings, "adapters", site.path)
+            break
+    hidden = text_config(wrapped.base).get("hidden_size")
+    taken = DEFAULT_HIDDEN if settings["hidden_size"] is None else settings["hidden_size"]
+    is_plain = not wrapped.base.resolved_config.get("is_encoder_decoder")
+    if is_plain and isinstance(hidden, int) and hidden != taken:
+        yield _refuse("RuntimeError", "mat1 and mat2 shapes cannot be multiplied", settings, "hidden_size")
+
+
+def _refuse(type_name: str, match: str, settings: Settings, field: str, module: str = "") -> Refusal:
+    at = settings.where(field)
+    return Refusal(
+        type_name, match, "config-value-impossible", at=at, module=module, facts={"field": field}, stage="forward"
+    )
 
 
 def _renamed(key: str, own: Settings) -> str:
