@@ -135,6 +135,44 @@ def test_live_adapter_not_active() -> None:
     assert logits(model).equal(before)
 
 
+def test_live_checkpoint_without_input_gradients() -> None:
+    import peft
+    import torch
+    import transformers
+
+    def gradients(model: Any, given: dict[str, Any]) -> bool:
+        try:
+            model(**given).loss.backward()
+        except RuntimeError:  # nothing that the loss depends on requires gradients
+            return False
+        return any(value.grad is not None for name, value in model.named_parameters() if "lora_B" in name)
+
+    def found(model: Any) -> list[str]:
+        return [finding.code for finding in adaptlint.check_live(model, select=["AL408"]).findings]
+
+    ids = torch.arange(6).reshape(1, 6)
+    words = {"input_ids": ids, "labels": ids}
+    config = transformers.AutoConfig.from_pretrained(BASES / "tiny-vit")
+    pixels = torch.rand(1, config.num_channels, config.image_size, config.image_size)
+    seen = {"pixel_values": pixels, "labels": torch.tensor([0])}
+    for reentrant, told in ((True, ["AL408"]), (False, [])):
+        images = transformers.ViTForImageClassification(config)
+        model = peft.get_peft_model(images, peft.LoraConfig(target_modules=["q_proj"])).train()
+        model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+        assert (found(model), gradients(model, seen)) == (told, not reentrant)
+
+    model = live_model().train()
+    model.gradient_checkpointing_enable({"use_reentrant": True})
+    assert (found(model), gradients(model, words)) == ([], True)
+    model = live_model().train()
+    model.gradient_checkpointing_enable({"use_reentrant": True})
+    model.get_base_model().disable_input_require_grads()  # as transformers 4 leaves it where PEFT wrapped the model first
+    model.get_base_model().lm_head.weight.requires_grad = True
+    assert (found(model), gradients(model, words)) == (["AL408"], False)
+    model.eval()
+    assert (found(model), gradients(model, words)) == ([], True)
+
+
 def test_live_shapes_disagree() -> None:
     import torch
 

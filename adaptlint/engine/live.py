@@ -25,6 +25,7 @@ REASONS = (
     "live-adapter-not-set",
     "live-adapter-switched-off",
     "live-shapes-disagree",
+    "live-checkpoint-without-input-gradients",
 )
 NOT_OF_MODELS = "is about files, and a model in memory was looked at"
 

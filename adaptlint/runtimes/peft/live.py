@@ -11,6 +11,7 @@ from typing import Any
 
 from adaptlint.findings import Fact, Fault, RaisedError, Verdict
 from adaptlint.named_tuple import NamedTuple
+from adaptlint.runtimes.peft.live_training import out_of_reach
 
 PAIRS = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
 SIZES = {"lora_A": ("in_features", "out_features"), "lora_embedding_A": ("num_embeddings", "embedding_dim")}
@@ -46,6 +47,7 @@ def look_at(model: Any, version: str, transformers: str) -> Live:
         readable = [one for one in layers if not any(tensor.is_meta for tensor in one.tensors.values())]
         unread = unread or len(readable) < len(layers)
         faults += [*_not_active(name, layers), *_shapes(name, layers), *_not_finite(name, readable)]
+        faults += out_of_reach(model, name, [one.path for one in layers])
         zero = {one.path: keys for one in readable if (keys := _zero_factors(one))}
         pairs = [one for one in layers if one.pair is not None]
         left += [key for keys in zero.values() for key in keys]
