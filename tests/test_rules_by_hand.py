@@ -166,7 +166,7 @@ def test_live_checkpoint_without_input_gradients() -> None:
     assert (found(model), gradients(model, words)) == ([], True)
     model = live_model().train()
     model.gradient_checkpointing_enable({"use_reentrant": True})
-    model.get_base_model().disable_input_require_grads()  # as transformers 4 leaves it where PEFT wrapped the model first
+    model.get_base_model().disable_input_require_grads()  # as transformers 4 leaves it
     model.get_base_model().lm_head.weight.requires_grad = True
     assert (found(model), gradients(model, words)) == (["AL408"], False)
     model.eval()

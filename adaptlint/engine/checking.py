@@ -97,10 +97,8 @@ def check(
     if sites and report.verdicts:
         report = _with_sites(report, scene, request._replace(target=targets[0]))
     ends = (("artefacts", opened), ("base", built), ("predict", predicted), ("rules", perf_counter()))
-    starts = (started, opened, built, predicted)
-    return report._replace(
-        phases=tuple((n, (end - start) * 1000) for start, (n, end) in zip(starts, ends, strict=True))
-    )
+    times = zip((started, opened, built, predicted), ends, strict=True)
+    return report._replace(phases=tuple((name, (end - start) * 1000) for start, (name, end) in times))
 
 
 def _asked(scene: Scene, request: Request, model_class: str | None) -> Asked:

@@ -12,7 +12,11 @@ from adaptlint.replay.worker.compositions import Forwards, unlike
 
 
 def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
-    """What gives something else than the forward with this composition; where the library raises, nothing is told."""
+    """What gives something else than the forward with this composition; where the library raises, nothing is told.
+
+    The model is left as it was.
+    """
+    state = {name: value.clone() for name, value in forwards.model.state_dict().items()}
     for name, work in (
         ("attention weights", _weights),
         ("cached step", _cached_step),
@@ -21,6 +25,7 @@ def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
     ):
         with suppress(Exception):
             yield from (name if found is True else found for found in work(forwards, setup) if found)
+    forwards.model.load_state_dict(state)
 
 
 def _weights(forwards: Forwards, setup: Any) -> Iterator[bool]:

@@ -18,6 +18,8 @@ from adaptlint.runtimes.adapters.library import FAULTS
 from adaptlint.runtimes.adapters.loads import HubLoads
 from adaptlint.runtimes.adapters.parts import Part
 
+RESIZED = "mask-resized-in-place"  # about the composition, and no single adapter
+
 
 class Used(NamedTuple):
     """What is set active: in which composition, as it was loaded into its base, and under which forward."""
@@ -33,13 +35,13 @@ def faults_afterwards(used: Used) -> Iterator[Fault]:
     for row in tables.load()[FAULTS]["later"]:
         if not _is_about(row, used):
             continue
-        if row["about"] == "replicated":
+        if row["reason"] == RESIZED:
             if used.setup.channels > 1:
                 yield Fault(row["reason"], facts={"release": release, "channels": used.setup.channels})
             continue
         for name in sorted(used.setup.names()):
             for part in used.loads.parts.get(name, ()):
-                told = ABOUT[row["about"]](name, part, used)
+                told = ABOUT[row["reason"]](name, part, used)
                 if told is not None:
                     facts: dict[str, Fact] = {"name": name, "release": release, **told}
                     yield Fault(row["reason"], facts=facts)
@@ -95,9 +97,9 @@ def _bias(name: str, part: Part, used: Used) -> Told:
 
 
 ABOUT: dict[str, Callable[[str, Part, Used], Told]] = {
-    "prefix": _prefix,
-    "positions": _positions,
-    "scale": _scaled,
-    "magnitude": _magnitude,
-    "bias": _bias,
+    "attention-weights-drop-prefix": _prefix,
+    "cached-tokens-edited": _positions,
+    "merging-scales-lora": _scaled,
+    "dora-stays-merged": _magnitude,
+    "merging-leaves-bias": _bias,
 }
