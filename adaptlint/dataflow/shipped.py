@@ -99,7 +99,10 @@ def graph_from(table: Mapping[str, Any], base: Base) -> FlowGraph | None:
 
 def _stands(graph: FlowGraph, sizes: Mapping[str, int]) -> bool:
     """Whether no branch on the sizes of tensors is another one, at the sizes that the forward was recorded at."""
-    moved = propagate(graph, {name: sizes[name] for name in graph.symbols})
+    try:
+        moved = propagate(graph, {name: sizes[name] for name in graph.symbols})
+    except IndexError:  # filled beyond what the template was learnt from: a value that no operation gives
+        return False
     return moved.conflict is not None or not any(
         isinstance(found, str) and found.startswith(ANOTHER) for found in moved.calls[-1].results
     )
@@ -157,9 +160,23 @@ def covers(
         return False
     if any(type(value := names.get(name)) is int and value < 1 for name in known["positive"]):
         return False
-    if any(type(value := names.get(name)) is int and value & (value - 1) for name in known["powers"]):
+    if any(power_of_two(names.get(name)) is not found for name, found in variant["powers"].items()):
+        return False
+    if not all(_within(names.get(name), *bounds) for name, bounds in variant["within"].items()):
         return False
     return any(_all_hold(conditions, names) for conditions in variant["held"])
+
+
+def power_of_two(value: Any) -> bool:
+    """Whether it is one, as transformers 5.23 asks it of numbers of heads (integrations/flex_attention.py)."""
+    return type(value) is int and not value & (value - 1)
+
+
+def _within(value: Any, least: int | None, most: int | None, step: int) -> bool:
+    """Whether a number is one that a path was recorded and verified with."""
+    if type(value) is not int:
+        return False
+    return (least is None or value >= least) and (most is None or value <= most) and value % step == 0
 
 
 def likeness(value: Any) -> Any:

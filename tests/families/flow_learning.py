@@ -44,14 +44,14 @@ class Group:
 
     def add(self, trial: Trial, asked: set[str]) -> None:
         """Take it in if it is of this path."""
-        own = {json.dumps(sorted(masks(one.graph["templates"]))) for one in self.trials}
-        if settings_of(trial, asked) == self.settings and json.dumps(sorted(masks(trial.graph["templates"]))) in own:
+        own = {path_of(one) for one in self.trials}
+        if settings_of(trial, asked) == self.settings and path_of(trial) in own:
             self.trials = [*self.trials, trial]
 
     @property
     def mixed(self) -> bool:
         """Whether paths are learnt together that nothing but sizes of tensors told apart."""
-        return len({json.dumps(sorted(masks(trial.graph["templates"]))) for trial in self.trials}) > 1
+        return len({path_of(trial) for trial in self.trials}) > 1
 
     @property
     def deepens(self) -> bool:
@@ -80,7 +80,7 @@ class Group:
         for trial in self.trials:
             sample = Sample(trial.names, None)
             own = []
-            for mask, template in zip(masks(trial.graph["templates"]), trial.graph["templates"], strict=True):
+            for mask, template in zip(masks_of(trial), trial.graph["templates"], strict=True):
                 own.append(numbers.setdefault(mask, len(numbers)))
                 if own[-1] == len(of):
                     of.append([])
@@ -90,7 +90,7 @@ class Group:
         self.untagged = {name for expression in learner.fitted.values() for name in named(expression)}
         letters = {letter(number): place for number, place in enumerate(templates)}
         held = [[json.loads(text) for text in sorted(one)] for one in self.held]
-        return {"settings": self.settings, "held": held, "graph": learner.learn(graphs), "templates": letters}
+        return {**self.settings, "held": held, "graph": learner.learn(graphs), "templates": letters}
 
     def fixed(self, untagged: set[str], drawn: set[str]) -> dict[str, Any]:
         """Integers that some path loses the tags of, or this one may, and that were the same in all its trials."""
@@ -136,7 +136,7 @@ def grouped(trials: Sequence[Trial], asked: set[str]) -> list[Group]:
     """Trials by path. Paths of the same settings that conditions do not tell apart are learnt together."""
     found: dict[str, list[Trial]] = {}
     for trial in trials:
-        key = json.dumps([settings_of(trial, asked), sorted(masks(trial.graph["templates"]))])
+        key = json.dumps([settings_of(trial, asked), path_of(trial)])
         found.setdefault(key, []).append(trial)
     groups = [Group(settings_of(members[0], asked), members) for members in found.values()]
     merged: list[Group] = []
@@ -160,8 +160,21 @@ def _overlap(one: Group, other: Group) -> bool:
 
 
 def settings_of(trial: Trial, asked: set[str]) -> dict[str, Any]:
-    """The likeness of the settings that matter."""
-    return {key: likeness(trial.config[key]) for key in sorted(asked) if key in trial.config}
+    """The likeness of the settings that matter, and which numbers of heads are powers of two."""
+    likes = {key: likeness(trial.config[key]) for key in sorted(asked) if key in trial.config}
+    return {"settings": likes, "powers": trial.powers}
+
+
+def masks_of(trial: Trial) -> list[str]:
+    """The masks of a trial's templates, worked out once."""
+    if not trial.masks:
+        trial.masks.extend(masks(trial.graph["templates"]))
+    return trial.masks
+
+
+def path_of(trial: Trial) -> str:
+    """What its templates are but for integers."""
+    return "\n".join(sorted(masks_of(trial)))
 
 
 def masks(templates: Sequence[Any]) -> list[str]:

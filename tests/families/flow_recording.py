@@ -20,6 +20,7 @@ from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
 from tests.dataflow.unfolding import apart
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
+from tests.families.flow_limits import Limits, NothingLeft
 from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, without_floats
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
@@ -34,9 +35,13 @@ DEEP = 5
 MOST_PAIRS = 10
 MOST_GROUPS = 64
 FRESH = 4
-ROUNDS = 4
+ROUNDS = 2
+CUTS = 8
+MOST_TRIALS = 90
+AGAIN = 3
 MOST_OPTIONS = 3
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
+WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
 TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 ROPES: tuple[Raw, ...] = (
     {"rope_type": "linear", "factor": 2.0},
@@ -73,6 +78,8 @@ class FlowRecording:
         self.telling: list[Raw] = []
         self.set_aside: list[Trial] = []
         self.bases: dict[str, Base | None] = {}
+        self.lives: dict[str, Any] = {}
+        self.alone: dict[str, Any] = {}
         self.known = known
         self.pool = pool
         self.own = Pool()
@@ -99,12 +106,32 @@ class FlowRecording:
             entry = self._learnt()
             wrong, count = self._verified(entry)
             if not wrong:
-                texts = list(self.own.texts)
-                for variant in entry["variants"]:
-                    own = variant["templates"]
-                    variant["templates"] = {letter: self.pool.place(texts[number]) for letter, number in own.items()}
-                return entry, count
-        raise Failed(f"wrong: {wrong}")
+                return self._pooled(entry), count
+        return self._limited(entry, [raw for raw, _ in wrong])
+
+    def _limited(self, entry: dict[str, Any], wrong: list[Raw]) -> tuple[dict[str, Any], int]:
+        """The entry less what is wrong in it, in as many turns as it takes to find nothing more."""
+        limits = Limits(self.start, self.trials, self._base, lambda one, raw: self._fault(self.table(one), raw))
+        for _ in range(CUTS):
+            try:
+                for raw in wrong:
+                    limits.restrict(entry, raw)
+            except NothingLeft as part:
+                raise Failed(f"wrong: {part}") from None
+            found, count = self._verified(entry, again=False)
+            found = found or self._unlike_themselves(entry)
+            if not found:
+                return self._pooled(entry), count
+            wrong = [raw for raw, _ in found]
+        raise Failed(f"wrong: {found[0][1]} under {json.dumps(wrong[0])}")
+
+    def _pooled(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """The entry with its templates in the pool of all classes."""
+        texts = list(self.own.texts)
+        for variant in entry["variants"]:
+            own = variant["templates"]
+            variant["templates"] = {letter: self.pool.place(texts[number]) for letter, number in own.items()}
+        return entry
 
     def _start(self) -> None:
         start = self.tried(self.space.start)
@@ -138,6 +165,7 @@ class FlowRecording:
             self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()}
             self.flips, self.drawn = list(self.known.flips), list(self.known.drawn)
             self.telling = [change for change in self.known.telling if self.tried({**self.space.start, **change})]
+            self._turn_powers()
             return
         for name in self.space.fields:
             if name in ASKED_FOR or name == "num_labels":
@@ -147,6 +175,20 @@ class FlowRecording:
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
         self.trials += [one for one in self.set_aside if self._settings(one) != self._settings(self.start)]
+        self._turn_powers()
+
+    def _turn_powers(self) -> None:
+        """Numbers of heads that are powers of two, where the default ones are not, and the other way round."""
+        heads = [name for name in self.start.powers if name in self.drawn]
+        widths = [name for name in self.drawn if name in WIDTHS]
+        for chosen in [part for count in range(1, len(heads) + 1) for part in combinations(heads, count)]:
+            for times, parts in ((3, 1), (4, 3), (2, 3), (8, 7), (8, 5)):
+                size = {name: self.start.config[name] for name in (*chosen, *widths)}
+                change = {name: value * times // parts for name, value in size.items()}
+                trial = self.tried({**self.space.start, **change})
+                if trial is not None and trial.powers != self.start.powers:
+                    self.telling.append(change)
+                    break
 
     def _settings(self, trial: Trial) -> dict[str, Any]:
         return settings_of(trial, self.asked)
@@ -243,7 +285,7 @@ class FlowRecording:
     def _top_up(self) -> None:
         """Enough trials of every path, and integers that lost their names in as many sizes."""
         for group in grouped(self.trials, self.asked)[:MOST_GROUPS]:
-            for _ in range(TRIES):
+            for _ in range(TRIES if len(self.trials) < MOST_TRIALS else 0):
                 if len(group.trials) >= (MIXED if group.mixed else EACH) and group.varies and group.deepens:
                     break
                 raw = self._shallow(self._more_of(group))
@@ -292,7 +334,8 @@ class FlowRecording:
         if not found:
             raise Failed(f"not learnt: {unlearnt}")
         untagged = set[str]().union(*(group.untagged for group, _ in found))
-        variants = [{**variant, "fixed": group.fixed(untagged, set(self.drawn))} for group, variant in found]
+        drawn = set(self.drawn)
+        variants = [{**variant, "fixed": group.fixed(untagged, drawn), "within": {}} for group, variant in found]
         numbers = [
             name for name, value in self.start.config.items() if type(value) is int and not name.endswith(TOKENS)
         ]
@@ -303,7 +346,6 @@ class FlowRecording:
             "idle": idle,
             "read": sorted(self.read - self.start.config.keys()),
             "positive": positive,
-            "powers": sorted(self.recorder.powers & self.start.names.keys()),
             "rope": self.start.rope,
             "variants": variants,
         }
@@ -312,24 +354,35 @@ class FlowRecording:
         """A table of this class alone."""
         return table_of(self.recorder.backend, {self.recorder.name: entry}, self.own)
 
-    def _verified(self, entry: dict[str, Any]) -> tuple[str, int]:
-        """What is wrong on configs that were not learnt from (they are from now on), and how many were right."""
+    def _unlike_themselves(self, entry: dict[str, Any]) -> list[tuple[Raw, str]]:
+        """Configs that were learnt from and come out otherwise, and how; of those, some: fresh ones say more."""
         table = self.table(entry)
-        for trial in self.trials:
-            unlike = self._unlike_itself(table, trial)
-            if unlike:
-                self._promote(trial)
-                return f"{unlike} under {json.dumps(trial.raw)}", 0
-        wrong, right = "", 0
+        some = self.draw.sample(self.trials, -(-len(self.trials) // AGAIN))
+        found = [(trial, self._unlike_itself(table, trial)) for trial in some]
+        wrong = [(trial, unlike) for trial, unlike in found if unlike]
+        for trial, _ in wrong:
+            self._promote(trial)
+        return [(trial.raw, unlike) for trial, unlike in wrong]
+
+    def _verified(self, entry: dict[str, Any], again: bool = True) -> tuple[list[tuple[Raw, str]], int]:
+        """Configs that come out wrong, and how; how many fresh ones were right. The wrong ones are learnt from.
+
+        With `again` those that were learnt from already are looked at as well.
+        """
+        table = self.table(entry)
+        wrong = self._unlike_themselves(entry) if again else []
+        right = 0
         for raw in [{"model_type": self.space.model_type}, *self._of_each(), *self._neighbours(FRESH)]:
             fault = self._fault(table, raw)
             right += fault == ""
             if fault:
-                wrong = f"{fault} under {json.dumps(raw)}"
+                wrong.append((raw, fault))
                 found = self.tried(raw)
                 if found is not None:
                     self._promote(found)
-        return wrong or ("" if right else "no fresh config is covered"), right
+        if not right and not wrong:
+            raise Failed("no fresh config is covered")
+        return wrong, right
 
     def _of_each(self) -> Iterator[Raw]:
         """A config of every path, with more layers than the path was learnt with."""
@@ -347,11 +400,16 @@ class FlowRecording:
         ours = graph_from(table, base) if base is not None else None
         if ours is None or base is None:
             return ""
-        pool = Pool()
-        own = {**Group({}, [trial]).variant(pool), "fixed": {}}
-        entry = {**table["classes"][self.recorder.name], "variants": [own]}
-        graph = graph_from(table_of(self.recorder.backend, {self.recorder.name: entry}, pool), base)
-        return "" if graph is None else different(ours, graph)
+        text = json.dumps(trial.raw, sort_keys=True)
+        if text not in self.alone:
+            pool = Pool()
+            own = {**Group(settings_of(trial, self.asked), [trial]).variant(pool), "fixed": {}, "within": {}}
+            own |= {"settings": {}, "powers": {}}
+            entry = {**table["classes"][self.recorder.name], "variants": [own]}
+            graph = graph_from(table_of(self.recorder.backend, {self.recorder.name: entry}, pool), base)
+            self.alone[text] = None if graph is None else unfolded(graph)
+        alone = self.alone[text]
+        return "" if alone is None else difference(unfolded(ours), alone)
 
     def _base(self, raw: Raw) -> Base | None:
         text = json.dumps(raw, sort_keys=True)
@@ -366,11 +424,18 @@ class FlowRecording:
         ours = graph_from(table, base) if base is not None else None
         if ours is None:
             return None
-        try:
-            return different(ours, self.recorder.live(raw))
-        except Refused as why:  # no forward at the sizes of a recording: then ours has to fail there as well
-            moved = propagate(ours, {name: FIRST[name] for name in ours.symbols})
-            return None if moved.conflict is not None else f"refused: {why}"
+        text = json.dumps(raw, sort_keys=True)
+        if text not in self.lives:
+            try:
+                self.lives[text] = unfolded(self.recorder.live(raw))
+            except Refused as why:
+                self.lives[text] = str(why)
+        live = self.lives[text]
+        if not isinstance(live, str):
+            return difference(unfolded(ours), live)
+        # no forward at the sizes of a recording: then ours has to fail there as well
+        moved = propagate(ours, {name: FIRST[name] for name in ours.symbols})
+        return None if moved.conflict is not None else f"refused: {live}"
 
     def _promote(self, trial: Trial) -> None:
         """Settings that were believed idle and are not under this config."""
@@ -404,10 +469,10 @@ def _holds(condition: Any, names: dict[str, Any]) -> bool:
 
 def different(ours: FlowGraph, live: FlowGraph) -> str:
     """Where two graphs first differ, call by call; "" nowhere. Scales, and what was assumed, are left out of both."""
-    return _difference(_unfolded(ours), _unfolded(live), "")
+    return difference(unfolded(ours), unfolded(live))
 
 
-def _unfolded(graph: FlowGraph) -> Any:
+def unfolded(graph: FlowGraph) -> Any:
     """A graph with its calls' operations in the calls: layers that differ in a scale alone are folded otherwise."""
     calls, outputs = apart(graph.runs, graph.outputs)
     value = graph._replace(runs=[], outputs=outputs, assumed=[], constants=frozenset())
@@ -425,7 +490,8 @@ def _lists(refs: Any) -> list[list[int]]:
     return [list(ref) for ref in refs]
 
 
-def _difference(one: Any, other: Any, path: str) -> str:
+def difference(one: Any, other: Any, path: str = "") -> str:
+    """Where two such first differ."""
     if one is other or one == other:
         return ""
     if type(one) is not type(other) or not isinstance(one, dict | list):
@@ -438,4 +504,4 @@ def _difference(one: Any, other: Any, path: str) -> str:
         if len(one) != len(other):
             return f"{path}: {len(one)} entries are {len(other)}"
         pairs = [(str(at), *pair) for at, pair in enumerate(zip(one, other, strict=True))]
-    return next((found for key, left, right in pairs if (found := _difference(left, right, f"{path}.{key}"))), "")
+    return next((found for key, left, right in pairs if (found := difference(left, right, f"{path}.{key}"))), "")

@@ -16,7 +16,7 @@ from adaptlint.dataflow.fold import fold
 from adaptlint.dataflow.kernels import FLEX
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.record import FIRST, Built, build, trace_at
-from adaptlint.dataflow.shipped import ROPE, asked_of, names_of
+from adaptlint.dataflow.shipped import ROPE, asked_of, names_of, power_of_two
 from adaptlint.dataflow.tagged import ConfigTags, TaggedInt, sized
 from tests.dataflow.unfolding import apart
 from tests.families.live import resolved
@@ -35,7 +35,8 @@ class Trial(NamedTuple):
     """`config` is what may matter of the resolved one, `names` what formulas may use; `held` conditions in JSON.
 
     `made` are expressions of integers that the class made of floats, or ranges of: the sizes of its constants, or twice
-    these.
+    these. `powers` says of numbers of heads whether they are powers of two, where the backend asks for that;
+    `masks` is filled by `flow_learning.masks_of`.
     """
 
     raw: Raw
@@ -45,6 +46,8 @@ class Trial(NamedTuple):
     held: frozenset[str]
     made: list[Any]
     rope: Raw
+    powers: dict[str, bool]
+    masks: list[str]
 
 
 class Recorder:
@@ -56,17 +59,14 @@ class Recorder:
         self.backend = backend
         self.layered = layered
         self.inputs: list[str] | None = None
-        self.powers: set[str] = set()
 
     def trial(self, raw: Raw) -> Trial:
         """Raises Refused."""
         config = resolved(self.config_class, raw)
         if config is None:
             raise Refused("the config is refused")
-        if self.backend == FLEX:
-            self.powers |= {name for name, value in config.items() if type(value) is int and counts_heads(name)}
-            if any(config[name] & (config[name] - 1) for name in self.powers if type(config.get(name)) is int):
-                raise Refused("a number of heads that is no power of two")
+        heads = [name for name, value in config.items() if type(value) is int and counts_heads(name)]
+        powers = {name: power_of_two(config[name]) for name in heads if self.backend == FLEX}
         tags = ConfigTags()
         try:
             with silence():
@@ -80,7 +80,7 @@ class Recorder:
         names = names_of(asked, config, {})
         made = [json.loads(text) for text in dict.fromkeys(json.dumps(expression(term)) for term in tags.made)]
         graph = told(folded, saved, sizes_of(made, names))
-        return Trial(raw, asked, names, graph, held, made, rope)
+        return Trial(raw, asked, names, graph, held, made, rope, powers, [])
 
     def live(self, raw: Raw) -> FlowGraph:
         """The graph as a live recording has it. Raises Refused."""
@@ -117,7 +117,7 @@ def counts_heads(name: str) -> bool:
     """True for names of numbers of heads.
 
     transformers 5.23, integrations/flex_attention.py, asks a number of heads by its bits whether it is a power of two:
-    no tag outlives that, so only powers of two are spoken of.
+    no tag outlives that, so each answer is a path of its own.
     """
     return "head" in name and not any(word in name for word in ("dim", "size"))
 
@@ -156,7 +156,10 @@ def told(graph: FlowGraph, saved: set[str], sizes: dict[int, Any]) -> dict[str, 
         layers.setdefault(run.template, run.layer(0))
     for number, template in enumerate(graph.templates):
         nodes = [_node(node, layers[number], saved | graph.inputs.keys(), sizes) for node in template.nodes]
-        guards = [[g.at, _term(g.left), g.op, _term(g.right), g.held, g.source] for g in template.guards]
+        guards = [
+            [g.at, _term(g.left), g.op, _term(g.right), g.held, g.source, *([g.raises] if g.raises else [])]
+            for g in template.guards
+        ]
         templates.append([nodes, guards, _plain(template.modules)])
     inputs = {name: [_whole(axis) for axis in axes] for name, axes in graph.inputs.items()}
     bounds = {name: _whole(bound) for name, bound in graph.bounds.items()}

@@ -7,6 +7,7 @@ gave the graphs of live recordings.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -20,7 +21,7 @@ from adaptlint.dataflow.shipped import FOLDER
 from tests.families.flow_learning import Pool
 from tests.families.flow_recording import Failed, FlowRecording, table_of
 from tests.families.flow_trials import Recorder
-from tests.families.live import auto_tables, classes_of, quick
+from tests.families.live import auto_tables, classes_of, native_kernels, quick
 from tests.families.page import NO_FLOW, tables
 from tests.families.recording import named_in
 from tests.families.space import NoSpace, Space, sources_of
@@ -102,6 +103,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
+    native_kernels()
+    gc.set_threshold(200_000, 20, 20)
     with quick():
         for model_type in options.model_types or tables():
             made = Tables(model_type, classes_in_order(model_type)[: options.classes])
