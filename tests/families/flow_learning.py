@@ -7,7 +7,7 @@ lost their tags on the way (the sizes of constants, say) and how the layers foll
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adaptlint.dataflow.shipped import likeness
@@ -15,6 +15,7 @@ from tests.families.flow_trials import SCALE, Trial
 from tests.families.learning import Learner, Sample, Template
 
 Conditions = frozenset[str]
+DEPTHS = 3
 
 
 class FlowLearner(Learner):
@@ -29,6 +30,12 @@ class FlowLearner(Learner):
         if any("$" in sample.value for sample in samples):
             return self._chosen(samples, json.dumps, path, depth)
         return super()._object(samples, path, depth)
+
+    def _conditions(self, samples: Sequence[Sample], depth: int) -> Iterable[Any]:
+        """The first layer, and the second, which has one before it, are unlike others before sizes are."""
+        for level in range(depth):
+            yield from (["is", f"@{level}", place] for place in (0, 1))
+        yield from super()._conditions(samples, depth)
 
     def _case(self, samples: Any) -> None:
         """No table by the value of a size."""
@@ -55,9 +62,9 @@ class Group:
 
     @property
     def deepens(self) -> bool:
-        """Whether there are trials of different depth, or no layers."""
+        """Whether there are trials of enough different depths, or no layers."""
         depths = {tuple(len(calls) for prefix, calls in t.graph["stacks"] if prefix) for t in self.trials}
-        return len(depths) > 1 or depths == {()}
+        return len(depths) >= DEPTHS or depths == {()}
 
     @property
     def varies(self) -> bool:
@@ -91,6 +98,20 @@ class Group:
         letters = {letter(number): place for number, place in enumerate(templates)}
         held = [[json.loads(text) for text in sorted(one)] for one in self.held]
         return {**self.settings, "held": held, "graph": learner.learn(graphs), "templates": letters}
+
+    def of_one_path(self, drawn: set[str]) -> tuple[Group, dict[str, Any]]:
+        """Those of the first one's path alone, and the sizes that told the others from them."""
+        path = path_of(self.trials[0])
+        own = [trial for trial in self.trials if path_of(trial) == path]
+        others = [trial for trial in self.trials if path_of(trial) != path]
+        names = {name: own[0].names[name] for name in sorted(drawn & own[0].names.keys())}
+        told = {
+            name: value
+            for name, value in names.items()
+            if all(trial.names.get(name) == value for trial in own)
+            and any(trial.names.get(name) != value for trial in others)
+        }
+        return Group(self.settings, own), told
 
     def fixed(self, untagged: set[str], drawn: set[str]) -> dict[str, Any]:
         """Integers that some path loses the tags of, or this one may, and that were the same in all its trials."""

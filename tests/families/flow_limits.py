@@ -76,7 +76,7 @@ class Limits:
         base = self.base(raw)
         if base is None:
             return None
-        config = asked_of(base.resolved_config, base.config)
+        config = asked_of(base.resolved_config, base.config, entry["rope"])
         names = names_of(config, base.resolved_config, rope_numbers(entry["rope"], base.config))
         return next((one for one in entry["variants"] if covers(entry, one, config, names)), None)
 
@@ -101,7 +101,7 @@ class Limits:
     def _refuse(self, entry: Entry, settings: list[str], raw: Raw) -> None:
         """No value of this likeness, and of no other than the default where it was not tried."""
         base = self.base(raw)
-        config = asked_of(base.resolved_config, base.config)
+        config = asked_of(base.resolved_config, base.config, entry["rope"])
         for key, value in config.items():
             like = likeness(value)
             usual = likeness(self.start.config.get(key))

@@ -134,9 +134,16 @@ class FlowRecording:
         return entry
 
     def _start(self) -> None:
-        start = self.tried(self.space.start)
+        start = self.tried(self.space.start) or self.tried(self._with_all_experts())
         if start is None:
             raise Failed("the default config has no forward")
+        self.space.start = start.raw
+        late = {name for name in self.recorder.by_index & self.space.fields.keys() if _above_one(start.names.get(name))}
+        if late and not self.recorder.by_index & self.space.start.keys():  # both kinds of layers among few
+            self.space.start = {**start.raw, **dict.fromkeys(sorted(late), 1)}
+            self.trials = []
+            self._start()
+            return
         self.start = start
         self.idle = {key: [likeness(value)] for key, value in start.config.items()}
         self.drawn = [
@@ -144,6 +151,10 @@ class FlowRecording:
             for name, value in start.config.items()
             if type(value) is int and name in self.space.fields and not name.endswith(TOKENS) and value > 0
         ]
+
+    def _with_all_experts(self) -> Raw:
+        """The config to start from, but for its few experts: groups of them may be too small to choose from."""
+        return {name: value for name, value in self.space.start.items() if "expert" not in name}
 
     def tried(self, raw: Raw) -> Trial | None:
         """The trial of a config, None if there is none; kept."""
@@ -170,7 +181,8 @@ class FlowRecording:
         for name in self.space.fields:
             if name in ASKED_FOR or name == "num_labels":
                 continue
-            for value in self._options(name, self.space.value(self.space.start, name)):
+            usual = self.space.value(self.space.start, name)
+            for value in self._options(name, self.start.config.get(name) if usual is None else usual):
                 self._try_setting({name: value})
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
@@ -300,8 +312,10 @@ class FlowRecording:
         made = {name for expression in group.trials[0].made for name in named(expression)}
         layered = [name for name in names if name in self.recorder.layered]
         if not group.deepens and layered and self.draw.random() < 0.8:
-            depth = self.draw.randint(1, SHALLOW + 1)
-            here = {**here, **dict.fromkeys(layered, depth)}
+            here = self._at_depth(here, self.draw.randint(1, SHALLOW + 1))
+        for name in sorted(self.recorder.by_index & set(names)):
+            if self.draw.random() < 0.4:
+                here = {**here, name: self.draw.randint(1, SHALLOW)}
         heads = [name for name in names if "head" in name]
         if group.mixed and heads and self.draw.random() < 0.5:
             return {**here, self.draw.choice(heads): self.space.value(here, self.draw.choice(heads))}
@@ -311,7 +325,20 @@ class FlowRecording:
 
     def _shallow(self, raw: Raw) -> Raw:
         """Few layers: a recording takes its time."""
-        return {n: min(v, SHALLOW + 1) if n in self.recorder.layered and type(v) is int else v for n, v in raw.items()}
+        depths = [raw[name] for name in self.recorder.layered if type(raw.get(name)) is int]
+        return raw if all(depth <= SHALLOW + 1 for depth in depths) else self._at_depth(raw, SHALLOW + 1)
+
+    def _at_depth(self, raw: Raw, depth: int) -> Raw:
+        """With so many layers, and lists that have an entry for each of them as long."""
+        changed = dict(raw)
+        for name in self.recorder.layered:
+            before = self.space.value(raw, name)
+            if type(before) is int and before > 0:
+                changed[name] = depth
+                of_layers = [one for one, value in raw.items() if isinstance(value, list) and len(value) == before]
+                for one in of_layers:
+                    changed[one] = [raw[one][at % before] for at in range(depth)]
+        return changed
 
     def _of(self, group: Group, raw: Raw) -> bool:
         """Whether a config seems to be of this path, before its forward is recorded."""
@@ -323,19 +350,24 @@ class FlowRecording:
 
     def _learnt(self) -> dict[str, Any]:
         self.own = Pool()
-        found: list[tuple[Group, dict[str, Any]]] = []
+        found: list[tuple[Group, dict[str, Any], dict[str, Any]]] = []
         unlearnt = ""
         for group in grouped(self.trials, self.asked):
-            try:
-                if len(group.trials) > 1 and group.deepens:
-                    found.append((group, group.variant(self.own)))
-            except Unlearnt as part:
-                unlearnt = str(part)
+            for part, pinned in ((group, {}), group.of_one_path(set(self.drawn))):
+                if len(part.trials) < 2 or not part.deepens:
+                    continue
+                try:
+                    found.append((part, {**part.variant(self.own), "within": {}}, pinned))
+                    break
+                except Unlearnt as why:
+                    unlearnt = str(why)
         if not found:
             raise Failed(f"not learnt: {unlearnt}")
-        untagged = set[str]().union(*(group.untagged for group, _ in found))
+        untagged = set[str]().union(*(group.untagged for group, _, _ in found))
         drawn = set(self.drawn)
-        variants = [{**variant, "fixed": group.fixed(untagged, drawn), "within": {}} for group, variant in found]
+        variants = [
+            {**variant, "fixed": {**group.fixed(untagged, drawn), **pinned}} for group, variant, pinned in found
+        ]
         numbers = [
             name for name, value in self.start.config.items() if type(value) is int and not name.endswith(TOKENS)
         ]
@@ -388,8 +420,7 @@ class FlowRecording:
         """A config of every path, with more layers than the path was learnt with."""
         for group in grouped(self.trials, self.asked):
             for _ in range(TRIES):
-                raw = self._more_of(group)
-                raw |= {name: DEEP for name in self.recorder.layered if type(self.space.value(raw, name)) is int}
+                raw = self._at_depth(self._more_of(group), DEEP)
                 if self._of(group, raw):
                     yield raw
                     break
@@ -458,6 +489,10 @@ def table_of(backend: str, classes: dict[str, Any], pool: Pool) -> dict[str, Any
         "classes": classes,
         "templates": list(pool.texts),
     }
+
+
+def _above_one(value: Any) -> bool:
+    return type(value) is int and value > 1
 
 
 def _holds(condition: Any, names: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ release in an environment of its own) can be learnt from in the same way.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.bases.meta_build import silence
@@ -23,6 +24,7 @@ from tests.families.live import resolved
 
 Raw = dict[str, Any]
 MEASURED = ("arange", "interpolate", "linspace")  # operations whose floats are lengths
+NEAR_THE_END = 2  # what a layer hands on, whatever it did before
 SCALE = 0.5
 """Stands for every float: how much something is scaled changes no shape."""
 
@@ -50,6 +52,33 @@ class Trial(NamedTuple):
     masks: list[str]
 
 
+class LayerTags(ConfigTags):
+    """Tags that keep comparisons with the number of the layer that is being made out of the conditions.
+
+    `by_index` are the names that such comparisons had: which layers are of which kind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_index: set[str] = set()
+
+    def note(self, comparison: tuple[Any, str, Any, bool], seen: Mapping[str, Any]) -> None:
+        """As ConfigTags has it."""
+        left, _, right, _ = comparison
+        layer = seen.get("layer_idx")
+        if type(layer) is int and _of_layer(left, right, layer):
+            self.by_index |= names_in(left) | names_in(right)
+        else:
+            super().note(comparison, seen)
+
+
+def _of_layer(left: Any, right: Any, layer: int) -> bool:
+    """Whether one side is the layer's number, or both are what is left when it is divided by a setting."""
+    if layer in (left, right):
+        return True
+    return any(isinstance(side, list) and side[0] == "%" and side[1] in (layer, layer + 1) for side in (left, right))
+
+
 class Recorder:
     """Trials of one class under one backend, with the inputs that its default config is recorded with."""
 
@@ -59,6 +88,7 @@ class Recorder:
         self.backend = backend
         self.layered = layered
         self.inputs: list[str] | None = None
+        self.by_index: set[str] = set()
 
     def trial(self, raw: Raw) -> Trial:
         """Raises Refused."""
@@ -67,7 +97,7 @@ class Recorder:
             raise Refused("the config is refused")
         heads = [name for name, value in config.items() if type(value) is int and counts_heads(name)]
         powers = {name: power_of_two(config[name]) for name in heads if self.backend == FLEX}
-        tags = ConfigTags()
+        tags = LayerTags()
         try:
             with silence():
                 built = self._with_inputs(build(raw, self.name, self.backend, tags))
@@ -75,8 +105,13 @@ class Recorder:
         except FlowProblem as problem:
             raise Refused(str(problem)) from None
         saved = set(built.model.state_dict())
-        held = frozenset(json.dumps(c) for c in map(self._condition, tags.held) if c is not None)
-        asked, rope = asked_of(config, raw), config[ROPE] if isinstance(config.get(ROPE), dict) else {}
+        self.by_index |= tags.by_index
+        each = {
+            name for name, value in config.items() if isinstance(value, list) and len(value) in self._depths(config)
+        }
+        conditions = (self._condition(told, each) for told in tags.held)
+        held = frozenset(json.dumps(condition) for condition in conditions if condition is not None)
+        asked, rope = asked_of(config, raw, {}), config[ROPE] if isinstance(config.get(ROPE), dict) else {}
         names = names_of(asked, config, {})
         made = [json.loads(text) for text in dict.fromkeys(json.dumps(expression(term)) for term in tags.made)]
         graph = told(folded, saved, sizes_of(made, names))
@@ -99,11 +134,17 @@ class Recorder:
             raise Refused("other inputs are asked for")
         return built._replace(inputs=recipe)
 
-    def _condition(self, comparison: tuple[Any, str, Any, bool]) -> Any:
-        """As templates have it; None for a comparison of a number of layers with a layer's own number."""
+    def _depths(self, config: Raw) -> set[int]:
+        return {config[name] for name in self.layered if type(config.get(name)) is int}
+
+    def _condition(self, comparison: tuple[Any, str, Any, bool], each: set[str]) -> Any:
+        """As templates have it; None for a comparison of a number of layers with a layer's own number, and for one of
+        an entry that a list in `each` has for every layer."""
         left, op, right, held = comparison
         names = names_in(left) | names_in(right)
         if not names or (names <= self.layered and (isinstance(left, int) or isinstance(right, int))):
+            return None
+        if any(name.rpartition(".")[0] in each for name in names):
             return None
         one, other = expression(left), expression(right)
         if op in ("==", "!="):
@@ -149,7 +190,8 @@ def told(graph: FlowGraph, saved: set[str], sizes: dict[int, Any]) -> dict[str, 
 
     `sizes` are those that constants may have.
     """
-    stacks, outputs = stacked(*apart(graph.runs, graph.outputs))
+    lengths = [len(template.nodes) for template in graph.templates]
+    stacks, outputs = stacked(*apart(graph.runs, graph.outputs), lengths)
     templates = []
     layers: dict[int, str] = {}
     for run in graph.runs:
@@ -223,8 +265,8 @@ def without_floats(value: Any) -> Any:
     return SCALE if isinstance(value, float) else value
 
 
-def stacked(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Any], dict[str, Any]]:
-    """Runs of one call each by the stack of layers that they are in: the inverse of `shipped.unstacked`."""
+def stacked(calls: list[Run], outputs: dict[str, Ref], lengths: list[int]) -> tuple[list[Any], dict[str, Any]]:
+    """Runs of one call each by the stack of layers that they are in: the inverse of `stacks.unstacked`."""
     stacks: list[Any] = []
     place: list[tuple[int, int]] = []
     for call in calls:
@@ -235,9 +277,12 @@ def stacked(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Any], dict[
 
     def value(ref: Ref, own: int, at: int) -> list[Any]:
         stack, number = place[ref[0]]
-        if stack == own:
-            return ["own", number - at, ref[1], ref[2]]
-        return [stack, -1 if number == len(stacks[stack][1]) - 1 else number, ref[1], ref[2]]
+        left = ref[1] - lengths[calls[ref[0]].template]
+        node = left if left >= -NEAR_THE_END else ref[1]
+        if stack == own and number == at - 1:
+            return ["own", -1, node, ref[2]]
+        last = stack != own and number == len(stacks[stack][1]) - 1
+        return [stack, -1 if last else number, node, ref[2]]
 
     found = [
         [prefix, [[one.first, one.template, [value(ref, s, at) for ref in one.given]] for at, one in enumerate(inner)]]
