@@ -108,22 +108,22 @@ def _stands(graph: FlowGraph, sizes: Mapping[str, int]) -> bool:
 
 def asked_of(resolved: Mapping[str, Any], raw: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
     """What a forward may ask of a config; rotary embeddings by kind, from the raw one where it alone has any, or as is
-    `usual` for the class. A list of zeros and ones says something of each layer: which there are counts, not how many.
+    `usual` for the class. What a list says of each layer counts, not how many there are.
     """
-    config = {key: _flags(value) for key, value in resolved.items() if key not in UNASKED}
+    depths = {value for key, value in resolved.items() if "layer" in key and type(value) is int}
+    config = {key: _of_layers(value, depths) for key, value in resolved.items() if key not in UNASKED}
     rope = config[ROPE] if ROPE in config else raw.get("rope_scaling") or raw.get(ROPE) or usual
     config[ROPE] = rope_kinds(rope) if isinstance(rope, dict) else []
     return config
 
 
-def _flags(value: Any) -> Any:
-    if (
-        not isinstance(value, list)
-        or len(value) < 2
-        or any(type(part) is not int or part not in (0, 1) for part in value)
-    ):
+def _of_layers(value: Any, depths: set[int]) -> Any:
+    """A list with an entry for each layer: the same number in all, or which there are of zeros and ones."""
+    if not isinstance(value, list) or len(value) < 2 or any(type(part) is not int for part in value):
         return value
-    return [str(part) for part in value]
+    if set(value) <= {0, 1}:
+        return [str(part) for part in value]
+    return value[0] if len(value) in depths and len(set(value)) == 1 else value
 
 
 def rope_kinds(rope: Mapping[str, Any]) -> list[str]:
@@ -142,10 +142,11 @@ def rope_numbers(default: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str
 
 
 def names_of(config: Mapping[str, Any], resolved: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
-    """The names that templates and conditions may use."""
+    """The names that templates and conditions may use; for a list of one number for all layers, that number."""
     labels = resolved.get("id2label")
     count = len(labels) if isinstance(labels, dict) else 2
-    return {**rope, **flat(config), **flat(resolved), "num_labels": count}
+    one = {key: value for key, value in config.items() if type(value) is int and isinstance(resolved.get(key), list)}
+    return {**rope, **flat(config), **flat(resolved), **one, "num_labels": count}
 
 
 def covers(

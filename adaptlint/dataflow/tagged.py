@@ -131,7 +131,8 @@ class ConfigTags:
         if type(value) is dict:
             return {key: self._tagged(f"{name}.{key}", part) for key, part in value.items()}
         if type(value) in (list, tuple):
-            return type(value)(self._tagged(f"{name}.{index}", part) for index, part in enumerate(value))
+            one = len(value) > 1 and all(type(part) is int and part == value[0] for part in value)
+            return type(value)(self._tagged(f"{name}.{0 if one else at}", part) for at, part in enumerate(value))
         return value
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from adaptlint.dataflow.shipped import likeness
 from tests.families.flow_trials import SCALE, Trial
-from tests.families.learning import Learner, Sample, Template
+from tests.families.learning import Learner, Sample, Template, Unlearnt
 
 Conditions = frozenset[str]
 DEPTHS = 3
@@ -36,6 +36,15 @@ class FlowLearner(Learner):
         for level in range(depth):
             yield from (["is", f"@{level}", place] for place in (0, 1))
         yield from super()._conditions(samples, depth)
+
+    def _number(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
+        """In a stack, which value is taken is chosen: no formula of a layer's number gives it."""
+        if depth and self._fit(samples, depth) not in [f"@{level}" for level in range(depth)]:
+            try:
+                return self._chosen(samples, lambda value: ("int", value), path, depth)
+            except Unlearnt:
+                pass
+        return super()._number(samples, path, depth)
 
     def _case(self, samples: Any) -> None:
         """No table by the value of a size."""

@@ -49,7 +49,7 @@ class Limits:
         sizes = [name for name in changed if type(self._default(name)) is int and type(raw[name]) is int]
         settings = [name for name in changed if name not in sizes]
         if sizes:
-            self._bound(variant, sizes, raw)
+            self._bound(entry, variant, sizes, raw)
         elif usual and settings:
             self._refuse(entry, settings, raw)
         elif usual:
@@ -80,11 +80,25 @@ class Limits:
         names = names_of(config, base.resolved_config, rope_numbers(entry["rope"], base.config))
         return next((one for one in entry["variants"] if covers(entry, one, config, names)), None)
 
-    def _bound(self, variant: Entry, sizes: list[str], raw: Raw) -> None:
-        rare = [name for name in sizes if not _ordinary(name)]
-        name = sorted(rare or sizes)[0]
+    def _bound(self, entry: Entry, variant: Entry, sizes: list[str], raw: Raw) -> None:
+        """Bound the first size that helps, rare ones before those that differ from model to model."""
+        for name in sorted(sizes, key=lambda one: (_ordinary(one), one)):
+            before = dict(variant["fixed"]), dict(variant["within"])
+            self._bound_by(variant, name, raw)
+            if not self.fault(entry, raw):
+                self._align_all(entry, variant, name)
+                return
+            variant["fixed"], variant["within"] = before
+
+    def _align_all(self, entry: Entry, variant: Entry, name: str) -> None:
+        """What has to be a multiple on one path has to be one on all."""
+        if variant["within"].get(name, (None, None, 1))[2] == ALIGNED:
+            for one in entry["variants"]:
+                one["within"][name] = [*one["within"].get(name, (None, None, 1))[:2], ALIGNED]
+
+    def _bound_by(self, variant: Entry, name: str, raw: Raw) -> None:
         wrong, usual = raw[name], self._default(name)
-        if rare:
+        if not _ordinary(name):
             variant["fixed"][name] = usual
             return
         least, most, step = variant["within"].get(name, (None, None, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -20,7 +20,7 @@ from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
 from tests.dataflow.unfolding import apart
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
-from tests.families.flow_limits import Limits, NothingLeft
+from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
 from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, without_floats
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
@@ -56,6 +56,13 @@ ROPES: tuple[Raw, ...] = (
 )
 
 
+def _always(depth: int) -> Callable[[int], int]:
+    return lambda _: depth
+
+
+DEEPER = (_always(DEEP), _always(DEEP - 1))
+
+
 class Failed(Exception):
     """Why a class has no graphs under a backend."""
 
@@ -80,34 +87,45 @@ class FlowRecording:
         self.bases: dict[str, Base | None] = {}
         self.lives: dict[str, Any] = {}
         self.alone: dict[str, Any] = {}
+        self.needed: Raw = {}
+        self.rounds = ROUNDS
+        self.shallow = True
         self.known = known
         self.pool = pool
         self.own = Pool()
 
     def run(self) -> tuple[dict[str, Any], int]:
         """The class's entry of a table, and how many fresh configs gave the graphs of live recordings."""
-        try:
-            with silence():
-                graph, doubt = record(self.space.start, self.recorder.name, self.recorder.backend)
-        except FlowProblem as problem:
-            raise Failed(str(problem)) from None
-        if doubt:
-            raise Failed(f"not steady: {doubt}")
-        self.recorder.inputs = list(graph.inputs)
-        self.sizes: dict[str, int] = {}
+        start = self._recorded(self.space.start)
+        if isinstance(start, str) and self._chosen_start() is not None:
+            self.space.start = {**self._with_all_experts(), **self.needed}
+            start = self._recorded(self.space.start)
+        if isinstance(start, str):
+            raise Failed(start)
+        self.recorder.inputs = start
         self._start()
         self._explore()
         self._turn_conditions()
         self._pair()
         for raw in self._neighbours(DRAWS):
             self.tried(raw)
-        for _ in range(ROUNDS):
+        while self.rounds:
+            self.rounds -= 1
             self._top_up()
             entry = self._learnt()
             wrong, count = self._verified(entry)
             if not wrong:
                 return self._pooled(entry), count
         return self._limited(entry, [raw for raw, _ in wrong])
+
+    def _recorded(self, raw: Raw) -> list[str] | str:
+        """The inputs that a config's forward is recorded with; why it is not."""
+        try:
+            with silence():
+                graph, doubt = record(raw, self.recorder.name, self.recorder.backend)
+        except FlowProblem as problem:
+            return str(problem)
+        return f"not steady: {doubt}" if doubt else list(graph.inputs)
 
     def _limited(self, entry: dict[str, Any], wrong: list[Raw]) -> tuple[dict[str, Any], int]:
         """The entry less what is wrong in it, in as many turns as it takes to find nothing more."""
@@ -134,7 +152,7 @@ class FlowRecording:
         return entry
 
     def _start(self) -> None:
-        start = self.tried(self.space.start) or self.tried(self._with_all_experts())
+        start = self.tried(self.space.start) or self.tried(self._with_all_experts()) or self._chosen_start()
         if start is None:
             raise Failed("the default config has no forward")
         self.space.start = start.raw
@@ -151,6 +169,18 @@ class FlowRecording:
             for name, value in start.config.items()
             if type(value) is int and name in self.space.fields and not name.endswith(TOKENS) and value > 0
         ]
+
+    def _chosen_start(self) -> Trial | None:
+        """With what a class of experts cannot do without: how many are asked, where it has a null, and a width that
+        grouped products take."""
+        fields = self.space.fields.items()
+        nulls = [name for name, field in fields if field.default is None and "int" in field.kinds]
+        self.needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
+        widths = {name: field.default for name, field in fields if "intermediate_size" in name}
+        self.needed |= {
+            name: width - width % ALIGNED for name, width in widths.items() if type(width) is int and width % ALIGNED
+        }
+        return self.tried({**self._with_all_experts(), **self.needed}) if self.needed else None
 
     def _with_all_experts(self) -> Raw:
         """The config to start from, but for its few experts: groups of them may be too small to choose from."""
@@ -218,6 +248,10 @@ class FlowRecording:
         elif isinstance(value, list) and value and isinstance(value[0], str):
             yield from ([kind] * len(value) for kind in LAYER_TYPES)
             yield [LAYER_TYPES[at % 2] for at in range(len(value))]
+            whole = resolved(self.recorder.config_class, {"model_type": self.space.model_type}) or {}
+            usual = sorted(set(map(str, whole.get(name) or [])))
+            if len(usual) > 1:
+                yield [usual[at % len(usual)] for at in range(len(value))]
         elif value is None:
             if "bool" in field.kinds:
                 yield True
@@ -244,7 +278,7 @@ class FlowRecording:
             return
         self.telling.append(change)
         if not changed:
-            self.drawn += [name for name in change if name not in self.drawn]
+            self.drawn += [name for name in change if name not in self.drawn and name in self.space.fields]
 
     def _turn_conditions(self) -> None:
         """Configs in which a comparison of sizes comes out otherwise than in the default one."""
@@ -297,13 +331,21 @@ class FlowRecording:
     def _top_up(self) -> None:
         """Enough trials of every path, and integers that lost their names in as many sizes."""
         for group in grouped(self.trials, self.asked)[:MOST_GROUPS]:
+            if len(self.trials) < MOST_TRIALS and not group.deepens and self.recorder.layered:
+                for depth in range(1, SHALLOW + 2):
+                    depths = [_always(depth), _always(depth % (SHALLOW + 1) + 1)]
+                    self._add(group, self._at_depth(group.trials[0].raw, depths))
             for _ in range(TRIES if len(self.trials) < MOST_TRIALS else 0):
                 if len(group.trials) >= (MIXED if group.mixed else EACH) and group.varies and group.deepens:
                     break
                 raw = self._shallow(self._more_of(group))
-                trial = self.tried(raw) if self._of(group, raw) else None
-                if trial is not None:
-                    group.add(trial, self.asked)
+                if self._of(group, raw):
+                    self._add(group, raw)
+
+    def _add(self, group: Group, raw: Raw) -> None:
+        trial = self.tried(raw)
+        if trial is not None and all(trial is not one for one in group.trials):
+            group.add(trial, self.asked)
 
     def _more_of(self, group: Group) -> Raw:
         """A neighbour of one of its configs that differs in what the group lacks."""
@@ -312,7 +354,7 @@ class FlowRecording:
         made = {name for expression in group.trials[0].made for name in named(expression)}
         layered = [name for name in names if name in self.recorder.layered]
         if not group.deepens and layered and self.draw.random() < 0.8:
-            here = self._at_depth(here, self.draw.randint(1, SHALLOW + 1))
+            here = self._at_depth(here, [lambda _: self.draw.randint(1, SHALLOW + 1)])
         for name in sorted(self.recorder.by_index & set(names)):
             if self.draw.random() < 0.4:
                 here = {**here, name: self.draw.randint(1, SHALLOW)}
@@ -325,19 +367,18 @@ class FlowRecording:
 
     def _shallow(self, raw: Raw) -> Raw:
         """Few layers: a recording takes its time."""
-        depths = [raw[name] for name in self.recorder.layered if type(raw.get(name)) is int]
-        return raw if all(depth <= SHALLOW + 1 for depth in depths) else self._at_depth(raw, SHALLOW + 1)
+        return self._at_depth(raw, [lambda before: min(before, SHALLOW + 1)])
 
-    def _at_depth(self, raw: Raw, depth: int) -> Raw:
-        """With so many layers, and lists that have an entry for each of them as long."""
+    def _at_depth(self, raw: Raw, depths: Sequence[Callable[[int], int]]) -> Raw:
+        """With so many layers in each stack in turn, and lists that have an entry for each of them as long."""
         changed = dict(raw)
-        for name in self.recorder.layered:
+        for at, name in enumerate(sorted(self.recorder.layered)):
             before = self.space.value(raw, name)
             if type(before) is int and before > 0:
-                changed[name] = depth
+                changed[name] = depth = depths[at % len(depths)](before)
                 of_layers = [one for one, value in raw.items() if isinstance(value, list) and len(value) == before]
                 for one in of_layers:
-                    changed[one] = [raw[one][at % before] for at in range(depth)]
+                    changed[one] = [raw[one][place % before] for place in range(depth)]
         return changed
 
     def _of(self, group: Group, raw: Raw) -> bool:
@@ -404,7 +445,7 @@ class FlowRecording:
         table = self.table(entry)
         wrong = self._unlike_themselves(entry) if again else []
         right = 0
-        for raw in [{"model_type": self.space.model_type}, *self._of_each(), *self._neighbours(FRESH)]:
+        for raw in [{"model_type": self.space.model_type, **self.needed}, *self._of_each(), *self._neighbours(FRESH)]:
             fault = self._fault(table, raw)
             right += fault == ""
             if fault:
@@ -412,18 +453,36 @@ class FlowRecording:
                 found = self.tried(raw)
                 if found is not None:
                     self._promote(found)
-        if not right and not wrong:
-            raise Failed("no fresh config is covered")
+        usual = self._base({"model_type": self.space.model_type, **self.needed})
+        if not wrong and (usual is None or graph_from(table, usual) is None):
+            if not self._deepened():
+                raise Failed("the default config is not covered")
+            wrong.append((self.space.start, "the default config is not covered"))
         return wrong, right
+
+    def _deepened(self) -> bool:
+        """Learn from deeper ones with every kind of layer that the default has; False if that was done before."""
+        if not self.shallow:
+            return False
+        self.shallow, self.rounds = False, self.rounds + 1
+        usual = {name: self.space.fields[name].default for name in self.recorder.by_index & self.space.fields.keys()}
+        kinds = {name: value for name, value in usual.items() if name not in self.recorder.layered}
+        for depth in range(SHALLOW + 1, SHALLOW + DEEP):
+            self.tried({**self._at_depth(self.space.start, [_always(depth)]), **kinds})
+            for name in [name for name, value in kinds.items() if _above_one(value)]:
+                self.tried({**self._at_depth(self.space.start, [_always(depth)]), **kinds, name: 2})
+        return True
 
     def _of_each(self) -> Iterator[Raw]:
         """A config of every path, with more layers than the path was learnt with."""
         for group in grouped(self.trials, self.asked):
             for _ in range(TRIES):
-                raw = self._at_depth(self._more_of(group), DEEP)
+                raw = self._at_depth(self._more_of(group), DEEPER)
                 if self._of(group, raw):
                     yield raw
                     break
+            else:
+                yield self._at_depth(group.trials[0].raw, DEEPER)
 
     def _unlike_itself(self, table: dict[str, Any], trial: Trial) -> str:
         """Where the table's graph for a trial is not the trial's own."""

@@ -65,7 +65,7 @@ class LayerTags(ConfigTags):
     def note(self, comparison: tuple[Any, str, Any, bool], seen: Mapping[str, Any]) -> None:
         """As ConfigTags has it."""
         left, _, right, _ = comparison
-        layer = seen.get("layer_idx")
+        layer = seen.get("layer_idx", seen.get("i"))
         if type(layer) is int and _of_layer(left, right, layer):
             self.by_index |= names_in(left) | names_in(right)
         else:
@@ -74,7 +74,7 @@ class LayerTags(ConfigTags):
 
 def _of_layer(left: Any, right: Any, layer: int) -> bool:
     """Whether one side is the layer's number, or both are what is left when it is divided by a setting."""
-    if layer in (left, right):
+    if layer in (left, right) and any(isinstance(side, list) and side[0] == "config" for side in (left, right)):
         return True
     return any(isinstance(side, list) and side[0] == "%" and side[1] in (layer, layer + 1) for side in (left, right))
 
@@ -104,6 +104,8 @@ class Recorder:
                 folded = fold(trace_at(built, {name: FIRST[name] for name in built.symbols}))
         except FlowProblem as problem:
             raise Refused(str(problem)) from None
+        except Exception as error:  # transformers raises whatever a config's values provoke
+            raise Refused(f"{type(error).__name__}: {error}") from None
         saved = set(built.model.state_dict())
         self.by_index |= tags.by_index
         each = {

@@ -105,8 +105,8 @@ def test_calls_by_their_stacks_are_the_calls_again(model_type: str, name: str, r
     again, last = stacks.counted(
         [call._replace(template=t) for call, t in zip(found, own, strict=True)], finds, [lengths[t] for t in own]
     )
-    assert [call._replace(given=[*map(tuple, call.given)]) for call in again] == [
-        call._replace(given=[*map(tuple, call.given)]) for call in calls
+    assert [(call.prefix, call.first, [*map(list, call.given)]) for call in again] == [
+        (call.prefix, call.first, [*map(list, call.given)]) for call in calls
     ]
     assert last == outputs
 
