@@ -167,11 +167,11 @@ def value_at(n: int, o: int, start: int, given: dict[Value, int]) -> Value:
 
 def term_at(term: Any, start: int, given: dict[Value, int]) -> Any:
     """A term with its values renamed."""
-    if isinstance(term, int) or term[0] == "config":
+    if not isinstance(term, list) or term[0] == "config":
         return term
     if term[0] == "size":
         return ["size", *value_at(term[1], term[2], start, given), term[3]]
-    return [term[0], term_at(term[1], start, given), term_at(term[2], start, given)]
+    return [term[0], *(term_at(part, start, given) for part in term[1:])]
 
 
 def argument_at(argument: Any, start: int, given: dict[Value, int]) -> Any:

@@ -22,9 +22,10 @@ from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import Filling, NotCovered, holds
 from adaptlint.dataflow.calls import ANOTHER
 from adaptlint.dataflow.flow_graph import FORMAT as GRAPH_FORMAT
-from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, integers, path_in, read_graph, size_of
+from adaptlint.dataflow.flow_graph import FlowGraph, integers, path_in, read_graph, size_of
 from adaptlint.dataflow.fold import joined
 from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.stacks import counted, unstacked
 
 FORMAT = 1
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")
@@ -85,15 +86,15 @@ def graph_from(table: Mapping[str, Any], base: Base) -> FlowGraph | None:
     known = table["classes"].get(base.model_class)
     if known is None or any(base.config.get(key, usual) != usual for key, usual in MORE.items()):
         return None
-    config = asked_of(base.resolved_config, base.config)
+    config = asked_of(base.resolved_config, base.config, known["rope"])
     names = names_of(config, base.resolved_config, rope_numbers(known["rope"], base.config))
     for variant in known["variants"]:
         if covers(known, variant, config, names):
             try:
                 graph = _filled(table, known, variant, names, base.record["tree"])
-            except NotCovered:
+                return graph if graph is not None and _stands(graph, table["sizes"]) else None
+            except (NotCovered, IndexError):  # filled beyond what was learnt from: a value that no operation gives
                 return None
-            return graph if graph is not None and _stands(graph, table["sizes"]) else None
     return None
 
 
@@ -105,12 +106,24 @@ def _stands(graph: FlowGraph, sizes: Mapping[str, int]) -> bool:
     )
 
 
-def asked_of(resolved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What a forward may ask of a config; rotary embeddings by kind, from the raw one where it alone has any."""
-    config = {key: value for key, value in resolved.items() if key not in UNASKED}
-    rope = config[ROPE] if ROPE in config else raw.get("rope_scaling") or raw.get(ROPE)
+def asked_of(resolved: Mapping[str, Any], raw: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """What a forward may ask of a config; rotary embeddings by kind, from the raw one where it alone has any, or as is
+    `usual` for the class. What a list says of each layer counts, not how many there are.
+    """
+    depths = {value for key, value in resolved.items() if "layer" in key and type(value) is int}
+    config = {key: _of_layers(value, depths) for key, value in resolved.items() if key not in UNASKED}
+    rope = config[ROPE] if ROPE in config else raw.get("rope_scaling") or raw.get(ROPE) or usual
     config[ROPE] = rope_kinds(rope) if isinstance(rope, dict) else []
     return config
+
+
+def _of_layers(value: Any, depths: set[int]) -> Any:
+    """A list with an entry for each layer: the same number in all, or which there are of zeros and ones."""
+    if not isinstance(value, list) or len(value) < 2 or any(type(part) is not int for part in value):
+        return value
+    if set(value) <= {0, 1}:
+        return [str(part) for part in value]
+    return value[0] if len(value) in depths and len(set(value)) == 1 else value
 
 
 def rope_kinds(rope: Mapping[str, Any]) -> list[str]:
@@ -129,10 +142,11 @@ def rope_numbers(default: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str
 
 
 def names_of(config: Mapping[str, Any], resolved: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
-    """The names that templates and conditions may use."""
+    """The names that templates and conditions may use; for a list of one number for all layers, that number."""
     labels = resolved.get("id2label")
     count = len(labels) if isinstance(labels, dict) else 2
-    return {**rope, **flat(config), **flat(resolved), "num_labels": count}
+    one = {key: value for key, value in config.items() if type(value) is int and isinstance(resolved.get(key), list)}
+    return {**rope, **flat(config), **flat(resolved), **one, "num_labels": count}
 
 
 def covers(
@@ -157,9 +171,23 @@ def covers(
         return False
     if any(type(value := names.get(name)) is int and value < 1 for name in known["positive"]):
         return False
-    if any(type(value := names.get(name)) is int and value & (value - 1) for name in known["powers"]):
+    if any(power_of_two(names.get(name)) is not found for name, found in variant["powers"].items()):
+        return False
+    if not all(_within(names.get(name), *bounds) for name, bounds in variant["within"].items()):
         return False
     return any(_all_hold(conditions, names) for conditions in variant["held"])
+
+
+def power_of_two(value: Any) -> bool:
+    """Whether it is one, as transformers 5.23 asks it of numbers of heads (integrations/flex_attention.py)."""
+    return type(value) is int and not value & (value - 1)
+
+
+def _within(value: Any, least: int | None, most: int | None, step: int) -> bool:
+    """Whether a number is one that a path was recorded and verified with."""
+    if type(value) is not int:
+        return False
+    return (least is None or value >= least) and (most is None or value <= most) and value % step == 0
 
 
 def likeness(value: Any) -> Any:
@@ -197,7 +225,8 @@ def _filled(
     making.inputs = {name: [size_of(axis, table["sizes"]) for axis in axes] for name, axes in graph["inputs"].items()}
     letters = [call[1] for _, inner in stacks for call in inner]
     numbers = [making.number(letter, call.layer(0)) for letter, call in zip(letters, calls, strict=True)]
-    runs, outputs = joined([call._replace(template=n) for call, n in zip(calls, numbers, strict=True)], ends)
+    told = [call._replace(template=n) for call, n in zip(calls, numbers, strict=True)]
+    runs, outputs = joined(*counted(told, ends, [len(making.made[n][0]) for n in numbers]))
     graph |= {"format": GRAPH_FORMAT, "model_class": known["class"], "backend": table["backend"]}
     graph |= {"transformers": table["transformers"], "templates": making.made, "runs": runs, "outputs": outputs}
     return read_graph({**graph, "assumed": [], "constants": sorted(integers(names))})
@@ -245,27 +274,3 @@ class _Templates:
             if node is not None and own in node.get(field, {}):
                 return list(node[field][own])
         raise NotCovered(name)
-
-
-def unstacked(stacks: list[Any], outputs: dict[str, Any]) -> tuple[list[Run], dict[str, Ref]]:
-    """A run for every call, whose template is not known yet, from stacks of layers; no number depends on the depth of
-    another stack.
-
-    A stack is [prefix, [[layer, letter of the template, [value, ...]], ...]]; a value [stack, call, node, output], the
-    call is -1 for a stack's last; ["own", -1, node, output] is of the call before in the same stack.
-    """
-    starts = [sum(len(stack[1]) for stack in stacks[:number]) for number in range(len(stacks) + 1)]
-
-    def ref(value: list[Any], own: int, at: int) -> Ref:
-        stack, call, node, output = value
-        if stack == "own":
-            return starts[own] + at + call, node, output
-        number = call if call >= 0 else starts[stack + 1] - starts[stack] + call
-        return starts[stack] + number, node, output
-
-    calls = [
-        Run(0, prefix, layer, 1, 1, [ref(value, s, at) for value in given], [])
-        for s, (prefix, inner) in enumerate(stacks)
-        for at, (layer, _, given) in enumerate(inner)
-    ]
-    return calls, {name: ref(value, len(stacks), 0) for name, value in outputs.items()}

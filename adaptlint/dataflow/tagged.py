@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,6 +12,14 @@ from adaptlint.dataflow.shims import put
 
 Guarded = Callable[[Any, str, Any, bool], None]
 LABELS = ("id2label", "label2id")
+REFUSING = (
+    "torch._",
+    "torch.nn.functional",
+    "torch.nn.modules.sparse",
+    "torch.nn.modules.dropout",
+    "torch.nn.modules.conv",
+)
+"""Comparisons of torch 2.13's own here, as of the padding's index with a table's length, only refuse what cannot be."""
 
 
 class TaggedInt(int):
@@ -123,7 +131,8 @@ class ConfigTags:
         if type(value) is dict:
             return {key: self._tagged(f"{name}.{key}", part) for key, part in value.items()}
         if type(value) in (list, tuple):
-            return type(value)(self._tagged(f"{name}.{index}", part) for index, part in enumerate(value))
+            one = len(value) > 1 and all(type(part) is int and part == value[0] for part in value)
+            return type(value)(self._tagged(f"{name}.{0 if one else at}", part) for at, part in enumerate(value))
         return value
 
     @contextmanager
@@ -161,12 +170,18 @@ class ConfigTags:
         return Whole
 
     def compared(self, left: Any, op: str, right: Any, held: bool) -> None:
-        """A comparison that Python made; torch's own, as of an index with an axis, only refuse what cannot be."""
+        """A comparison that Python made."""
         if sized(left) or sized(right):
             if self.forward is not None:
                 self.forward(left, op, right, held)
-        elif not sys._getframe(2).f_globals.get("__name__", "").startswith("torch._"):
-            self.held.append((left, op, right, held))
+            return
+        frame = sys._getframe(2)
+        if not frame.f_globals.get("__name__", "").startswith(REFUSING):
+            self.note((left, op, right, held), frame.f_locals)
+
+    def note(self, comparison: tuple[Any, str, Any, bool], seen: Mapping[str, Any]) -> None:
+        """Keep a comparison; `seen` has what stood beside it where it was made."""
+        self.held.append(comparison)
 
 
 def sized(term: Any) -> bool:

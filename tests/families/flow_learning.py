@@ -7,14 +7,15 @@ lost their tags on the way (the sizes of constants, say) and how the layers foll
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adaptlint.dataflow.shipped import likeness
 from tests.families.flow_trials import SCALE, Trial
-from tests.families.learning import Learner, Sample, Template
+from tests.families.learning import Learner, Sample, Template, Unlearnt
 
 Conditions = frozenset[str]
+DEPTHS = 3
 
 
 class FlowLearner(Learner):
@@ -30,6 +31,21 @@ class FlowLearner(Learner):
             return self._chosen(samples, json.dumps, path, depth)
         return super()._object(samples, path, depth)
 
+    def _conditions(self, samples: Sequence[Sample], depth: int) -> Iterable[Any]:
+        """The first layer, and the second, which has one before it, are unlike others before sizes are."""
+        for level in range(depth):
+            yield from (["is", f"@{level}", place] for place in (0, 1))
+        yield from super()._conditions(samples, depth)
+
+    def _number(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
+        """In a stack, which value is taken is chosen: no formula of a layer's number gives it."""
+        if depth and self._fit(samples, depth) not in [f"@{level}" for level in range(depth)]:
+            try:
+                return self._chosen(samples, lambda value: ("int", value), path, depth)
+            except Unlearnt:
+                pass
+        return super()._number(samples, path, depth)
+
     def _case(self, samples: Any) -> None:
         """No table by the value of a size."""
         return
@@ -44,20 +60,20 @@ class Group:
 
     def add(self, trial: Trial, asked: set[str]) -> None:
         """Take it in if it is of this path."""
-        own = {json.dumps(sorted(masks(one.graph["templates"]))) for one in self.trials}
-        if settings_of(trial, asked) == self.settings and json.dumps(sorted(masks(trial.graph["templates"]))) in own:
+        own = {path_of(one) for one in self.trials}
+        if settings_of(trial, asked) == self.settings and path_of(trial) in own:
             self.trials = [*self.trials, trial]
 
     @property
     def mixed(self) -> bool:
         """Whether paths are learnt together that nothing but sizes of tensors told apart."""
-        return len({json.dumps(sorted(masks(trial.graph["templates"]))) for trial in self.trials}) > 1
+        return len({path_of(trial) for trial in self.trials}) > 1
 
     @property
     def deepens(self) -> bool:
-        """Whether there are trials of different depth, or no layers."""
+        """Whether there are trials of enough different depths, or no layers."""
         depths = {tuple(len(calls) for prefix, calls in t.graph["stacks"] if prefix) for t in self.trials}
-        return len(depths) > 1 or depths == {()}
+        return len(depths) >= DEPTHS or depths == {()}
 
     @property
     def varies(self) -> bool:
@@ -80,7 +96,7 @@ class Group:
         for trial in self.trials:
             sample = Sample(trial.names, None)
             own = []
-            for mask, template in zip(masks(trial.graph["templates"]), trial.graph["templates"], strict=True):
+            for mask, template in zip(masks_of(trial), trial.graph["templates"], strict=True):
                 own.append(numbers.setdefault(mask, len(numbers)))
                 if own[-1] == len(of):
                     of.append([])
@@ -90,7 +106,21 @@ class Group:
         self.untagged = {name for expression in learner.fitted.values() for name in named(expression)}
         letters = {letter(number): place for number, place in enumerate(templates)}
         held = [[json.loads(text) for text in sorted(one)] for one in self.held]
-        return {"settings": self.settings, "held": held, "graph": learner.learn(graphs), "templates": letters}
+        return {**self.settings, "held": held, "graph": learner.learn(graphs), "templates": letters}
+
+    def of_one_path(self, drawn: set[str]) -> tuple[Group, dict[str, Any]]:
+        """Those of the first one's path alone, and the sizes that told the others from them."""
+        path = path_of(self.trials[0])
+        own = [trial for trial in self.trials if path_of(trial) == path]
+        others = [trial for trial in self.trials if path_of(trial) != path]
+        names = {name: own[0].names[name] for name in sorted(drawn & own[0].names.keys())}
+        told = {
+            name: value
+            for name, value in names.items()
+            if all(trial.names.get(name) == value for trial in own)
+            and any(trial.names.get(name) != value for trial in others)
+        }
+        return Group(self.settings, own), told
 
     def fixed(self, untagged: set[str], drawn: set[str]) -> dict[str, Any]:
         """Integers that some path loses the tags of, or this one may, and that were the same in all its trials."""
@@ -136,7 +166,7 @@ def grouped(trials: Sequence[Trial], asked: set[str]) -> list[Group]:
     """Trials by path. Paths of the same settings that conditions do not tell apart are learnt together."""
     found: dict[str, list[Trial]] = {}
     for trial in trials:
-        key = json.dumps([settings_of(trial, asked), sorted(masks(trial.graph["templates"]))])
+        key = json.dumps([settings_of(trial, asked), path_of(trial)])
         found.setdefault(key, []).append(trial)
     groups = [Group(settings_of(members[0], asked), members) for members in found.values()]
     merged: list[Group] = []
@@ -160,8 +190,21 @@ def _overlap(one: Group, other: Group) -> bool:
 
 
 def settings_of(trial: Trial, asked: set[str]) -> dict[str, Any]:
-    """The likeness of the settings that matter."""
-    return {key: likeness(trial.config[key]) for key in sorted(asked) if key in trial.config}
+    """The likeness of the settings that matter, and which numbers of heads are powers of two."""
+    likes = {key: likeness(trial.config[key]) for key in sorted(asked) if key in trial.config}
+    return {"settings": likes, "powers": trial.powers}
+
+
+def masks_of(trial: Trial) -> list[str]:
+    """The masks of a trial's templates, worked out once."""
+    if not trial.masks:
+        trial.masks.extend(masks(trial.graph["templates"]))
+    return trial.masks
+
+
+def path_of(trial: Trial) -> str:
+    """What its templates are but for integers."""
+    return "\n".join(sorted(masks_of(trial)))
 
 
 def masks(templates: Sequence[Any]) -> list[str]:

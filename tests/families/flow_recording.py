@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +20,7 @@ from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
 from tests.dataflow.unfolding import apart
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
+from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
 from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, without_floats
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
@@ -34,9 +35,13 @@ DEEP = 5
 MOST_PAIRS = 10
 MOST_GROUPS = 64
 FRESH = 4
-ROUNDS = 4
+ROUNDS = 2
+CUTS = 8
+MOST_TRIALS = 90
+AGAIN = 3
 MOST_OPTIONS = 3
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
+WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
 TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 ROPES: tuple[Raw, ...] = (
     {"rope_type": "linear", "factor": 2.0},
@@ -49,6 +54,13 @@ ROPES: tuple[Raw, ...] = (
         "original_max_position_embeddings": 8192,
     },
 )
+
+
+def _always(depth: int) -> Callable[[int], int]:
+    return lambda _: depth
+
+
+DEEPER = (_always(DEEP), _always(DEEP - 1))
 
 
 class Failed(Exception):
@@ -73,43 +85,83 @@ class FlowRecording:
         self.telling: list[Raw] = []
         self.set_aside: list[Trial] = []
         self.bases: dict[str, Base | None] = {}
+        self.lives: dict[str, Any] = {}
+        self.alone: dict[str, Any] = {}
+        self.needed: Raw = {}
+        self.rounds = ROUNDS
+        self.shallow = True
         self.known = known
         self.pool = pool
         self.own = Pool()
 
     def run(self) -> tuple[dict[str, Any], int]:
         """The class's entry of a table, and how many fresh configs gave the graphs of live recordings."""
-        try:
-            with silence():
-                graph, doubt = record(self.space.start, self.recorder.name, self.recorder.backend)
-        except FlowProblem as problem:
-            raise Failed(str(problem)) from None
-        if doubt:
-            raise Failed(f"not steady: {doubt}")
-        self.recorder.inputs = list(graph.inputs)
-        self.sizes: dict[str, int] = {}
+        start = self._recorded(self.space.start)
+        if isinstance(start, str) and self._chosen_start() is not None:
+            self.space.start = {**self._with_all_experts(), **self.needed}
+            start = self._recorded(self.space.start)
+        if isinstance(start, str):
+            raise Failed(start)
+        self.recorder.inputs = start
         self._start()
         self._explore()
         self._turn_conditions()
         self._pair()
         for raw in self._neighbours(DRAWS):
             self.tried(raw)
-        for _ in range(ROUNDS):
+        while self.rounds:
+            self.rounds -= 1
             self._top_up()
             entry = self._learnt()
             wrong, count = self._verified(entry)
             if not wrong:
-                texts = list(self.own.texts)
-                for variant in entry["variants"]:
-                    own = variant["templates"]
-                    variant["templates"] = {letter: self.pool.place(texts[number]) for letter, number in own.items()}
-                return entry, count
-        raise Failed(f"wrong: {wrong}")
+                return self._pooled(entry), count
+        return self._limited(entry, [raw for raw, _ in wrong])
+
+    def _recorded(self, raw: Raw) -> list[str] | str:
+        """The inputs that a config's forward is recorded with; why it is not."""
+        try:
+            with silence():
+                graph, doubt = record(raw, self.recorder.name, self.recorder.backend)
+        except FlowProblem as problem:
+            return str(problem)
+        return f"not steady: {doubt}" if doubt else list(graph.inputs)
+
+    def _limited(self, entry: dict[str, Any], wrong: list[Raw]) -> tuple[dict[str, Any], int]:
+        """The entry less what is wrong in it, in as many turns as it takes to find nothing more."""
+        limits = Limits(self.start, self.trials, self._base, lambda one, raw: self._fault(self.table(one), raw))
+        for _ in range(CUTS):
+            try:
+                for raw in wrong:
+                    limits.restrict(entry, raw)
+            except NothingLeft as part:
+                raise Failed(f"wrong: {part}") from None
+            found, count = self._verified(entry, again=False)
+            found = found or self._unlike_themselves(entry)
+            if not found:
+                return self._pooled(entry), count
+            wrong = [raw for raw, _ in found]
+        raise Failed(f"wrong: {found[0][1]} under {json.dumps(wrong[0])}")
+
+    def _pooled(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """The entry with its templates in the pool of all classes."""
+        texts = list(self.own.texts)
+        for variant in entry["variants"]:
+            own = variant["templates"]
+            variant["templates"] = {letter: self.pool.place(texts[number]) for letter, number in own.items()}
+        return entry
 
     def _start(self) -> None:
-        start = self.tried(self.space.start)
+        start = self.tried(self.space.start) or self.tried(self._with_all_experts()) or self._chosen_start()
         if start is None:
             raise Failed("the default config has no forward")
+        self.space.start = start.raw
+        late = {name for name in self.recorder.by_index & self.space.fields.keys() if _above_one(start.names.get(name))}
+        if late and not self.recorder.by_index & self.space.start.keys():  # both kinds of layers among few
+            self.space.start = {**start.raw, **dict.fromkeys(sorted(late), 1)}
+            self.trials = []
+            self._start()
+            return
         self.start = start
         self.idle = {key: [likeness(value)] for key, value in start.config.items()}
         self.drawn = [
@@ -117,6 +169,22 @@ class FlowRecording:
             for name, value in start.config.items()
             if type(value) is int and name in self.space.fields and not name.endswith(TOKENS) and value > 0
         ]
+
+    def _chosen_start(self) -> Trial | None:
+        """With what a class of experts cannot do without: how many are asked, where it has a null, and a width that
+        grouped products take."""
+        fields = self.space.fields.items()
+        nulls = [name for name, field in fields if field.default is None and "int" in field.kinds]
+        self.needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
+        widths = {name: field.default for name, field in fields if "intermediate_size" in name}
+        self.needed |= {
+            name: width - width % ALIGNED for name, width in widths.items() if type(width) is int and width % ALIGNED
+        }
+        return self.tried({**self._with_all_experts(), **self.needed}) if self.needed else None
+
+    def _with_all_experts(self) -> Raw:
+        """The config to start from, but for its few experts: groups of them may be too small to choose from."""
+        return {name: value for name, value in self.space.start.items() if "expert" not in name}
 
     def tried(self, raw: Raw) -> Trial | None:
         """The trial of a config, None if there is none; kept."""
@@ -138,15 +206,31 @@ class FlowRecording:
             self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()}
             self.flips, self.drawn = list(self.known.flips), list(self.known.drawn)
             self.telling = [change for change in self.known.telling if self.tried({**self.space.start, **change})]
+            self._turn_powers()
             return
         for name in self.space.fields:
             if name in ASKED_FOR or name == "num_labels":
                 continue
-            for value in self._options(name, self.space.value(self.space.start, name)):
+            usual = self.space.value(self.space.start, name)
+            for value in self._options(name, self.start.config.get(name) if usual is None else usual):
                 self._try_setting({name: value})
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
         self.trials += [one for one in self.set_aside if self._settings(one) != self._settings(self.start)]
+        self._turn_powers()
+
+    def _turn_powers(self) -> None:
+        """Numbers of heads that are powers of two, where the default ones are not, and the other way round."""
+        heads = [name for name in self.start.powers if name in self.drawn]
+        widths = [name for name in self.drawn if name in WIDTHS]
+        for chosen in [part for count in range(1, len(heads) + 1) for part in combinations(heads, count)]:
+            for times, parts in ((3, 1), (4, 3), (2, 3), (8, 7), (8, 5)):
+                size = {name: self.start.config[name] for name in (*chosen, *widths)}
+                change = {name: value * times // parts for name, value in size.items()}
+                trial = self.tried({**self.space.start, **change})
+                if trial is not None and trial.powers != self.start.powers:
+                    self.telling.append(change)
+                    break
 
     def _settings(self, trial: Trial) -> dict[str, Any]:
         return settings_of(trial, self.asked)
@@ -164,6 +248,10 @@ class FlowRecording:
         elif isinstance(value, list) and value and isinstance(value[0], str):
             yield from ([kind] * len(value) for kind in LAYER_TYPES)
             yield [LAYER_TYPES[at % 2] for at in range(len(value))]
+            whole = resolved(self.recorder.config_class, {"model_type": self.space.model_type}) or {}
+            usual = sorted(set(map(str, whole.get(name) or [])))
+            if len(usual) > 1:
+                yield [usual[at % len(usual)] for at in range(len(value))]
         elif value is None:
             if "bool" in field.kinds:
                 yield True
@@ -190,7 +278,7 @@ class FlowRecording:
             return
         self.telling.append(change)
         if not changed:
-            self.drawn += [name for name in change if name not in self.drawn]
+            self.drawn += [name for name in change if name not in self.drawn and name in self.space.fields]
 
     def _turn_conditions(self) -> None:
         """Configs in which a comparison of sizes comes out otherwise than in the default one."""
@@ -243,13 +331,21 @@ class FlowRecording:
     def _top_up(self) -> None:
         """Enough trials of every path, and integers that lost their names in as many sizes."""
         for group in grouped(self.trials, self.asked)[:MOST_GROUPS]:
-            for _ in range(TRIES):
+            if len(self.trials) < MOST_TRIALS and not group.deepens and self.recorder.layered:
+                for depth in range(1, SHALLOW + 2):
+                    depths = [_always(depth), _always(depth % (SHALLOW + 1) + 1)]
+                    self._add(group, self._at_depth(group.trials[0].raw, depths))
+            for _ in range(TRIES if len(self.trials) < MOST_TRIALS else 0):
                 if len(group.trials) >= (MIXED if group.mixed else EACH) and group.varies and group.deepens:
                     break
                 raw = self._shallow(self._more_of(group))
-                trial = self.tried(raw) if self._of(group, raw) else None
-                if trial is not None:
-                    group.add(trial, self.asked)
+                if self._of(group, raw):
+                    self._add(group, raw)
+
+    def _add(self, group: Group, raw: Raw) -> None:
+        trial = self.tried(raw)
+        if trial is not None and all(trial is not one for one in group.trials):
+            group.add(trial, self.asked)
 
     def _more_of(self, group: Group) -> Raw:
         """A neighbour of one of its configs that differs in what the group lacks."""
@@ -258,8 +354,10 @@ class FlowRecording:
         made = {name for expression in group.trials[0].made for name in named(expression)}
         layered = [name for name in names if name in self.recorder.layered]
         if not group.deepens and layered and self.draw.random() < 0.8:
-            depth = self.draw.randint(1, SHALLOW + 1)
-            here = {**here, **dict.fromkeys(layered, depth)}
+            here = self._at_depth(here, [lambda _: self.draw.randint(1, SHALLOW + 1)])
+        for name in sorted(self.recorder.by_index & set(names)):
+            if self.draw.random() < 0.4:
+                here = {**here, name: self.draw.randint(1, SHALLOW)}
         heads = [name for name in names if "head" in name]
         if group.mixed and heads and self.draw.random() < 0.5:
             return {**here, self.draw.choice(heads): self.space.value(here, self.draw.choice(heads))}
@@ -269,7 +367,19 @@ class FlowRecording:
 
     def _shallow(self, raw: Raw) -> Raw:
         """Few layers: a recording takes its time."""
-        return {n: min(v, SHALLOW + 1) if n in self.recorder.layered and type(v) is int else v for n, v in raw.items()}
+        return self._at_depth(raw, [lambda before: min(before, SHALLOW + 1)])
+
+    def _at_depth(self, raw: Raw, depths: Sequence[Callable[[int], int]]) -> Raw:
+        """With so many layers in each stack in turn, and lists that have an entry for each of them as long."""
+        changed = dict(raw)
+        for at, name in enumerate(sorted(self.recorder.layered)):
+            before = self.space.value(raw, name)
+            if type(before) is int and before > 0:
+                changed[name] = depth = depths[at % len(depths)](before)
+                of_layers = [one for one, value in raw.items() if isinstance(value, list) and len(value) == before]
+                for one in of_layers:
+                    changed[one] = [raw[one][place % before] for place in range(depth)]
+        return changed
 
     def _of(self, group: Group, raw: Raw) -> bool:
         """Whether a config seems to be of this path, before its forward is recorded."""
@@ -281,18 +391,24 @@ class FlowRecording:
 
     def _learnt(self) -> dict[str, Any]:
         self.own = Pool()
-        found: list[tuple[Group, dict[str, Any]]] = []
+        found: list[tuple[Group, dict[str, Any], dict[str, Any]]] = []
         unlearnt = ""
         for group in grouped(self.trials, self.asked):
-            try:
-                if len(group.trials) > 1 and group.deepens:
-                    found.append((group, group.variant(self.own)))
-            except Unlearnt as part:
-                unlearnt = str(part)
+            for part, pinned in ((group, {}), group.of_one_path(set(self.drawn))):
+                if len(part.trials) < 2 or not part.deepens:
+                    continue
+                try:
+                    found.append((part, {**part.variant(self.own), "within": {}}, pinned))
+                    break
+                except Unlearnt as why:
+                    unlearnt = str(why)
         if not found:
             raise Failed(f"not learnt: {unlearnt}")
-        untagged = set[str]().union(*(group.untagged for group, _ in found))
-        variants = [{**variant, "fixed": group.fixed(untagged, set(self.drawn))} for group, variant in found]
+        untagged = set[str]().union(*(group.untagged for group, _, _ in found))
+        drawn = set(self.drawn)
+        variants = [
+            {**variant, "fixed": {**group.fixed(untagged, drawn), **pinned}} for group, variant, pinned in found
+        ]
         numbers = [
             name for name, value in self.start.config.items() if type(value) is int and not name.endswith(TOKENS)
         ]
@@ -303,7 +419,6 @@ class FlowRecording:
             "idle": idle,
             "read": sorted(self.read - self.start.config.keys()),
             "positive": positive,
-            "powers": sorted(self.recorder.powers & self.start.names.keys()),
             "rope": self.start.rope,
             "variants": variants,
         }
@@ -312,34 +427,62 @@ class FlowRecording:
         """A table of this class alone."""
         return table_of(self.recorder.backend, {self.recorder.name: entry}, self.own)
 
-    def _verified(self, entry: dict[str, Any]) -> tuple[str, int]:
-        """What is wrong on configs that were not learnt from (they are from now on), and how many were right."""
+    def _unlike_themselves(self, entry: dict[str, Any]) -> list[tuple[Raw, str]]:
+        """Configs that were learnt from and come out otherwise, and how; of those, some: fresh ones say more."""
         table = self.table(entry)
-        for trial in self.trials:
-            unlike = self._unlike_itself(table, trial)
-            if unlike:
-                self._promote(trial)
-                return f"{unlike} under {json.dumps(trial.raw)}", 0
-        wrong, right = "", 0
-        for raw in [{"model_type": self.space.model_type}, *self._of_each(), *self._neighbours(FRESH)]:
+        some = self.draw.sample(self.trials, -(-len(self.trials) // AGAIN))
+        found = [(trial, self._unlike_itself(table, trial)) for trial in some]
+        wrong = [(trial, unlike) for trial, unlike in found if unlike]
+        for trial, _ in wrong:
+            self._promote(trial)
+        return [(trial.raw, unlike) for trial, unlike in wrong]
+
+    def _verified(self, entry: dict[str, Any], again: bool = True) -> tuple[list[tuple[Raw, str]], int]:
+        """Configs that come out wrong, and how; how many fresh ones were right. The wrong ones are learnt from.
+
+        With `again` those that were learnt from already are looked at as well.
+        """
+        table = self.table(entry)
+        wrong = self._unlike_themselves(entry) if again else []
+        right = 0
+        for raw in [{"model_type": self.space.model_type, **self.needed}, *self._of_each(), *self._neighbours(FRESH)]:
             fault = self._fault(table, raw)
             right += fault == ""
             if fault:
-                wrong = f"{fault} under {json.dumps(raw)}"
+                wrong.append((raw, fault))
                 found = self.tried(raw)
                 if found is not None:
                     self._promote(found)
-        return wrong or ("" if right else "no fresh config is covered"), right
+        usual = self._base({"model_type": self.space.model_type, **self.needed})
+        if not wrong and (usual is None or graph_from(table, usual) is None):
+            if not self._deepened():
+                raise Failed("the default config is not covered")
+            wrong.append((self.space.start, "the default config is not covered"))
+        return wrong, right
+
+    def _deepened(self) -> bool:
+        """Learn from deeper ones with every kind of layer that the default has; False if that was done before."""
+        if not self.shallow:
+            return False
+        self.shallow, self.rounds = False, self.rounds + 1
+        usual = {name: self.space.fields[name].default for name in self.recorder.by_index & self.space.fields.keys()}
+        kinds = {name: value for name, value in usual.items() if name not in self.recorder.layered}
+        for depth in range(SHALLOW + 1, SHALLOW + DEEP):
+            self.tried({**self._at_depth(self.space.start, [_always(depth)]), **kinds})
+            for name in [name for name, value in kinds.items() if _above_one(value)]:
+                self.tried({**self._at_depth(self.space.start, [_always(depth)]), **kinds, name: 2})
+        return True
 
     def _of_each(self) -> Iterator[Raw]:
         """A config of every path, with more layers than the path was learnt with."""
         for group in grouped(self.trials, self.asked):
             for _ in range(TRIES):
-                raw = self._more_of(group)
-                raw |= {name: DEEP for name in self.recorder.layered if type(self.space.value(raw, name)) is int}
+                raw = self._at_depth(self._more_of(group), DEEPER)
                 if self._of(group, raw):
                     yield raw
                     break
+            else:
+                yield self._at_depth(group.trials[0].raw, DEEPER)
 
     def _unlike_itself(self, table: dict[str, Any], trial: Trial) -> str:
         """Where the table's graph for a trial is not the trial's own."""
@@ -347,11 +490,16 @@ class FlowRecording:
         ours = graph_from(table, base) if base is not None else None
         if ours is None or base is None:
             return ""
-        pool = Pool()
-        own = {**Group({}, [trial]).variant(pool), "fixed": {}}
-        entry = {**table["classes"][self.recorder.name], "variants": [own]}
-        graph = graph_from(table_of(self.recorder.backend, {self.recorder.name: entry}, pool), base)
-        return "" if graph is None else different(ours, graph)
+        text = json.dumps(trial.raw, sort_keys=True)
+        if text not in self.alone:
+            pool = Pool()
+            own = {**Group(settings_of(trial, self.asked), [trial]).variant(pool), "fixed": {}, "within": {}}
+            own |= {"settings": {}, "powers": {}}
+            entry = {**table["classes"][self.recorder.name], "variants": [own]}
+            graph = graph_from(table_of(self.recorder.backend, {self.recorder.name: entry}, pool), base)
+            self.alone[text] = None if graph is None else unfolded(graph)
+        alone = self.alone[text]
+        return "" if alone is None else difference(unfolded(ours), alone)
 
     def _base(self, raw: Raw) -> Base | None:
         text = json.dumps(raw, sort_keys=True)
@@ -366,11 +514,18 @@ class FlowRecording:
         ours = graph_from(table, base) if base is not None else None
         if ours is None:
             return None
-        try:
-            return different(ours, self.recorder.live(raw))
-        except Refused as why:  # no forward at the sizes of a recording: then ours has to fail there as well
-            moved = propagate(ours, {name: FIRST[name] for name in ours.symbols})
-            return None if moved.conflict is not None else f"refused: {why}"
+        text = json.dumps(raw, sort_keys=True)
+        if text not in self.lives:
+            try:
+                self.lives[text] = unfolded(self.recorder.live(raw))
+            except Refused as why:
+                self.lives[text] = str(why)
+        live = self.lives[text]
+        if not isinstance(live, str):
+            return difference(unfolded(ours), live)
+        # no forward at the sizes of a recording: then ours has to fail there as well
+        moved = propagate(ours, {name: FIRST[name] for name in ours.symbols})
+        return None if moved.conflict is not None else f"refused: {live}"
 
     def _promote(self, trial: Trial) -> None:
         """Settings that were believed idle and are not under this config."""
@@ -395,6 +550,10 @@ def table_of(backend: str, classes: dict[str, Any], pool: Pool) -> dict[str, Any
     }
 
 
+def _above_one(value: Any) -> bool:
+    return type(value) is int and value > 1
+
+
 def _holds(condition: Any, names: dict[str, Any]) -> bool:
     try:
         return holds(condition, names)
@@ -404,10 +563,10 @@ def _holds(condition: Any, names: dict[str, Any]) -> bool:
 
 def different(ours: FlowGraph, live: FlowGraph) -> str:
     """Where two graphs first differ, call by call; "" nowhere. Scales, and what was assumed, are left out of both."""
-    return _difference(_unfolded(ours), _unfolded(live), "")
+    return difference(unfolded(ours), unfolded(live))
 
 
-def _unfolded(graph: FlowGraph) -> Any:
+def unfolded(graph: FlowGraph) -> Any:
     """A graph with its calls' operations in the calls: layers that differ in a scale alone are folded otherwise."""
     calls, outputs = apart(graph.runs, graph.outputs)
     value = graph._replace(runs=[], outputs=outputs, assumed=[], constants=frozenset())
@@ -425,7 +584,8 @@ def _lists(refs: Any) -> list[list[int]]:
     return [list(ref) for ref in refs]
 
 
-def _difference(one: Any, other: Any, path: str) -> str:
+def difference(one: Any, other: Any, path: str = "") -> str:
+    """Where two such first differ."""
     if one is other or one == other:
         return ""
     if type(one) is not type(other) or not isinstance(one, dict | list):
@@ -438,4 +598,4 @@ def _difference(one: Any, other: Any, path: str) -> str:
         if len(one) != len(other):
             return f"{path}: {len(one)} entries are {len(other)}"
         pairs = [(str(at), *pair) for at, pair in enumerate(zip(one, other, strict=True))]
-    return next((found for key, left, right in pairs if (found := _difference(left, right, f"{path}.{key}"))), "")
+    return next((found for key, left, right in pairs if (found := difference(left, right, f"{path}.{key}"))), "")

@@ -7,6 +7,7 @@ release in an environment of its own) can be learnt from in the same way.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.bases.meta_build import silence
@@ -16,13 +17,14 @@ from adaptlint.dataflow.fold import fold
 from adaptlint.dataflow.kernels import FLEX
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.record import FIRST, Built, build, trace_at
-from adaptlint.dataflow.shipped import ROPE, asked_of, names_of
+from adaptlint.dataflow.shipped import ROPE, asked_of, names_of, power_of_two
 from adaptlint.dataflow.tagged import ConfigTags, TaggedInt, sized
 from tests.dataflow.unfolding import apart
 from tests.families.live import resolved
 
 Raw = dict[str, Any]
 MEASURED = ("arange", "interpolate", "linspace")  # operations whose floats are lengths
+NEAR_THE_END = 2  # what a layer hands on, whatever it did before
 SCALE = 0.5
 """Stands for every float: how much something is scaled changes no shape."""
 
@@ -35,7 +37,8 @@ class Trial(NamedTuple):
     """`config` is what may matter of the resolved one, `names` what formulas may use; `held` conditions in JSON.
 
     `made` are expressions of integers that the class made of floats, or ranges of: the sizes of its constants, or twice
-    these.
+    these. `powers` says of numbers of heads whether they are powers of two, where the backend asks for that;
+    `masks` is filled by `flow_learning.masks_of`.
     """
 
     raw: Raw
@@ -45,6 +48,35 @@ class Trial(NamedTuple):
     held: frozenset[str]
     made: list[Any]
     rope: Raw
+    powers: dict[str, bool]
+    masks: list[str]
+
+
+class LayerTags(ConfigTags):
+    """Tags that keep comparisons with the number of the layer that is being made out of the conditions.
+
+    `by_index` are the names that such comparisons had: which layers are of which kind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_index: set[str] = set()
+
+    def note(self, comparison: tuple[Any, str, Any, bool], seen: Mapping[str, Any]) -> None:
+        """As ConfigTags has it."""
+        left, _, right, _ = comparison
+        layer = seen.get("layer_idx", seen.get("i"))
+        if type(layer) is int and _of_layer(left, right, layer):
+            self.by_index |= names_in(left) | names_in(right)
+        else:
+            super().note(comparison, seen)
+
+
+def _of_layer(left: Any, right: Any, layer: int) -> bool:
+    """Whether one side is the layer's number, or both are what is left when it is divided by a setting."""
+    if layer in (left, right) and any(isinstance(side, list) and side[0] == "config" for side in (left, right)):
+        return True
+    return any(isinstance(side, list) and side[0] == "%" and side[1] in (layer, layer + 1) for side in (left, right))
 
 
 class Recorder:
@@ -56,31 +88,36 @@ class Recorder:
         self.backend = backend
         self.layered = layered
         self.inputs: list[str] | None = None
-        self.powers: set[str] = set()
+        self.by_index: set[str] = set()
 
     def trial(self, raw: Raw) -> Trial:
         """Raises Refused."""
         config = resolved(self.config_class, raw)
         if config is None:
             raise Refused("the config is refused")
-        if self.backend == FLEX:
-            self.powers |= {name for name, value in config.items() if type(value) is int and counts_heads(name)}
-            if any(config[name] & (config[name] - 1) for name in self.powers if type(config.get(name)) is int):
-                raise Refused("a number of heads that is no power of two")
-        tags = ConfigTags()
+        heads = [name for name, value in config.items() if type(value) is int and counts_heads(name)]
+        powers = {name: power_of_two(config[name]) for name in heads if self.backend == FLEX}
+        tags = LayerTags()
         try:
             with silence():
                 built = self._with_inputs(build(raw, self.name, self.backend, tags))
                 folded = fold(trace_at(built, {name: FIRST[name] for name in built.symbols}))
         except FlowProblem as problem:
             raise Refused(str(problem)) from None
+        except Exception as error:  # transformers raises whatever a config's values provoke
+            raise Refused(f"{type(error).__name__}: {error}") from None
         saved = set(built.model.state_dict())
-        held = frozenset(json.dumps(c) for c in map(self._condition, tags.held) if c is not None)
-        asked, rope = asked_of(config, raw), config[ROPE] if isinstance(config.get(ROPE), dict) else {}
+        self.by_index |= tags.by_index
+        each = {
+            name for name, value in config.items() if isinstance(value, list) and len(value) in self._depths(config)
+        }
+        conditions = (self._condition(told, each) for told in tags.held)
+        held = frozenset(json.dumps(condition) for condition in conditions if condition is not None)
+        asked, rope = asked_of(config, raw, {}), config[ROPE] if isinstance(config.get(ROPE), dict) else {}
         names = names_of(asked, config, {})
         made = [json.loads(text) for text in dict.fromkeys(json.dumps(expression(term)) for term in tags.made)]
         graph = told(folded, saved, sizes_of(made, names))
-        return Trial(raw, asked, names, graph, held, made, rope)
+        return Trial(raw, asked, names, graph, held, made, rope, powers, [])
 
     def live(self, raw: Raw) -> FlowGraph:
         """The graph as a live recording has it. Raises Refused."""
@@ -99,11 +136,17 @@ class Recorder:
             raise Refused("other inputs are asked for")
         return built._replace(inputs=recipe)
 
-    def _condition(self, comparison: tuple[Any, str, Any, bool]) -> Any:
-        """As templates have it; None for a comparison of a number of layers with a layer's own number."""
+    def _depths(self, config: Raw) -> set[int]:
+        return {config[name] for name in self.layered if type(config.get(name)) is int}
+
+    def _condition(self, comparison: tuple[Any, str, Any, bool], each: set[str]) -> Any:
+        """As templates have it; None for a comparison of a number of layers with a layer's own number, and for one of
+        an entry that a list in `each` has for every layer."""
         left, op, right, held = comparison
         names = names_in(left) | names_in(right)
         if not names or (names <= self.layered and (isinstance(left, int) or isinstance(right, int))):
+            return None
+        if any(name.rpartition(".")[0] in each for name in names):
             return None
         one, other = expression(left), expression(right)
         if op in ("==", "!="):
@@ -117,7 +160,7 @@ def counts_heads(name: str) -> bool:
     """True for names of numbers of heads.
 
     transformers 5.23, integrations/flex_attention.py, asks a number of heads by its bits whether it is a power of two:
-    no tag outlives that, so only powers of two are spoken of.
+    no tag outlives that, so each answer is a path of its own.
     """
     return "head" in name and not any(word in name for word in ("dim", "size"))
 
@@ -149,14 +192,18 @@ def told(graph: FlowGraph, saved: set[str], sizes: dict[int, Any]) -> dict[str, 
 
     `sizes` are those that constants may have.
     """
-    stacks, outputs = stacked(*apart(graph.runs, graph.outputs))
+    lengths = [len(template.nodes) for template in graph.templates]
+    stacks, outputs = stacked(*apart(graph.runs, graph.outputs), lengths)
     templates = []
     layers: dict[int, str] = {}
     for run in graph.runs:
         layers.setdefault(run.template, run.layer(0))
     for number, template in enumerate(graph.templates):
         nodes = [_node(node, layers[number], saved | graph.inputs.keys(), sizes) for node in template.nodes]
-        guards = [[g.at, _term(g.left), g.op, _term(g.right), g.held, g.source] for g in template.guards]
+        guards = [
+            [g.at, _term(g.left), g.op, _term(g.right), g.held, g.source, *([g.raises] if g.raises else [])]
+            for g in template.guards
+        ]
         templates.append([nodes, guards, _plain(template.modules)])
     inputs = {name: [_whole(axis) for axis in axes] for name, axes in graph.inputs.items()}
     bounds = {name: _whole(bound) for name, bound in graph.bounds.items()}
@@ -220,8 +267,8 @@ def without_floats(value: Any) -> Any:
     return SCALE if isinstance(value, float) else value
 
 
-def stacked(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Any], dict[str, Any]]:
-    """Runs of one call each by the stack of layers that they are in: the inverse of `shipped.unstacked`."""
+def stacked(calls: list[Run], outputs: dict[str, Ref], lengths: list[int]) -> tuple[list[Any], dict[str, Any]]:
+    """Runs of one call each by the stack of layers that they are in: the inverse of `stacks.unstacked`."""
     stacks: list[Any] = []
     place: list[tuple[int, int]] = []
     for call in calls:
@@ -232,9 +279,12 @@ def stacked(calls: list[Run], outputs: dict[str, Ref]) -> tuple[list[Any], dict[
 
     def value(ref: Ref, own: int, at: int) -> list[Any]:
         stack, number = place[ref[0]]
-        if stack == own:
-            return ["own", number - at, ref[1], ref[2]]
-        return [stack, -1 if number == len(stacks[stack][1]) - 1 else number, ref[1], ref[2]]
+        left = ref[1] - lengths[calls[ref[0]].template]
+        node = left if left >= -NEAR_THE_END else ref[1]
+        if stack == own and number == at - 1:
+            return ["own", -1, node, ref[2]]
+        last = stack != own and number == len(stacks[stack][1]) - 1
+        return [stack, -1 if last else number, node, ref[2]]
 
     found = [
         [prefix, [[one.first, one.template, [value(ref, s, at) for ref in one.given]] for at, one in enumerate(inner)]]

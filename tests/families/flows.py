@@ -7,6 +7,7 @@ gave the graphs of live recordings.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -20,11 +21,12 @@ from adaptlint.dataflow.shipped import FOLDER
 from tests.families.flow_learning import Pool
 from tests.families.flow_recording import Failed, FlowRecording, table_of
 from tests.families.flow_trials import Recorder
-from tests.families.live import auto_tables, classes_of, quick
+from tests.families.live import auto_tables, classes_of, native_kernels, quick
 from tests.families.page import NO_FLOW, tables
 from tests.families.recording import named_in
 from tests.families.space import NoSpace, Space, sources_of
 
+PADDING = "pad_token_id"
 FIRST_OF = ("AutoModelForMaskedLM", "AutoModelForSeq2SeqLM")
 """Types that have these have a causal class for the sake of completeness."""
 
@@ -71,6 +73,8 @@ class Tables:
     def _recording(self, name: str, backend: str, pool: Pool) -> FlowRecording:
         sources = sources_of(self.config_class, [self.classes[name]])
         space = Space(self.model_type, self.config_class, sources)
+        if "ForSequenceClassification" in name and PADDING in space.fields and space.fields[PADDING].default is None:
+            space.start[PADDING] = 0  # transformers finds the last token of each row by it
         layered = frozenset(field for field in space.fields if space.layered(field))
         recorder = Recorder(self.config_class, name, backend, layered)
         known = self.known.get(name) or next(iter(self.known.values()), None)
@@ -102,6 +106,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
+    native_kernels()
+    gc.set_threshold(200_000, 20, 20)
     with quick():
         for model_type in options.model_types or tables():
             made = Tables(model_type, classes_in_order(model_type)[: options.classes])

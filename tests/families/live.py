@@ -159,3 +159,32 @@ def unfolded(node: dict[str, Any]) -> dict[str, Any]:
 def first_of(tables: dict[str, Any]) -> Iterable[str]:
     """The kinds (causal, masked, seq2seq, image) that this model type has a class of."""
     return [kind for kind, auto in KINDS.items() if auto in tables]
+
+
+def native_kernels() -> None:
+    """torch's own shape functions in C++ for this process, wherever there is one: Python's, which torch 2.13 puts in
+    their place (_meta_registrations.py, activate_meta), take a hundred times as long and say the same.
+    """
+    import torch
+    from torch import _meta_registrations as registered
+    from torch._decomp import global_decomposition_table
+
+    in_python: dict[Any, Any] = {}
+    for kind in ("meta", "post_autograd", "pre_autograd"):
+        for operation, function in global_decomposition_table[kind].items():
+            in_python.setdefault(operation, function)
+    has: Any = torch._C._dispatch_has_kernel_for_dispatch_key
+    left = {
+        operation: function
+        for operation, function in in_python.items()
+        if getattr(operation, "namespace", "") == "aten" and has(operation.name(), "Meta")
+    }
+    registered._meta_lib_dont_use_me_use_register_meta._destroy()
+    library = torch.library.Library("aten", "IMPL", "Meta")
+    _kept_libraries.append(library)
+    for operation, function in left.items():
+        if not has(operation.name(), "Meta") and not has(operation.name(), "CompositeImplicitAutograd"):
+            library.impl(operation, function)
+
+
+_kept_libraries: list[Any] = []

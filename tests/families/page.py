@@ -55,7 +55,9 @@ def families_page() -> str:
     made_with = ", ".join(sorted({f"transformers {table['made_with']['transformers']}" for table in found.values()}))
     counts = {kind: sum(_has(table, auto) for table in found.values()) for kind, auto in KINDS.items()}
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    pairs = sum(map(len, graphs.values()))
     lines = [HEAD, f"{len(found)} model types ({told}), recorded with {made_with}.", ""]
+    lines += [f"Forwards of {len(graphs)} of them ship, {pairs} with each attention backend counted.", ""]
     lines += ["| model type | classes | left out of the config | forwards |", "| --- | --- | --- | --- |"]
     for model_type, table in found.items():
         classes = ", ".join(f"{name} {table['verified'][name]}" for name in table["classes"])

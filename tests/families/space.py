@@ -71,7 +71,7 @@ class Space:
             if type(value) is int and self.layered(name) and value > START_LAYERS:
                 raw[name] = START_LAYERS
             elif type(value) is int and "expert" in name and value > 8 and _limit(name, None) == MAX_COUNT:
-                raw[name] = 8 if "per" not in name and "top" not in name else 2
+                raw[name] = 8 if "per_" not in name and "top" not in name else 2
         deep = {self.fields[name].default for name in raw if name != "model_type" and self.layered(name)}
         for name, field in self.fields.items():
             if isinstance(field.default, list) and len(field.default) in deep:

@@ -23,7 +23,8 @@ from tests.conftest import ROOT
 FILES = sorted(Path(FOLDER).glob("*.json.z"))
 ALL = [(path.name.split(".")[0], path.name.split(".")[1]) for path in FILES]
 SAMPLE = [("llama", "sdpa"), ("gpt2", "eager"), ("bert", "flash_attention_2"), ("qwen2", "flex_attention")]
-DRAWN = ALL if os.environ.get("FAMILIES") == "all" else SAMPLE
+OTHERS = random.Random(os.environ.get("SEED", "")).sample([one for one in ALL if one not in SAMPLE], 3)
+DRAWN = ALL if os.environ.get("FAMILIES") == "all" else [*SAMPLE, *OTHERS]
 TURNS = 2
 
 
