@@ -22,11 +22,15 @@ RESIZED = "mask-resized-in-place"  # about the composition, and no single adapte
 
 
 class Used(NamedTuple):
-    """What is set active: in which composition, as it was loaded into its base, and under which forward."""
+    """What is set active: in which composition, as it was loaded into its base, and under which forward.
+
+    `names` has the report's name of each adapter by the library's.
+    """
 
     setup: Block
     loads: HubLoads
     graph: FlowGraph
+    names: Mapping[str, str]
 
 
 def faults_afterwards(used: Used) -> Iterator[Fault]:
@@ -44,7 +48,7 @@ def faults_afterwards(used: Used) -> Iterator[Fault]:
                 told = ABOUT[row["reason"]](name, part, used)
                 if told is not None:
                     facts: dict[str, Fact] = {"name": name, "release": release, **told}
-                    yield Fault(row["reason"], facts=facts)
+                    yield Fault(row["reason"], used.names.get(name, ""), facts=facts)
                     break
 
 

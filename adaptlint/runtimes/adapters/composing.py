@@ -40,13 +40,14 @@ class Told(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The model and the conditions of its forward."""
+    """The model, the conditions of its forward, and the folder and the report's name of each adapter."""
 
     base: Base
     loads: HubLoads
     folders: Mapping[str, str]
     request: Request
     forwards: Forwards
+    names: Mapping[str, str]
 
 
 class Judged(NamedTuple):
@@ -68,7 +69,8 @@ class Judged(NamedTuple):
 def tell(base: Base, loads: HubLoads, adapters: tuple[Adapter, ...], request: Request, forwards: Forwards) -> Told:
     """The composition that was asked for; without one, each adapter alone."""
     folders = {hub_name(adapter): adapter.path for adapter in adapters}
-    asked = Asked(base, loads, folders, request, forwards)
+    names = {hub_name(adapter): adapter.name for adapter in adapters}
+    asked = Asked(base, loads, folders, request, forwards, names)
     if request.compose is not None:
         return _portrayed(_tell(asked, read_composition(request.compose)), request)
     told = [_tell(asked, stack(leaf(name))) for name in folders]
@@ -124,7 +126,7 @@ def _judged(asked: Asked, setup: Block, graph: FlowGraph) -> Judged:
     sizes = sizes_of(setup, asked.request, graph)
     library = (
         *faults_of_library(asked.base, asked.loads.release, graph),
-        *faults_afterwards(Used(setup, asked.loads, graph)),
+        *faults_afterwards(Used(setup, asked.loads, graph, asked.names)),
     )
     return Judged(judge(graph, composed, sizes), graph, composed, sizes, library)
 
