@@ -41,7 +41,7 @@ class SharedTemplates(Sequence[Any]):
     def __init__(self, lines: Sequence[bytes]) -> None:
         self._lines = lines
         self._parsed: dict[int, Any] = {}
-        self.filling: Filling | None = None
+        self._filling: Filling | None = None
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -51,15 +51,11 @@ class SharedTemplates(Sequence[Any]):
             self._parsed[number] = json.loads(self._lines[number])
         return self._parsed[number]
 
-
-def _filling(shared: Sequence[Any], names: Mapping[str, Any]) -> Filling:
-    """The one of this config; graphs of one config have most of their templates in common."""
-    known = shared.filling if isinstance(shared, SharedTemplates) else None
-    if known is None or known.names != names:
-        known = Filling(shared, names)
-        if isinstance(shared, SharedTemplates):
-            shared.filling = known
-    return known
+    def filling(self, names: Mapping[str, Any]) -> Filling:
+        """The one of this config, kept: graphs of one config have most of their templates in common."""
+        if self._filling is None or self._filling.names != names:
+            self._filling = Filling(self, names)
+        return self._filling
 
 
 class Raises(NamedTuple):
@@ -113,7 +109,9 @@ def graph_from(
             return None
         if not _within(variant, names):
             return None
-        filled = _filling(table["shared"], names).fill({"$=": variant["graphs"][key]})
+        shared = table["shared"]
+        filling = shared.filling(names) if isinstance(shared, SharedTemplates) else Filling(shared, names)
+        filled = filling.fill({"$=": variant["graphs"][key]})
         return Raises(*filled["raises"]) if "raises" in filled else _graph(filled, names)
     except NotCovered:
         return None
