@@ -19,10 +19,9 @@ from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.draft import Draft, pieces_of
 from adaptlint.repair.situation import NAME, Proposal, Situation
-from adaptlint.repair.words import SAFE, UNSAFE, Inexact, Piece, Step
+from adaptlint.repair.words import PREFIX, SAFE, UNSAFE, Inexact, Piece, Step
 from adaptlint.repair.writing import piece_bytes
 
-PREFIX = "base_model.model."
 MLX_FILE = "adapters.safetensors"
 MLX_NAME = re.compile(r"(.+)\.lora_([ab])")
 HUB_NAME = re.compile(r"(.+)\.loras\.([^.]+)\.lora_([AB])")

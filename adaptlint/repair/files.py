@@ -8,12 +8,11 @@ from adaptlint.artefacts import Malformed, TensorFile
 from adaptlint.graph.scene import CONFIG, WEIGHTS
 from adaptlint.repair.draft import SAFETENSORS, Draft, pieces_of
 from adaptlint.repair.situation import Proposal, Situation
-from adaptlint.repair.words import SAFE, UNSAFE, Step
+from adaptlint.repair.words import PREFIX, SAFE, UNSAFE, Step
 
 TORCH = WEIGHTS[1]
 INDEX = f"{SAFETENSORS}.index.json"
 LORA = "lora_"
-PREFIX = "base_model.model."
 
 
 def take_in(situation: Situation) -> Proposal | None:

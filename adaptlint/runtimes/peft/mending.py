@@ -19,8 +19,8 @@ from adaptlint.findings import Fault
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import CONFIG, weights_of
 from adaptlint.methods import has_method, load_method
+from adaptlint.runtimes.peft.wrapped import PREFIX
 
-PREFIX = "base_model.model."
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MARKED = "byte-order-mark"
 TARGETS = (

@@ -9,11 +9,11 @@ from itertools import chain
 from adaptlint import tables
 from adaptlint.bases import Base, rename_key, split_transforms
 from adaptlint.named_tuple import NamedTuple
+from adaptlint.runtimes.peft.wrapped import PREFIX
 
 TABLE = "runtimes/peft/wrapper_prefixes.toml"
 UNKNOWN = "another class, library or release, which gives the modules other names"
 NAME_LENGTH = 1_000  # characters; longer names are no module paths
-PREFIX = "base_model.model."
 DEEP = 3  # wrappers around one another that are taken off
 CHAINS = 8  # different histories within one file
 CONVERTED = "transformers gave the base's modules other names, and this release of PEFT does not translate them"
