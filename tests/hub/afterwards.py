@@ -17,22 +17,18 @@ def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
     The model is left as it was.
     """
     state = {name: value.clone() for name, value in forwards.model.state_dict().items()}
-    for name, work in (
-        ("attention weights", _weights),
-        ("cached step", _cached_step),
-        ("mask", _mask),
-        ("merged", _merged),
-    ):
+    for work in (_weights, _cached_step, _mask, _merged):
         with suppress(Exception):
-            yield from (name if found is True else found for found in work(forwards, setup) if found)
+            yield from work(forwards, setup)
     forwards.model.load_state_dict(state)
 
 
-def _weights(forwards: Forwards, setup: Any) -> Iterator[bool]:
-    yield unlike(forwards.run(setup), forwards.run(setup, lambda given: {**given, "output_attentions": True}))
+def _weights(forwards: Forwards, setup: Any) -> Iterator[str]:
+    if unlike(forwards.run(setup), forwards.run(setup, lambda given: {**given, "output_attentions": True})):
+        yield "attention weights"
 
 
-def _cached_step(forwards: Forwards, setup: Any) -> Iterator[bool]:
+def _cached_step(forwards: Forwards, setup: Any) -> Iterator[str]:
     """The last token beside a cache of the others, where the same is right without an adapter."""
     model = forwards.model
 
@@ -47,19 +43,21 @@ def _cached_step(forwards: Forwards, setup: Any) -> Iterator[bool]:
     model.set_active_adapters(None)
     if not step():
         model.set_active_adapters(setup)
-        yield step()
+        if step():
+            yield "cached step"
 
 
-def _mask(forwards: Forwards, setup: Any) -> Iterator[bool]:
+def _mask(forwards: Forwards, setup: Any) -> Iterator[str]:
     given = forwards.inputs()
     before = given["attention_mask"].shape
     forwards.model.set_active_adapters(setup)
     with torch.no_grad():
         forwards.model(**given)
-    yield given["attention_mask"].shape != before
+    if given["attention_mask"].shape != before:
+        yield "mask"
 
 
-def _merged(forwards: Forwards, setup: Any) -> Iterator[bool | str]:
+def _merged(forwards: Forwards, setup: Any) -> Iterator[str]:
     """One adapter merged, and taken out again; biases are zeros in a new model, which no scale changes."""
     (name,) = setup.flatten()
     torch.manual_seed(7)
@@ -69,6 +67,9 @@ def _merged(forwards: Forwards, setup: Any) -> Iterator[bool | str]:
     plain, alone = forwards.run(None), forwards.run(setup)
     forwards.model.merge_adapter(name)
     with torch.no_grad():
-        yield unlike(alone, forwards.model(**forwards.inputs())[0])
+        merged = forwards.model(**forwards.inputs())[0]
+    if unlike(alone, merged):
+        yield "merged"
     forwards.model.reset_adapter()
-    yield "unmerged" if unlike(plain, forwards.run(None)) else False
+    if unlike(plain, forwards.run(None)):
+        yield "unmerged"
