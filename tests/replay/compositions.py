@@ -5,7 +5,6 @@ Each release plays its cases in an environment of its own (`tests/hub/pins.toml`
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
@@ -24,7 +23,7 @@ from adaptlint.replay.worker.reference_kernels import FLASH
 from tests.hub.prove import PINS, run
 from tests.oracle.compositions import Case, accepted, cases_of, verdict_of
 from tests.replay.inside import entry_with
-from tests.replay.oracle import Row, figures, open_rows, with_planted
+from tests.replay.oracle import Row, asking, figures, open_rows, with_planted
 
 FALSE = ("AL540",)
 """Planted where it is not told, and not where the record itself says that wrapping changes the model."""
@@ -106,11 +105,7 @@ def rows_of(root: Path, cases: Sequence[Case]) -> list[Row]:
 
 def main() -> int:
     """Read the arguments, replay, print; 1 if a true finding was refuted."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path)
-    parser.add_argument("--n", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = asking(__doc__).parse_args()
     root = options.root.resolve()
     rows = rows_of(root, chosen(root, options.n, options.seed))
     print(*figures(rows), *open_rows(rows), sep="\n")

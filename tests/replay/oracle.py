@@ -181,12 +181,18 @@ def by_scale(rows: list[Row]) -> Iterator[str]:
         yield from (f"  {row.id}: {reason}" for reason in row.passed)
 
 
-def main() -> int:
-    """Read the arguments, replay, print; 1 if a planted finding was confirmed or a true one refuted."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def asking(about: str | None) -> argparse.ArgumentParser:
+    """The arguments of every seeded sample of a recorded set."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("root", type=Path)
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def main() -> int:
+    """Read the arguments, replay, print; 1 if a planted finding was confirmed or a true one refuted."""
+    parser = asking(__doc__)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--scale", choices=SCALES, default="")
     options = parser.parse_args()

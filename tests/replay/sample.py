@@ -5,21 +5,15 @@ ROOT holds `peft/` and `composition/`. Printed are the figures of the whole samp
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-from pathlib import Path
 
 from tests.replay import compositions, oracle
 
 
 def main() -> int:
     """Read the arguments, replay, print; 1 if a true finding was refuted or a planted one confirmed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path)
-    parser.add_argument("--n", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = oracle.asking(__doc__).parse_args()
     root = options.root.resolve()
     names = oracle.chosen(root / "peft", sys.maxsize, options.seed)
     cases = compositions.chosen(root / "composition", sys.maxsize, options.seed)
