@@ -4,92 +4,122 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from adaptlint import tables
 from adaptlint.findings import Fact
-from adaptlint.named_tuple import NamedTuple
-
-RULES = "rules/"
+from adaptlint.tables.bundle import SHORT
 
 
-class Rule(NamedTuple):
+class Rule:
     """One rule page's card; `claim` lists the reasons that it speaks for, empty for a rule with a check of its own.
 
-    `fold` names the facts in which faults of one finding are equal, `gather` those of which it lists all values.
-    `problem` has the words for a reason, told as {problem} in `says`: one template, or several of which the first is
-    taken whose facts are all known. `when` lists fields of the adapter's config of which one must be set for the rule's
-    own check to be run; empty: always. `fix` says what `adaptlint fix` does about faults that it can undo.
+    `when` lists fields of the adapter's config of which one must be set for the rule's own check to be run; empty:
+    always. `reasons` are those that the page has words for. Everything else is read from the card when it is asked for,
+    since a check asks it of the few rules that fire.
     """
 
-    code: str
-    name: str
-    family: str
-    title: str
-    severity: str
-    consequence: str
-    grain: str
-    needs: tuple[str, ...]
-    since: str
-    targets: tuple[str, ...]
-    claim: tuple[str, ...]
-    fold: tuple[str, ...] | None
-    gather: tuple[str, ...]
-    says: str
-    help: str
-    notes: tuple[str, ...]
-    problem: Mapping[str, tuple[str, ...]]
-    when: tuple[str, ...]
-    fix: str
-    path: str
+    __slots__ = ("_card", "claim", "code", "family", "grain", "name", "needs", "path", "reasons", "when")
+
+    def __init__(self, path: str, short: Mapping[str, Any]) -> None:
+        """`short` is the rule's row of the bundle's table of rules."""
+        _, self.family, file = path.split("/")
+        self.code, _, name = file.partition("-")
+        self.name, self.path = name.removesuffix(".md"), path
+        self._card: dict[str, Any] | None = None
+        self.grain: str = short["grain"]
+        self.needs: tuple[str, ...] = tuple(short["needs"])
+        self.claim: tuple[str, ...] = tuple(short["claim"])
+        self.when: tuple[str, ...] = tuple(short["when"])
+        self.reasons: tuple[str, ...] = tuple(short["reasons"])
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The page's card, with its title."""
+        if self._card is None:
+            self._card = tables.load()[self.path]
+        return self._card
+
+    @property
+    def title(self) -> str:
+        """The page's first line."""
+        return str(self.card["title"])
+
+    @property
+    def severity(self) -> str:
+        """error, warning or note."""
+        return str(self.card["severity"])
+
+    @property
+    def consequence(self) -> str:
+        """What comes of the fault, in one of the fixed words."""
+        return str(self.card["consequence"])
+
+    @property
+    def since(self) -> str:
+        """Our release that had it first."""
+        return str(self.card["since"])
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The runtimes that it is about."""
+        return texts_of(self.card.get("targets", ()))
+
+    @property
+    def fold(self) -> tuple[str, ...] | None:
+        """The facts in which faults of one finding are equal; None where each is told by itself."""
+        return texts_of(self.card["fold"]) if "fold" in self.card else None
+
+    @property
+    def gather(self) -> tuple[str, ...]:
+        """The facts of which a finding lists all values."""
+        return texts_of(self.card.get("gather", ()))
+
+    @property
+    def says(self) -> str:
+        """The message's template."""
+        return str(self.card["says"])
+
+    @property
+    def help(self) -> str:
+        """What to do, as a template."""
+        return str(self.card["help"])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What follows the message."""
+        return texts_of(self.card.get("notes", ()))
+
+    @property
+    def fix(self) -> str:
+        """What `adaptlint fix` does about faults that it can undo; "" where it does nothing."""
+        return str(self.card.get("fix", ""))
+
+    def problem(self, reason: str) -> tuple[str, ...]:
+        """The words for a reason, told as {problem} in `says`: of these templates the first that has all facts."""
+        return texts_of(self.card.get("problem", {}).get(reason, ()))
 
 
 @cache
 def load_catalogue() -> tuple[Rule, ...]:
     """Every rule, by code."""
-    compiled = tables.load()
-    pages = (_rule(key, compiled[key]) for key in compiled if key.startswith(RULES))
-    return tuple(sorted(pages, key=lambda rule: rule.code))
+    short = tables.load()[SHORT]
+    return tuple(sorted([Rule(path, row) for path, row in short.items()], key=_code))
 
 
-def _rule(key: str, card: dict[str, object]) -> Rule:
-    _, family, file = key.split("/")
-    code, _, name = file.removesuffix(".md").partition("-")
-
-    def texts(field: str) -> tuple[str, ...]:
-        return _texts(card.get(field, ()))
-
-    return Rule(
-        code=code,
-        name=name,
-        family=family,
-        title=str(card["title"]),
-        severity=str(card["severity"]),
-        consequence=str(card["consequence"]),
-        grain=str(card["grain"]),
-        needs=texts("needs"),
-        since=str(card["since"]),
-        targets=texts("targets"),
-        claim=texts("claim"),
-        fold=texts("fold") if "fold" in card else None,
-        gather=texts("gather"),
-        says=str(card["says"]),
-        help=str(card["help"]),
-        notes=texts("notes"),
-        problem={reason: _texts(words) for reason, words in card.get("problem", {}).items()},  # type: ignore[attr-defined]
-        when=texts("when"),
-        fix=str(card.get("fix", "")),
-        path=key,
-    )
+def _code(rule: Rule) -> str:
+    return rule.code
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+def texts_of(value: Any) -> tuple[str, ...]:
+    """One text or several, as a card has them."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 @cache
-def problems() -> dict[str, tuple[str, ...]]:
-    """The words for every reason that some page has words for."""
-    return {reason: words for rule in load_catalogue() for reason, words in rule.problem.items()}
+def spokesmen() -> dict[str, Rule]:
+    """The rule that has words for a reason, by reason."""
+    return {reason: rule for rule in load_catalogue() for reason in rule.reasons}
 
 
 def problem_of(reason: str, facts: Mapping[str, Fact], spoken: Mapping[str, str]) -> str:
@@ -100,8 +130,13 @@ def problem_of(reason: str, facts: Mapping[str, Fact], spoken: Mapping[str, str]
     words = dict(spoken)
     fault = facts.get("fault")
     if isinstance(fault, str):
-        words["fault"] = _first_complete(problems().get(fault, ()), words) or fault.replace("-", " ")
-    return _first_complete(problems().get(reason, ()), words) or words.get("fault", "")
+        words["fault"] = _first_complete(_words_for(fault), words) or fault.replace("-", " ")
+    return _first_complete(_words_for(reason), words) or words.get("fault", "")
+
+
+def _words_for(reason: str) -> tuple[str, ...]:
+    rule = spokesmen().get(reason)
+    return rule.problem(reason) if rule is not None else ()
 
 
 def _first_complete(templates: Sequence[str], words: Mapping[str, str]) -> str:

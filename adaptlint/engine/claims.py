@@ -38,6 +38,8 @@ def findings_of(
     for rule in rules:
         mine = [fault for reason in rule.claim for fault in by_reason.get(reason, ())]
         mine.extend(checked.get(rule.code, ()))
+        if not mine:
+            continue
         groups = folded(rule, mine)
         for group in groups if suppressions is None else suppressions.parted(rule, groups):
             try:

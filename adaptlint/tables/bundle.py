@@ -15,6 +15,8 @@ from typing import Any
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUNDLE = "bundle.jsonl"
+RULES = "rules/"
+SHORT = "catalogue/short.toml"  # a table made of the rules' cards: what every check asks of every rule
 _CARD = r"(?ms)^```toml rule[ \t]*\n(.*?)^```[ \t]*$"
 _TITLE = r"(?m)^# +(.+?)[ \t]*$"
 _loaded: Mapping[str, Any] | None = None
@@ -69,7 +71,13 @@ def compile_tables(sources: dict[str, str]) -> dict[str, Any]:
             tables[key] = _read_page(text) if key.endswith(".md") else tomllib.loads(text)
         except (tomllib.TOMLDecodeError, ValueError) as error:
             raise TableError(f"{path}: {error}") from None
-    return tables
+    return {**tables, SHORT: {key: _short(card) for key, card in tables.items() if key.startswith(RULES)}}
+
+
+def _short(card: Mapping[str, Any]) -> dict[str, Any]:
+    lists = {field: card.get(field, []) for field in ("needs", "claim", "when")}
+    texts = {field: [each] if isinstance(each, str) else each for field, each in lists.items()}
+    return {"grain": card.get("grain", ""), **texts, "reasons": [*card.get("problem", {})]}
 
 
 def compiled(tables: Mapping[str, Any]) -> bytes:
@@ -88,7 +96,7 @@ def find_sources(package: str | None = None) -> dict[str, str]:
 def _source_rows(package: str) -> list[tuple[str, str, os.stat_result]]:
     shipped = os.path.join(package, "_rules")
     rules = shipped if os.path.isdir(shipped) else os.path.join(os.path.dirname(package), "rules")
-    pages = [row for row in _walk(rules, "rules/", ".md") if not row[0].endswith("/README.md")]
+    pages = [row for row in _walk(rules, RULES, ".md") if not row[0].endswith("/README.md")]
     return _walk(package, "", ".toml") + pages
 
 
@@ -134,7 +142,7 @@ def _checkout_bundle() -> Tables:
 
     rows = _source_rows(PACKAGE)
     marks = "\n".join(f"{key} {stat.st_size} {stat.st_mtime_ns}" for key, _, stat in rows)
-    label = f"adaptlint-tables-2 {zlib.crc32(marks.encode()):08x}-{len(marks)}"
+    label = f"adaptlint-tables-3 {zlib.crc32(marks.encode()):08x}-{len(marks)}"
     place = os.path.join(cache_folder(), f"tables-{zlib.crc32(PACKAGE.encode()):08x}.jsonl")
     body = read_sealed(place, label)
     if body is None:

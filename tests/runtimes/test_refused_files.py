@@ -43,9 +43,9 @@ def test_every_reason_told_as_a_problem_has_words() -> None:
     rules = load_catalogue()
     claimed = {reason for rule in rules for reason in rule.claim}
     for rule in rules:
-        assert set(rule.problem) <= claimed, rule.code
+        assert set(rule.reasons) <= claimed, rule.code
         if "{problem}" in rule.says:
-            assert set(rule.claim) - set(rule.problem) <= SAY_IT_THEMSELVES | {"base-class-unknown"}, rule.code
+            assert set(rule.claim) - set(rule.reasons) <= SAY_IT_THEMSELVES | {"base-class-unknown"}, rule.code
 
 
 @pytest.mark.parametrize("name", configs())

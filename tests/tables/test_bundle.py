@@ -37,6 +37,9 @@ def test_tables_and_cards_by_path(checkout: Path) -> None:
     assert load() == {
         "methods/lora.toml": {"rank": 8},
         "rules/shape/AL301-x.md": {"title": "A title", "severity": "error", "needs": ["config"]},
+        bundle.SHORT: {
+            "rules/shape/AL301-x.md": {"grain": "", "needs": ["config"], "claim": [], "when": [], "reasons": []}
+        },
     }
 
 
