@@ -268,25 +268,28 @@ def state_dict(path: str, container: str, value: object, starts: dict[str, int])
         raise CheckpointError("too-many-tensors", None, tensors=len(value), limit=LIMITS.tensors)
     tensors: dict[str, TensorRow] = {}
     others: list[str] = []
+    turned: list[str] = []
     for key, item in value.items():
         if isinstance(item, Tensor) and isinstance(key, str):
-            tensors[key] = row_of(key, item, starts)
+            in_order = row_major(item)
+            tensors[key] = row_of(key, item, starts, in_order)
+            if not in_order:
+                turned.append(key)
         else:
             others.append(short(str(key)))
-    turned = frozenset(key for key in tensors if not row_major(value[key]))
-    return TensorFile(path, container, tensors, others=tuple(others), turned=turned)
+    return TensorFile(path, container, tensors, others=tuple(others), turned=frozenset(turned))
 
 
-def row_of(name: str, tensor: Tensor, starts: dict[str, int]) -> TensorRow:
+def row_of(name: str, tensor: Tensor, starts: dict[str, int], in_order: bool) -> TensorRow:
     """The row of a tensor; its bytes are known where its elements fill one block, in whatever order of axes."""
     storage, size = tensor.storage, width(tensor.dtype)
     start = -1 if storage is None else starts.get(storage.key, -1)
     count = prod(tensor.shape)
-    if storage is not None and bytes_needed(tensor) > storage.elements * width(storage.dtype):
+    if storage is not None and storage.bound < 0 and bytes_needed(tensor) > storage.elements * width(storage.dtype):
         # torch grows such a storage, and then finds that the file has less for it.
         facts: dict[str, Fact] = {"tensor": short(name), "needs": bytes_needed(tensor)}
         raise CheckpointError("torch-storage-too-small", "RuntimeError", "storage has wrong byte size", **facts)
-    if storage is None or start < 0 or not dense(tensor) or not count:
+    if storage is None or start < 0 or not count or not (in_order or dense(tensor)):
         return TensorRow(tensor.dtype, tensor.shape, -1, -1)
     first = start + storage.first * width(storage.dtype) + tensor.offset * size
     return TensorRow(tensor.dtype, tensor.shape, first, first + count * size)

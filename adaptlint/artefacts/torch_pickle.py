@@ -16,6 +16,8 @@ from adaptlint.artefacts.torch_symbols import Global, Ordered, Storage, Tensor, 
 from adaptlint.artefacts.words import LIMITS
 
 four_bytes = struct.Struct("<I").unpack
+signed_bytes = struct.Struct("<i").unpack
+two_bytes = struct.Struct("<H").unpack
 
 
 class Stream(Protocol):
@@ -60,10 +62,6 @@ class Pickle:
                 raise CheckpointError("pickle-broken", "UnpicklingError", f"Unsupported operand {opcode[0]}")
         raise CheckpointError("pickle-too-long", None, limit=LIMITS.pickle_steps)
 
-    def number(self, code: str, size: int) -> int:
-        """An integer operand of `size` bytes."""
-        return int(struct.unpack(code, self.read(size))[0])
-
     def pop_mark(self) -> list[Any]:
         """What lies above the last mark."""
         items = self.stack
@@ -78,15 +76,16 @@ def refuse(message: str) -> CheckpointError:
 
 def push_global(p: Pickle) -> None:
     """GLOBAL: the only way to a name; the first that torch does not take ends the load."""
-    lines = (p.readline()[:-1], p.readline()[:-1])
-    if lines not in p.globals:
-        module, name = translated(lines[0].decode("utf-8"), lines[1].decode("utf-8"))
+    lines = (p.readline(), p.readline())
+    known = p.globals.get(lines)
+    if known is None:
+        module, name = translated(lines[0][:-1].decode("utf-8"), lines[1][:-1].decode("utf-8"))
         refusal = refused_global(module, name)
         if refusal:
             path = f"{module}.{name}"[:200]
             raise CheckpointError("pickle-dangerous-global", "UnpicklingError", refusal, name=path)
-        p.globals[lines] = Global(f"{module}.{name}")
-    p.stack.append(p.globals[lines])
+        known = p.globals[lines] = Global(f"{module}.{name}")
+    p.stack.append(known)
 
 
 def reduce(p: Pickle) -> None:
@@ -138,9 +137,9 @@ def append(p: Pickle, items: list[Any], verb: str) -> None:
 def push_storage(p: Pickle) -> None:
     """BINPERSID: torch allows it for storages only."""
     pid = p.stack.pop()
-    if isinstance(pid, (Global, Storage, Tensor, Thing)) or type(pid) not in (tuple, int):
+    if type(pid) not in (tuple, int):
         raise refuse("persistent_load id must be tuple or int, but got")
-    if type(pid) is tuple and pid and ascii_text(pid[0]) != "storage":
+    if type(pid) is tuple and pid and pid[0] != "storage" and ascii_text(pid[0]) != "storage":
         raise refuse("Only persistent_load of storage is allowed, but got")
     if p.find_storage is None:
         raise refuse("unsupported persistent id encountered")
@@ -167,7 +166,8 @@ def mark(p: Pickle) -> None:
 
 def push_tuple(p: Pickle) -> None:
     """TUPLE. What lies above the mark is taken first, because that changes which stack is pushed to."""
-    items = tuple(p.pop_mark())
+    items = tuple(p.stack)
+    p.stack = p.marks.pop()
     p.stack.append(items)
 
 
@@ -183,8 +183,33 @@ def protocol(p: Pickle) -> None:
     _ = p.read(1)[0]
 
 
+def push_signed(p: Pickle) -> None:
+    """BININT."""
+    p.stack.append(signed_bytes(p.read(4))[0])
+
+
+def push_byte(p: Pickle) -> None:
+    """BININT1."""
+    p.stack.append(p.read(1)[0])
+
+
+def push_remembered(p: Pickle) -> None:
+    """BINGET."""
+    p.stack.append(p.memo[p.read(1)[0]])
+
+
+def push_false(p: Pickle) -> None:
+    """NEWFALSE."""
+    p.stack.append(False)
+
+
+def push_nothing(p: Pickle) -> None:
+    """EMPTY_TUPLE."""
+    p.stack.append(())
+
+
 def pusher(make: Callable[[Pickle], Any]) -> Callable[[Pickle], None]:
-    """An action that pushes what `make` gives."""
+    """An action that pushes what `make` gives; those that come with every tensor have a function of their own."""
     return lambda p: p.stack.append(make(p))
 
 
@@ -204,20 +229,20 @@ ACTIONS: dict[bytes, Callable[[Pickle], None]] = {
     b"\x86": lambda p: short_tuple(p, 2),
     b"\x87": lambda p: short_tuple(p, 3),
     b"N": pusher(lambda _: None),
-    b"\x89": pusher(lambda _: False),
+    b"\x89": push_false,
     b"\x88": pusher(lambda _: True),
-    b")": pusher(lambda _: ()),
+    b")": push_nothing,
     b"]": pusher(lambda _: []),
     b"}": pusher(lambda _: {}),
     b"\x8f": pusher(lambda _: set()),
-    b"J": pusher(lambda p: p.number("<i", 4)),
-    b"K": pusher(lambda p: p.read(1)[0]),
-    b"M": pusher(lambda p: p.number("<H", 2)),
+    b"J": push_signed,
+    b"K": push_byte,
+    b"M": pusher(lambda p: two_bytes(p.read(2))[0]),
     b"G": pusher(lambda p: struct.unpack(">d", p.read(8))[0]),
     b"X": push_text,
     b"U": pusher(lambda p: p.read(p.read(1)[0]).decode("utf-8")),
     b"Q": push_storage,
-    b"h": pusher(lambda p: p.memo[p.read(1)[0]]),
-    b"j": pusher(lambda p: p.memo[p.number("<I", 4)]),
+    b"h": push_remembered,
+    b"j": pusher(lambda p: p.memo[four_bytes(p.read(4))[0]]),
     b"\x8a": pusher(lambda p: int.from_bytes(p.read(p.read(1)[0]), "little", signed=True)),
 }

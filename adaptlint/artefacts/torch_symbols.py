@@ -11,6 +11,8 @@ from adaptlint.artefacts.words import BITS
 from adaptlint.findings import Fact
 from adaptlint.named_tuple import NamedTuple
 
+REBUILD = "torch._utils._rebuild_"
+
 
 class Global(NamedTuple):
     """A name that the pickle mentions and torch takes."""
@@ -57,6 +59,8 @@ def called(path: str, args: Any) -> Any:
     """What an allowed function makes of `args`."""
     if type(args) is not tuple:
         raise beyond(f"arguments of {path}")
+    if path.startswith(REBUILD) or path == "torch.nn.parameter.Parameter":
+        return rebuilt(path.rpartition(".")[2], args)
     if path in ("collections.OrderedDict", "collections.Counter"):
         if args and not (path.endswith("Dict") and type(args[0]) is list):
             raise beyond(path)
@@ -70,15 +74,14 @@ def called(path: str, args: Any) -> Any:
         return tuple(args[0]) if args and type(args[0]) in (list, tuple) else ()
     if path == "torch._tensor._rebuild_from_type_v2" and len(args) == 4 and isinstance(args[0], Global):
         return called(args[0].path, args[1])
-    if path.startswith("torch._utils._rebuild_") or path == "torch.nn.parameter.Parameter":
-        return rebuilt(path.rpartition(".")[2], args)
     return Thing(path)
 
 
 def rebuilt(function: str, args: tuple[Any, ...]) -> Any:
     """The tensor that one of torch's rebuild functions makes."""
-    if function in ARITY:
-        if len(args) not in ARITY[function]:
+    arity = ARITY.get(function)
+    if arity is not None:
+        if len(args) not in arity:
             raise beyond(function)
         storage, offset, shape, strides = args[:4]
         if not isinstance(storage, Storage) or type(offset) is not int or not (sizes(shape) and sizes(strides)):
@@ -137,10 +140,12 @@ def dense(tensor: Tensor) -> bool:
 
 
 def row_major(tensor: Tensor) -> bool:
-    """True if the last axis runs fastest, as it does in a safetensors file."""
+    """True if the last axis runs fastest, as it does in a safetensors file; a tensor without storage has no strides."""
+    shape, strides = tensor.shape, tensor.strides
     step = 1
-    for stride, dim in zip(reversed(tensor.strides), reversed(tensor.shape), strict=False):  # no strides: no storage
-        if dim != 1 and stride != step and 0 not in tensor.shape:
+    for axis in range(len(strides) - 1, -1, -1):
+        dim = shape[axis]
+        if dim != 1 and strides[axis] != step and 0 not in shape:
             return False
         step *= dim
     return True
@@ -148,7 +153,12 @@ def row_major(tensor: Tensor) -> bool:
 
 def sizes(value: object) -> bool:
     """True for a sequence of non-negative integers."""
-    return isinstance(value, (list, tuple)) and all(type(item) is int and item >= 0 for item in value)
+    if not isinstance(value, (list, tuple)):
+        return False
+    for item in value:  # noqa: SIM110 (asked twice of every tensor, of which a generator would make half the cost)
+        if type(item) is not int or item < 0:
+            return False
+    return True
 
 
 def dtype_of(value: object) -> str:
