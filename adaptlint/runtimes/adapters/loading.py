@@ -6,7 +6,7 @@ Source: adapters 0.2.2 to 1.3.0, loading.py (`AdapterLoader.rename_func`, `filte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from adaptlint.findings import Mismatch
 from adaptlint.named_tuple import NamedTuple
@@ -58,7 +58,8 @@ def load_tensors(
     release: HubRelease,
 ) -> Loaded:
     """Copy a file's tensors into what the adapter holds; `names` are that in its config and the one it is loaded as."""
-    state = {rename(key, *names, release): key for key in shapes}
+    renamed = renaming(*names, release)
+    state = {renamed(key): key for key in shapes}
     prefixed = any(key.startswith(around.prefix) for key in state) if around.prefix else False
     start = f"{around.prefix}." if prefixed and not around.wraps else ""
     below = f"{around.prefix}." if around.wraps and not prefixed else ""
@@ -67,6 +68,7 @@ def load_tensors(
     missing: list[str] = []
     mismatched: list[Mismatch] = []
     arrived: set[str] = set()
+    wanted = set(spelled.values())
     for key, name in spelled.items():
         source = state.get(name)
         if source is None:
@@ -81,7 +83,7 @@ def load_tensors(
     for name, source in state.items():
         if name in known and shapes[source] != known[name]:
             mismatched.append(Mismatch(name, shapes[source], known[name]))
-    strange = [name for name in state if name not in known and name not in set(spelled.values())]
+    strange = [name for name in state if name not in known and name not in wanted]
     filled = {held[key].owner for key in arrived}
     spare = [held[key].shape for key in spelled if key not in arrived and held[key].owner in filled]
     lost = [name for name in strange if not _is_copy(shapes[state[name]], spare)]
@@ -106,14 +108,17 @@ def _is_copy(shape: Shape, spare: list[Shape]) -> bool:
     return True
 
 
-def rename(key: str, old: str, new: str, release: HubRelease) -> str:
-    """The model's spelling of a file's key. What a prompt is called is left as it was (`rename_func`)."""
-    for before, after in LEGACY:
-        key = key.replace(before, after)
+def renaming(old: str, new: str, release: HubRelease) -> Callable[[str], str]:
+    """The model's spelling of a file's keys. What a prompt is called is left as it was (`rename_func`)."""
     shared = (SHARED,) if release.counts_shared else ()
-    for part in (*RENAMED, *shared):
-        key = key.replace(f"{part}.{old}.", f"{part}.{new}.")
-    return key
+    pairs = [*LEGACY, *((f"{part}.{old}.", f"{part}.{new}.") for part in (*RENAMED, *shared))]
+
+    def renamed(key: str) -> str:
+        for before, after in pairs:
+            key = key.replace(before, after)
+        return key
+
+    return renamed
 
 
 def _told_keys(name: str, release: HubRelease) -> list[str]:

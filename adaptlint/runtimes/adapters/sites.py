@@ -7,7 +7,7 @@ Source: adapters 0.2.2 to 1.3.0, methods/{lora,bottleneck,prefix_tuning,reft,pro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from adaptlint import tables
@@ -24,6 +24,7 @@ KINDS = {
     "hub.prompt": "prompt",
     "hub.invertible": "invertible",
 }
+Search = Callable[[str], re.Match[str] | None]
 OUTSIDE = -1  # the number that the library gives to what lies in no layer
 
 
@@ -65,8 +66,16 @@ def sites_of(graph: FlowGraph, model_type: str | None, base_prefix: str = "") ->
     bodies = _bodies([module for _, module, _ in rows], card["submodels"].get(model_type, ()), base_prefix)
     numbers = _numbers([module for _, module, _ in rows], bodies, card, model_type)
     sites = [_site(kind, module, node, numbers.get(module, OUTSIDE), bodies[module]) for kind, module, node in rows]
-    queries = {site.module: site for site in sites if site.kind in ("lora", "merged_lora")}
-    return sorted((_with_heads(site, queries) for site in sites), key=lambda site: site.layer)
+    beside: dict[str, list[Site]] = {}
+    for site in sites:
+        if site.kind in ("lora", "merged_lora"):
+            beside.setdefault(site.module.rpartition(".")[0], []).append(site)
+    whole = [_with_heads(site, beside) if site.kind == "prefix" else site for site in sites]
+    return sorted(whole, key=_layer_of)
+
+
+def _layer_of(site: Site) -> int:
+    return site.layer
 
 
 def _untaken(graph: FlowGraph) -> set[str]:
@@ -107,11 +116,14 @@ def _numbers(
     modules: list[str], bodies: dict[str, str], card: dict[str, Any], model_type: str | None
 ) -> dict[str, int]:
     """Module -> the number of its layer."""
-    patterns = [*card["counting"]["nested"], card["counting"]["general"]]
+    patterns = [re.compile(pattern).search for pattern in (*card["counting"]["nested"], card["counting"]["general"])]
     layers: dict[str, str] = {}
+    of_owner: dict[str, str | None] = {}  # a path ends with its layer's number or has it in its owner's path
     for module in modules:
-        matches = (re.search(pattern, module) for pattern in patterns)
-        layer = next((match.group() for match in matches if match), None)
+        owner = module.rpartition(".")[0]
+        if owner not in of_owner:
+            of_owner[owner] = _layer_in(owner, patterns)
+        layer = of_owner[owner] or _layer_in(module, patterns)
         if layer is not None:
             layers[module] = layer
     order = card["order"].get(model_type, [])
@@ -124,6 +136,10 @@ def _numbers(
         numbers[layer] = counted.get(body, 0)
         counted[body] = numbers[layer] + 1
     return {module: numbers[layer] for module, layer in layers.items()}
+
+
+def _layer_in(path: str, patterns: Sequence[Search]) -> str | None:
+    return next((match.group() for match in (search(path) for search in patterns) if match), None)
 
 
 def _rank(layer: str, order: list[str]) -> int:
@@ -143,13 +159,10 @@ def _site(kind: str, module: str, node: Node, layer: int, body: str) -> Site:
     )  # fmt: skip
 
 
-def _with_heads(site: Site, projections: dict[str, Site]) -> Site:
-    """A prefix with its query heads and those of the keys, counted by the projections beside it."""
-    if site.kind != "prefix":
-        return site
-    around = site.module.rpartition(".")[0]
+def _with_heads(site: Site, projections: dict[str, list[Site]]) -> Site:
+    """A prefix with its query heads and those of the keys, counted by the projections of the same owner."""
     wide = site.width_out // site.heads[1]
-    beside = [each for path, each in projections.items() if path.rpartition(".")[0] == around]
+    beside = projections.get(site.module.rpartition(".")[0], [])
     merged = [each for each in beside if each.kind == "merged_lora"]
     if merged:
         count = merged[0].width_out // 3 // wide
