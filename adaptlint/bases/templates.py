@@ -24,6 +24,7 @@ from typing import Any
 
 Names = dict[str, Any]
 NOTHING = object()
+NESTED = frozenset({list, dict})
 MAX_LENGTH = 2048
 """No list of a table is longer: `refuse_absurd` has looked at the counts, and a build has a limit of modules."""
 
@@ -78,14 +79,18 @@ class Filling:
         """The JSON that a template stands for, parts of it shared; `depth`: how many lists it stands in."""
         kind = type(template)
         if kind is list:
-            return [self.fill(part, depth) for part in template]
+            return [self.fill(part, depth) if type(part) in NESTED else part for part in template]
         if kind is not dict:
             return template
         mark = next(iter(template), "")
         if mark[:1] == "$":
             return SPECIAL[mark](self, template, depth)
-        filled = {name: self.fill(part, depth) for name, part in template.items()}
-        return {name: part for name, part in filled.items() if part is not NOTHING}
+        filled = {name: self.fill(part, depth) if type(part) in NESTED else part for name, part in template.items()}
+        return (
+            {name: part for name, part in filled.items() if part is not NOTHING}
+            if NOTHING in filled.values()
+            else filled
+        )
 
     def value(self, template: dict[str, Any], depth: int) -> Any:
         """{"$": expression}"""

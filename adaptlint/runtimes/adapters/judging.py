@@ -18,6 +18,7 @@ from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.leaks import first_leak
 from adaptlint.runtimes.adapters.meaning import unused
 from adaptlint.runtimes.adapters.parts import Part
+from adaptlint.runtimes.adapters.unadapted import Unadapted
 from adaptlint.runtimes.adapters.walk import HubLayers, Note
 
 SHARING = ("Parallel", "BatchSplit", "MultiTask")
@@ -37,10 +38,6 @@ class Composed(NamedTuple):
     def layers(self) -> HubLayers:
         """The layers under this composition, before a forward."""
         return HubLayers(self.setup, self.adapters, self.release, self.fusions, self.pool)
-
-    def without(self) -> HubLayers:
-        """The layers with no adapter in any of them."""
-        return HubLayers(self.setup, {}, self.release)
 
 
 class Outcome(NamedTuple):
@@ -96,7 +93,7 @@ def _leaks(graph: FlowGraph, composed: Composed, moved: Moved, sizes: Mapping[st
     """Where the channels of a Parallel leave the batch."""
     channels = composed.setup.channels
     if channels > 1:
-        usual = propagate(graph, sizes, layers=composed.without())
+        usual = propagate(graph, sizes, layers=Unadapted())
         leak = first_leak(graph, moved, usual, channels, _longer(composed))
         if leak is not None:
             facts = {"op": leak.op, "source": leak.source, "shape": [*leak.shape], "usual": [*leak.usual]}

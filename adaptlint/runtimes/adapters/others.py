@@ -79,6 +79,14 @@ def adjusted(args: list[Any]) -> tuple[Value, ...]:
     return tuple(_repeated(value, most) if value.shape[0] < most else value for value in args[1:] if value is not None)
 
 
+PAIRED = {"hub.match": matched, "hub.adjust": adjusted}
+
+
+def kept(args: list[Any]) -> tuple[Value, ...]:
+    """Keys, values and, where there is one, the mask of a prefix's layer that has no prefix."""
+    return tuple(args[at] for at in (0, 1, 3) if at < len(args) and args[at] is not None)
+
+
 def _repeated(value: Value, rows: int) -> Value:
     if not value.shape[0]:
         raise Raised("ZeroDivisionError", "integer division or modulo by zero")

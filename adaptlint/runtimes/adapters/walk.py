@@ -17,7 +17,7 @@ from adaptlint.runtimes.adapters.layers import Config, Context
 from adaptlint.runtimes.adapters.lora import LoraLayer, Sizes, merged_forward
 from adaptlint.runtimes.adapters.meaning import looked_at, meant_for
 from adaptlint.runtimes.adapters.numbers import adapters_in, term
-from adaptlint.runtimes.adapters.others import adjusted, invertible, matched, prompt, prompt_mask, reft
+from adaptlint.runtimes.adapters.others import PAIRED, invertible, kept, prompt, prompt_mask, reft
 from adaptlint.runtimes.adapters.parts import Part
 from adaptlint.runtimes.adapters.prefix import PrefixLayer
 from adaptlint.runtimes.adapters.rows import Raised, Rows, whole
@@ -33,7 +33,6 @@ KINDS = {
 }
 TASKED = ("", "encoder")  # models that `task_ids` reach: a model of two hands them to its encoder alone
 CROSSING = ("cross", "encoder")  # what the places begin with that a prefix's config may leave out
-PAIRED = {"hub.match": matched, "hub.adjust": adjusted}
 ATTENTION = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 QUERIES = 2  # the axis of a mask that has a place for each query
 Given = list[Rows | None]
@@ -141,7 +140,7 @@ class HubLayers:
         if here:
             self.placed |= here.keys()
         if not here and op != "hub.bottleneck":
-            return tuple(value for value in args[-1:] if value is not None) if op != "hub.prefix" else _kept(args)
+            return tuple(value for value in args[-1:] if value is not None) if op != "hub.prefix" else kept(args)
         found = run(self.setup if here else Block(""), given, context)
         if here:
             self._hold(run, given, found, context, module, op)
@@ -151,7 +150,7 @@ class HubLayers:
         if op == "hub.prefix" and here:
             self.prefixed = True
             self._masked(args[3] if len(args) > 3 else None, module, about)
-        passed = _kept(args) if op == "hub.prefix" else args[:1]
+        passed = kept(args) if op == "hub.prefix" else args[:1]
         kinds = [args[-1].kind] if op in ("hub.lora", "hub.merged_lora") else [value.kind for value in passed]
         return tuple(Value(rows.shape, kind) for rows, kind in zip(found, kinds, strict=False))
 
@@ -294,7 +293,3 @@ def _two(given: Given) -> tuple[Rows, Rows]:
     if one is None or other is None:
         raise Raised("AttributeError", "'NoneType' object has no attribute 'shape'")
     return one, other
-
-
-def _kept(args: list[Any]) -> tuple[Value, ...]:
-    return tuple(args[at] for at in (0, 1, 3) if at < len(args) and args[at] is not None)
