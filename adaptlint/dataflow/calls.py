@@ -27,6 +27,7 @@ COMPARISONS = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+NESTED = frozenset({dict, list})  # arguments that stand for something else
 LAYER = "hub."
 RAISE = "raise"  # the operation of a conflict that the model's own code finds
 WATCHED = ("scaled_dot_product_attention",)
@@ -164,7 +165,7 @@ class Call:
         if not node.op:
             return (self._leaf(node),)
         try:
-            args = [self._argument(argument) for argument in node.args]
+            args = [self._argument(given) if type(given) in NESTED else given for given in node.args]
         except Unknown:
             kept = survivor(node.op, [self._argument(argument) for argument in node.args[:1]])
             if kept is None:

@@ -41,6 +41,8 @@ ADDED_INTO = (
     " scatter_add scatter_add_ scatter_reduce scatter_reduce_ sub_"
 )
 INTO = frozenset(ADDED_INTO.split())
+# The largest element that there can be, whatever is known of the operands'.
+BOUNDED = {"bool": 1, "complex": None}
 # Words that torch takes for the same argument.
 SYNONYMS = {"axis": "dim", "keepdims": "keepdim", "self": "input"}
 
@@ -55,20 +57,20 @@ def apply(op: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[Value, ...]
     rule = RULES.get(op)
     if rule is None:
         raise Unknown(f"there is no rule for {op}")
-    if kwargs.get("out") is not None:
-        raise Unknown(f"{op}: writes into a tensor that is given")
-    named = {SYNONYMS.get(word, word): given for word, given in kwargs.items() if word != "out"}
-    leading = [] if args or "tensor" not in named else [named.pop("tensor")]
+    if kwargs:
+        if kwargs.get("out") is not None:
+            raise Unknown(f"{op}: writes into a tensor that is given")
+        kwargs = {SYNONYMS.get(word, word): given for word, given in kwargs.items() if word != "out"}
+        args = [kwargs.pop("tensor")] if not args and "tensor" in kwargs else args
     try:
-        found = rule(*args, *leading, **named)
+        found = rule(*args, **kwargs)
     except (Conflict, Unknown):
         raise
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:
         raise Unknown(f"{op}: arguments that its rule does not know ({error})") from error
-    if found is None:
-        return ()
-    results = (found,) if isinstance(found, Value) else tuple(found)
-    return tuple(finished(result) for result in results)
+    if isinstance(found, Value):
+        return (finished(found),)
+    return tuple(map(finished, found)) if found is not None else ()
 
 
 def survivor(op: str, args: list[Any]) -> Value | None:
@@ -79,6 +81,6 @@ def survivor(op: str, args: list[Any]) -> Value | None:
 
 def finished(result: Value) -> Value:
     """No true is larger than one; complex numbers have no order."""
-    if result.kind == "bool":
-        return result._replace(bound=None if result.bound is None else 1)
-    return result._replace(bound=None) if result.kind == "complex" else result
+    if result.bound is None or result.kind not in BOUNDED:
+        return result
+    return Value(result.shape, result.kind, BOUNDED[result.kind])
