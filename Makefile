@@ -18,7 +18,7 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions clean
 .SILENT:
 
 demo: .venv/.installed
@@ -168,6 +168,17 @@ sarif-multitool: .node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multi
 # the published pre-commit hook in the environment that pre-commit builds for it with pip
 hook-environment: .venv-test/.installed
 	HOOK_ENVIRONMENT=1 $(TEST)/python -m pytest tests/hooks -k published
+
+# docs/Dockerfile built by buildah on Debian's own Python, and run by podman; needs root and apt; 3 minutes the first time
+container: .container/python.tar .venv-test/.installed
+	{ command -v buildah && command -v podman && command -v runc; } >/dev/null || apt-get install -y -qq --no-install-recommends buildah podman runc
+	CONTAINER=1 $(TEST)/python -m pytest tests/test_container.py -rs
+
+.container/python.tar:
+	command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; }
+	mkdir -p .container
+	debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm .container/root
+	tar -C .container/root -cf $@.part . && mv $@.part $@ && rm -rf .container/root
 
 # converted adapters opened by AdapterHub's library, mlx_lm and diffusers, each in an environment of its own
 prove-conversions: .venv-test/.installed
