@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 from adaptlint.bases import Base, Module
 from adaptlint.comparing.words import LOADS, RETRAIN, SAME_OUTPUT, Difference, listed, sides
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes.peft.unmet import ADAPTABLE
 from adaptlint.runtimes.peft.wrappers import renaming_of
 
-PREFIX = "base_model.model."
 FACTOR = ".lora_A.weight"
 NEW = "the base computes something else, and adapters that name it by its last part get untrained matrices there"
 # What a config says about its own file, not about the model.
@@ -44,7 +44,7 @@ def moved_modules(gone: Mapping[str, Module], come: Mapping[str, Module], new: B
     """Old path -> new path of modules that transformers or a class with a head names differently, sizes being equal."""
 
     def names(modules: Mapping[str, Module]) -> dict[str, tuple[int, ...]]:
-        return {f"{PREFIX}{path}{FACTOR}": _weight(module) for path, module in modules.items()}
+        return {f"{PEFT_PREFIX}{path}{FACTOR}": _weight(module) for path, module in modules.items()}
 
     if not gone or not come:
         return {}
@@ -53,7 +53,7 @@ def moved_modules(gone: Mapping[str, Module], come: Mapping[str, Module], new: B
 
 
 def _path(name: str) -> str:
-    return name.removeprefix(PREFIX).removesuffix(FACTOR)
+    return name.removeprefix(PEFT_PREFIX).removesuffix(FACTOR)
 
 
 def _weight(module: Module) -> tuple[int, ...]:

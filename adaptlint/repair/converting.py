@@ -16,10 +16,11 @@ from typing import Any
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
 from adaptlint.graph import Adapter
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.draft import Draft, pieces_of
 from adaptlint.repair.situation import NAME, Proposal, Situation
-from adaptlint.repair.words import PREFIX, SAFE, UNSAFE, Inexact, Piece, Step
+from adaptlint.repair.words import SAFE, UNSAFE, Inexact, Piece, Step
 from adaptlint.repair.writing import piece_bytes
 
 MLX_FILE = "adapters.safetensors"
@@ -114,7 +115,7 @@ def _as_peft(draft: Draft, read: Read) -> Draft:
         **read.config,
     }
     pieces = [
-        factor.piece._replace(name=f"{PREFIX}{factor.module}.lora_{'A' if factor.first else 'B'}.weight")
+        factor.piece._replace(name=f"{PEFT_PREFIX}{factor.module}.lora_{'A' if factor.first else 'B'}.weight")
         for factor in read.factors
     ]
     return draft._replace(config=config, metadata={"format": "pt"}).with_pieces(pieces, *read.replaced)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from adaptlint.named_tuple import NamedTuple
 
-PREFIX = "base_model.model."  # PEFT puts it before every key of a checkpoint
 SAFE, UNSAFE = "safe", "unsafe"
 SAFETIES = (SAFE, UNSAFE)
 Shape = tuple[int, ...]
