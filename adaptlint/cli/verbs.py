@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import cast
 
 import click
+
+from adaptlint.cli import COMPLETING
 
 VERBS = {
     "check": "adaptlint.cli.check_command",
@@ -32,7 +35,14 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command, or None if there is no such verb."""
         module = VERBS.get(cmd_name)
-        return cast("click.Command", import_module(module).command) if module else None
+        if module is None:
+            return None
+        command = cast("click.Command", import_module(module).command)
+        if COMPLETING in os.environ:
+            from adaptlint.cli.completing import offering
+
+            return offering(command)
+        return command
 
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
