@@ -32,6 +32,17 @@ class Verbs(click.Group):
         """The verbs, the main job first."""
         return list(VERBS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb, or a mistake that names the one that looks most like it."""
+        if args and args[0] not in VERBS and args[0][:1] != "-":
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].lower(), VERBS, 1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command, or None if there is no such verb."""
         module = VERBS.get(cmd_name)
