@@ -125,11 +125,22 @@ def _described(module: Module) -> str:
     return f"{module.cls}  {sizes}"
 
 
+def one_sided_fields(old: Base, new: Base) -> list[str]:
+    """Fields that just one config has where defaults are unknown (headers), or were filled in by another release."""
+    if old.made_with and old.made_with.get("transformers") == new.made_with.get("transformers"):
+        return []
+    return sorted({*old.resolved_config} ^ {*new.resolved_config})
+
+
 def config_differences(old: Base, new: Base) -> list[Difference]:
-    """Fields of the config: what changes sizes shows in the modules too, what does not may still change outputs."""
+    """Fields of the config: what changes sizes shows in the modules too, what does not may still change outputs.
+
+    Both with the defaults of their class, so that a default that one of them spells out is none.
+    """
     found = []
-    one, other = old.config, new.config
-    for field in sorted({*one, *other} - {*ABOUT_FILE}):
+    one, other = old.resolved_config, new.resolved_config
+    apart = one_sided_fields(old, new)
+    for field in sorted({*one, *other} - {*ABOUT_FILE, *apart}):
         if one.get(field) != other.get(field):
             before, after = sides(one, other, field)
             found.append(Difference(LOADS, "config", field, before, after, "the base may compute something else"))
