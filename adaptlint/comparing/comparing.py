@@ -6,9 +6,9 @@ from adaptlint.artefacts import Malformed, open_folder
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.comparing import adapters, bases
 from adaptlint.comparing.words import LOADS, RETRAIN, UNKNOWN, Comparison, Difference, in_order, listed
+from adaptlint.drafts.words import RepairError
 from adaptlint.engine import check
 from adaptlint.findings import Verdict
-from adaptlint.repair.words import RepairError
 from adaptlint.runtimes.peft.mending import adapted_modules
 
 NUMBERS = "the numbers in the weights of the bases"

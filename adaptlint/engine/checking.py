@@ -207,8 +207,9 @@ def _report(
     for adapter in scene.adapters:
         if others and _is_strange(adapter, faults):
             from adaptlint.dialects import explain
+            from adaptlint.engine.promises import promised
 
-            faults = explain(adapter, faults, others)
+            faults = promised(explain(adapter, faults, others), scene, Request("", conditions[2].transformers), targets)
     findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes, aside)
     phases = reached(predictions)
     if aside is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from adaptlint.artefacts import Malformed, TensorFile
+from adaptlint.drafts.draft import SAFETENSORS, Draft, pieces_of
+from adaptlint.drafts.words import SAFE, UNSAFE
 from adaptlint.graph.scene import CONFIG, WEIGHTS
 from adaptlint.methods import PEFT_PREFIX
-from adaptlint.repair.draft import SAFETENSORS, Draft, pieces_of
 from adaptlint.repair.situation import Proposal, Situation
-from adaptlint.repair.words import SAFE, UNSAFE, Step
+from adaptlint.repair.words import Step
 
 TORCH = WEIGHTS[1]
 INDEX = f"{SAFETENSORS}.index.json"
