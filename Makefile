@@ -18,13 +18,13 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions clean
 .SILENT:
 
 demo: .venv/.installed
 	$(DEMO)/python -m adaptlint.testing.demo $(STORY)
 
-test: lint
+test: lint .jenkins/junit-10.xsd
 	$(TEST)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv-test/.installed
@@ -169,6 +169,21 @@ sarif-multitool: .node/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multi
 hook-environment: .venv-test/.installed
 	HOOK_ENVIRONMENT=1 $(TEST)/python -m pytest tests/hooks -k published
 
+# action.yml run by a real runner of workflows (nektos/act, on this machine), its installation included
+action: .venv-test/.installed
+	ACTION=1 $(TEST)/python -m pytest tests/test_github_runner.py
+
+# docs/Dockerfile built by buildah on Debian's own Python, and run by podman; needs root and apt; 3 minutes the first time
+container: .container/python.tar .venv-test/.installed
+	{ command -v buildah && command -v podman && command -v runc; } >/dev/null || apt-get install -y -qq --no-install-recommends buildah podman runc
+	CONTAINER=1 $(TEST)/python -m pytest tests/test_container.py -rs
+
+.container/python.tar:
+	command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; }
+	mkdir -p .container
+	debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm .container/root
+	tar -C .container/root -cf $@.part . && mv $@.part $@ && rm -rf .container/root
+
 # converted adapters opened by AdapterHub's library, mlx_lm and diffusers, each in an environment of its own
 prove-conversions: .venv-test/.installed
 	CONSUMERS=1 $(TEST)/python -W ignore -m pytest tests/repair/test_consumers.py -rs
@@ -196,5 +211,11 @@ bench-replay: .venv-test/.installed
 	$(TEST)/pip install $(PIP_FLAGS) -e '.[models,hub]' --group lint --group test
 	touch $@
 
+# the schema of Jenkins' xunit plugin, which pytest's own sources bring along
+.jenkins/junit-10.xsd: | .venv-test/.installed
+	$(TEST)/pip download $(PIP_FLAGS) --no-deps --no-binary pytest -d .jenkins pytest
+	tar -xzf .jenkins/pytest-*.tar.gz -C .jenkins --strip-components=3 --wildcards '*/testing/example_scripts/junit-10.xsd'
+	touch $@
+
 clean:
-	rm -rf .venv .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo
+	rm -rf .venv .jenkins .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo

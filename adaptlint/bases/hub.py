@@ -46,12 +46,31 @@ def _snapshot(repository: str) -> str | None:
 
 def _download(ref: str) -> BaseProblem | None:
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import constants, hf_hub_download
     except ImportError:
         return BaseProblem("hub-extra-missing", {"ref": ref})
     try:
+        _look_up(constants.ENDPOINT)
         hf_hub_download(ref, "config.json")
     except Exception as error:  # network, permissions, unknown repository: huggingface_hub has a class for each
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         return BaseProblem("hub-download-failed", {"ref": ref, "type": type(error).__name__, "message": first})
     return None
+
+
+def _look_up(endpoint: str) -> None:
+    """Raise OSError where the hub's host has no address here: huggingface_hub would go on trying for half a minute.
+
+    Behind a proxy it is the proxy that looks it up.
+    """
+    from socket import getaddrinfo
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    host = urlsplit(endpoint).hostname
+    if not host or getproxies():
+        return
+    try:
+        getaddrinfo(host, None)
+    except OSError as error:
+        raise OSError(f"{host}: {error.strerror}") from error

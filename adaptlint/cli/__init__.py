@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from adaptlint.findings import Report
 
+COMPLETING = "_ADAPTLINT_COMPLETE"  # what a shell's completion sets, click's name for it
 USAGE_ERROR, NOTHING_CHECKED, CRASHED, INTERRUPTED = 2, 3, 4, 130
 
 
@@ -87,7 +88,7 @@ def run(arguments: Sequence[str], command: Callable[[list[str]], int] | None = N
 
 def _dispatch(arguments: list[str]) -> int:
     options: dict[str, Any] | None
-    if "_ADAPTLINT_COMPLETE" in os.environ:  # a shell asks click what could stand here
+    if COMPLETING in os.environ:  # a shell asks click what could stand here
         return _click(arguments)
     if arguments[:1] == ["check"]:
         from adaptlint.cli import check

@@ -8,7 +8,7 @@ import click
 
 from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.waiting import Waiting
-from adaptlint.reporters.showing import counted, shown, wrapped
+from adaptlint.reporters.showing import counted, shown
 
 if TYPE_CHECKING:
     from adaptlint.comparing import Comparison, Difference
@@ -62,23 +62,23 @@ def command(old: str, new: str, adapter: str | None, base: str | None, fail_on: 
 def text_of(comparison: Comparison) -> list[str]:
     """The worst category in one sentence, then every difference with both sides and its reason."""
     if comparison.problem:
-        return wrapped(f"CANNOT TELL: {comparison.problem}.", 100, "", "    ")
+        return output.prose(f"CANNOT TELL: {comparison.problem}.", "", "    ")
     category = comparison.category
     found = comparison.differences
     number = counted(len(found), "difference") if found else "no difference"
-    lines = wrapped(f"{category.upper()}: {SENTENCES[category]} ({number}).", 100, "", "    ")
+    lines = output.prose(f"{category.upper()}: {SENTENCES[category]} ({number}).", "", "    ")
     for difference in found:
         lines += ["", *_lines(difference)]
     if comparison.not_compared:
-        lines += ["", *wrapped(f"not compared: {', '.join(comparison.not_compared)}.", 100, "", "    ")]
+        lines += ["", *output.prose(f"not compared: {', '.join(comparison.not_compared)}.", "", "    ")]
     return lines
 
 
 def _lines(difference: Difference) -> list[str]:
     count = f" ({difference.number} {difference.about}s)" if difference.number > 1 else ""
     return [
-        *wrapped(f"{difference.category} {difference.about} {difference.name}{count}", 100, "", "    "),
-        *wrapped(f"old: {difference.old}", 100, "  ", "       "),
-        *wrapped(f"new: {difference.new}", 100, "  ", "       "),
-        *wrapped(f"{difference.reason}.", 100, "  ", "  "),
+        *output.prose(f"{difference.category} {difference.about} {difference.name}{count}", "", "    "),
+        *output.prose(f"old: {difference.old}", "  ", "       "),
+        *output.prose(f"new: {difference.new}", "  ", "       "),
+        *output.prose(f"{difference.reason}.", "  ", "  "),
     ]

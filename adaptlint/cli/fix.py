@@ -10,7 +10,7 @@ import click
 from adaptlint.cli import NOTHING_CHECKED, CommandLineError, output
 from adaptlint.cli.inspect import said
 from adaptlint.cli.waiting import Waiting
-from adaptlint.reporters.showing import counted, shown, shown_path, wrapped
+from adaptlint.reporters.showing import counted, shown, shown_path
 
 if TYPE_CHECKING:
     from adaptlint.findings import Finding, Report, Verdict
@@ -87,7 +87,7 @@ def _left(outcome: Outcome) -> list[Finding]:
 def text_of(outcome: Outcome, adapter: str, diff: bool) -> list[str]:
     """What was repaired, how it was proved, where it stands, and what is left."""
     plan = outcome.plan
-    lines = wrapped(_headline(outcome, adapter, diff), 100, "", "  ")
+    lines = output.prose(_headline(outcome, adapter, diff), "", "  ")
     for step in plan.steps:
         lines += _step_lines(step, step.safety)
     if diff:
@@ -97,11 +97,11 @@ def text_of(outcome: Outcome, adapter: str, diff: bool) -> list[str]:
     if outcome.kept or outcome.checked:
         lines += ["", *_proof(outcome)]
     if outcome.problem:
-        lines += wrapped(f"not kept: {outcome.problem}. Nothing was changed.", 100, "", "  ")
+        lines += output.prose(f"not kept: {outcome.problem}. Nothing was changed.", "", "  ")
     for step in plan.offered:
         lines += ["", *_step_lines(step, "offered, with --unsafe")]
     for step, reason in plan.refused:
-        lines += ["", *_step_lines(step, "not done"), *wrapped(reason, 100, "    because ", "    ")]
+        lines += ["", *_step_lines(step, "not done"), *output.prose(reason, "    because ", "    ")]
     return lines + _remaining(outcome)
 
 
@@ -115,7 +115,7 @@ def _headline(outcome: Outcome, adapter: str, diff: bool) -> str:
 
 def _step_lines(step: Step, word: str) -> list[str]:
     about = f" ({', '.join(step.about)})" if step.about else ""
-    return wrapped(f"{word}: {step.summary}{about}", 100, "  ", "    ")
+    return output.prose(f"{word}: {step.summary}{about}", "  ", "    ")
 
 
 def _proof(outcome: Outcome) -> list[str]:
@@ -129,13 +129,13 @@ def _proof(outcome: Outcome) -> list[str]:
         lines.append("proved: converted back to PEFT it has the same matrices and scales")
     lines += [f"check:  {text}" for text in _verdicts(outcome.plan.before, outcome.report)]
     if outcome.kept:
-        lines += wrapped(_near(outcome.kept), 100, "kept:   ")
+        lines += output.prose(_near(outcome.kept), "kept:   ")
     if outcome.backup:
-        lines += wrapped(f"{_near(outcome.backup)}, the adapter as it was", 100, "backup: ")
+        lines += output.prose(f"{_near(outcome.backup)}, the adapter as it was", "backup: ")
     if outcome.leftover:
-        lines += wrapped(f"came into being meanwhile and is left there: {outcome.leftover}", 100, "", "        ")
+        lines += output.prose(f"came into being meanwhile and is left there: {outcome.leftover}", "", "        ")
     for name in outcome.left_out:
-        lines += wrapped(f"not in the copy: {name}", 100, "", "        ")
+        lines += output.prose(f"not in the copy: {name}", "", "        ")
     return lines
 
 
@@ -162,10 +162,10 @@ def _remaining(outcome: Outcome) -> list[str]:
             continue
         lines += [
             "",
-            *wrapped(f"{finding.severity} {finding.code} {finding.name} stays: {finding.message}", 100, "", "  "),
+            *output.prose(f"{finding.severity} {finding.code} {finding.name} stays: {finding.message}", "", "  "),
         ]
         if finding.code in never:
-            lines += wrapped(f"never repaired by itself: {never[finding.code]}.", 100, "  ", "  ")
+            lines += output.prose(f"never repaired by itself: {never[finding.code]}.", "  ", "  ")
         label = "display" if finding.fix and finding.fix[0] == "display" else "help"
-        lines += wrapped(f"{label}: {finding.help}", 100, "  ", "  ")
+        lines += output.prose(f"{label}: {finding.help}", "  ", "  ")
     return lines

@@ -9,7 +9,7 @@ import click
 from adaptlint.cli import NOTHING_CHECKED, output
 from adaptlint.cli.problem import explained
 from adaptlint.findings import fold_paths
-from adaptlint.reporters.showing import shown
+from adaptlint.reporters.showing import shown, width_of
 
 if TYPE_CHECKING:
     from adaptlint.artefacts import Malformed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FIELDS = ("task_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern")
 _HUB_FIELDS = ("name", "model_type", "model_class", "model_name", "hidden_size", "version", "adapter_names")
+_GAP = 4  # between columns, and what tabulate leaves around a heading
 _MORE_FIELDS = ("alpha_pattern", "target_modules", "exclude_modules", "modules_to_save", "bias", "peft_version")
 
 
@@ -161,10 +162,31 @@ def _table(found: Portrait) -> list[str]:
 
 
 def tabulated(corner: str, rows: list[Row]) -> list[str]:
-    """Rows of layers under columns of modules."""
+    """Rows of layers under columns of modules; several tables one below the other where one would be too wide."""
     from tabulate import tabulate
 
     columns = list(dict.fromkeys(module for row in rows for module in row.cells))
-    cells = [[shown(row.layers), *(row.cells.get(column, "") for column in columns)] for row in rows]
-    headers = [corner, *map(shown, columns)]
-    return str(tabulate(cells, headers, disable_numparse=True)).split("\n")
+    lines: list[str] = []
+    for some in _side_by_side(columns, rows, output.style().width - max(width_of(corner), _widest(rows)) - _GAP):
+        cells = [[shown(row.layers), *(row.cells.get(column, "") for column in some)] for row in rows]
+        headers = [corner, *map(shown, some)]
+        lines += [*([""] if lines else []), *str(tabulate(cells, headers, disable_numparse=True)).split("\n")]
+    return lines
+
+
+def _widest(rows: list[Row]) -> int:
+    return max((width_of(shown(row.layers)) for row in rows), default=0)
+
+
+def _side_by_side(columns: list[str], rows: list[Row], width: int) -> list[list[str]]:
+    """The columns parted into groups that fit beside one another; a group has one at least."""
+    groups: list[list[str]] = []
+    free = 0
+    for column in columns:
+        needed = max(width_of(text) for text in (shown(column), *(row.cells.get(column, "") for row in rows))) + _GAP
+        if not groups or needed > free:
+            groups.append([])
+            free = width
+        groups[-1].append(column)
+        free -= needed
+    return groups

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from adaptlint.cli import CommandLineError
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.reporters import EXTENSIONS, FORMATS, Style
+from adaptlint.reporters.showing import wrapped
 
 _PROSE_WIDTH = 100  # columns when nobody says how wide the output is
 _WIDEST = 120  # prose is not easier to read in wider lines
@@ -52,6 +53,11 @@ def _width(terminal: bool) -> int:
     except ValueError:
         columns = os.get_terminal_size(sys.stdout.fileno()).columns
     return min(max(columns, _NARROWEST), _WIDEST)
+
+
+def prose(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    """Lines as wide as stdout that begin with `first`, then `rest`."""
+    return wrapped(text, _width(sys.stdout.isatty()), first, rest)
 
 
 def destination(text: str, form: str) -> Destination:

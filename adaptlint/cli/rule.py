@@ -26,6 +26,12 @@ def command(rule: str) -> int:
 def _nearest(asked: str, known: list[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(asked.lower(), [word.lower() for word in known], n=3, cutoff=0.5)
     spelled = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(asked.lower(), spelled, n=12, cutoff=0.5)
+    near = sorted(near, key=lambda word: _apart(word, asked.lower()))[:3]
     return f" Did you mean {', '.join(spelled[word] for word in near)}?" if near else " `adaptlint rules` lists them."
+
+
+def _apart(one: str, other: str) -> int:
+    """Places at which two words differ: of the codes that share letters with AL3O1 the one that was meant is AL301."""
+    return sum(a != b for a, b in zip(one, other, strict=False)) + abs(len(one) - len(other))

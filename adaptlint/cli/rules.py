@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import click
 
 from adaptlint.cli import output
+
+_GAP = 4  # between columns, and what tabulate leaves around a heading
+_NARROWEST = 12
 
 
 @click.command("rules")
@@ -30,11 +36,21 @@ def _rules(form: str) -> str:
             for rule in rules
         ]
         return json.dumps(listed, indent=2) + "\n"
+    rows = [(rule.code, rule.name, rule.severity, rule.consequence, rule.title) for rule in rules]
+    return _table(rows, ("code", "name", "severity", "consequence", "title"), (1, 4))
+
+
+def _table(rows: Sequence[tuple[str, ...]], headers: tuple[str, ...], long: tuple[int, int]) -> str:
+    """A table as wide as the terminal, in which the two `long` columns wrap; whole lines where it goes into a pipe."""
     from tabulate import tabulate
 
-    rows = [(rule.code, rule.name, rule.severity, rule.consequence, rule.title) for rule in rules]
-    table: str = tabulate(rows, ("code", "name", "severity", "consequence", "title"))
-    return table + "\n"
+    widest = [max(len(row[n]) for row in (headers, *rows)) + _GAP for n in range(len(headers))]
+    limits: list[int | None] = [None] * len(headers)
+    if sys.stdout.isatty():
+        rest = output.style().width - sum(widest) + widest[long[0]] + widest[long[1]] - 2 * _GAP
+        first = min(widest[long[0]], max(rest // 2, _NARROWEST))
+        limits[long[0]], limits[long[1]] = first, max(rest - first, _NARROWEST)
+    return f"{tabulate(rows, headers, disable_numparse=True, maxcolwidths=limits)}\n"
 
 
 def _coverage(form: str) -> str:
@@ -58,11 +74,9 @@ def _coverage(form: str) -> str:
             for known in classes
         ]
         return json.dumps({"classes": listed, "told": told, "all": len(classes)}, indent=2) + "\n"
-    from tabulate import tabulate
-
     rows = []
     for known in classes:
         rest = f"; in part: {known.why}" if known.rules and known.why else known.why
         rows.append((known.code, known.title, f"{' '.join(known.rules)}{rest}"))
-    table = tabulate(rows, ("class", "what goes wrong", "told by, or why not"))
-    return f"{table}\n\n{told} of {len(classes)} classes are told by a rule.\n"
+    table = _table(rows, ("class", "what goes wrong", "told by, or why not"), (1, 2))
+    return f"{table}\n{told} of {len(classes)} classes are told by a rule.\n"

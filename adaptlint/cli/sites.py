@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adaptlint.cli import output
 from adaptlint.cli.inspect import tabulated
 from adaptlint.graph.portrait import rows_of
 from adaptlint.reporters.showing import shown
@@ -19,7 +20,7 @@ def site_lines(sites: Sites) -> list[str]:
     total = len(sites.rows)
     lines = []
     if sites.problem:
-        lines.append(f"  does not load: {shown(sites.problem)}")
+        lines += output.prose(f"does not load: {sites.problem}", "  ", "    ")
     if total:
         lines.append(f"  trained    {sites.whole} of {total} adapted modules have all their tensors from the file")
     if sites.saved:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import cast
 
 import click
+
+from adaptlint.cli import COMPLETING
 
 VERBS = {
     "check": "adaptlint.cli.check_command",
@@ -29,10 +32,28 @@ class Verbs(click.Group):
         """The verbs, the main job first."""
         return list(VERBS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb, or a mistake that names the one that looks most like it."""
+        if args and args[0] not in VERBS and args[0][:1] != "-":
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].lower(), VERBS, 1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command, or None if there is no such verb."""
         module = VERBS.get(cmd_name)
-        return cast("click.Command", import_module(module).command) if module else None
+        if module is None:
+            return None
+        command = cast("click.Command", import_module(module).command)
+        if COMPLETING in os.environ:
+            from adaptlint.cli.completing import offering
+
+            return offering(command)
+        return command
 
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 from adaptlint import tables
 from adaptlint.artefacts import BITS, Document, Folder, TensorFile
 from adaptlint.comparing.words import LOADS, RETRAIN, SAME_OUTPUT, UNKNOWN, Difference, listed, sides
+from adaptlint.drafts.bytes import piece_bytes
+from adaptlint.drafts.draft import pieces_of
+from adaptlint.drafts.words import Piece
 from adaptlint.graph.scene import CONFIG, WEIGHTS
 from adaptlint.repair.config_edits import usual_values
-from adaptlint.repair.draft import pieces_of
-from adaptlint.repair.words import Piece
-from adaptlint.repair.writing import piece_bytes
 from adaptlint.runtimes.peft.mending import adapted_modules
 
 FIELDS = "comparing/fields.toml"

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 from adaptlint.bases import Base, Module
 from adaptlint.comparing.words import LOADS, RETRAIN, SAME_OUTPUT, Difference, listed, sides
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes.peft.unmet import ADAPTABLE
 from adaptlint.runtimes.peft.wrappers import renaming_of
 
-PREFIX = "base_model.model."
 FACTOR = ".lora_A.weight"
 NEW = "the base computes something else, and adapters that name it by its last part get untrained matrices there"
 # What a config says about its own file, not about the model.
@@ -44,7 +44,7 @@ def moved_modules(gone: Mapping[str, Module], come: Mapping[str, Module], new: B
     """Old path -> new path of modules that transformers or a class with a head names differently, sizes being equal."""
 
     def names(modules: Mapping[str, Module]) -> dict[str, tuple[int, ...]]:
-        return {f"{PREFIX}{path}{FACTOR}": _weight(module) for path, module in modules.items()}
+        return {f"{PEFT_PREFIX}{path}{FACTOR}": _weight(module) for path, module in modules.items()}
 
     if not gone or not come:
         return {}
@@ -53,7 +53,7 @@ def moved_modules(gone: Mapping[str, Module], come: Mapping[str, Module], new: B
 
 
 def _path(name: str) -> str:
-    return name.removeprefix(PREFIX).removesuffix(FACTOR)
+    return name.removeprefix(PEFT_PREFIX).removesuffix(FACTOR)
 
 
 def _weight(module: Module) -> tuple[int, ...]:
@@ -125,11 +125,22 @@ def _described(module: Module) -> str:
     return f"{module.cls}  {sizes}"
 
 
+def one_sided_fields(old: Base, new: Base) -> list[str]:
+    """Fields that just one config has where defaults are unknown (headers), or were filled in by another release."""
+    if old.made_with and old.made_with.get("transformers") == new.made_with.get("transformers"):
+        return []
+    return sorted({*old.resolved_config} ^ {*new.resolved_config})
+
+
 def config_differences(old: Base, new: Base) -> list[Difference]:
-    """Fields of the config: what changes sizes shows in the modules too, what does not may still change outputs."""
+    """Fields of the config: what changes sizes shows in the modules too, what does not may still change outputs.
+
+    Both with the defaults of their class, so that a default that one of them spells out is none.
+    """
     found = []
-    one, other = old.config, new.config
-    for field in sorted({*one, *other} - {*ABOUT_FILE}):
+    one, other = old.resolved_config, new.resolved_config
+    apart = one_sided_fields(old, new)
+    for field in sorted({*one, *other} - {*ABOUT_FILE, *apart}):
         if one.get(field) != other.get(field):
             before, after = sides(one, other, field)
             found.append(Difference(LOADS, "config", field, before, after, "the base may compute something else"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from adaptlint.artefacts import Malformed, open_folder
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.comparing import adapters, bases
-from adaptlint.comparing.words import LOADS, RETRAIN, UNKNOWN, Comparison, Difference, in_order
+from adaptlint.comparing.words import LOADS, RETRAIN, UNKNOWN, Comparison, Difference, in_order, listed
+from adaptlint.drafts.words import RepairError
 from adaptlint.engine import check
 from adaptlint.findings import Verdict
-from adaptlint.repair.words import RepairError
 from adaptlint.runtimes.peft.mending import adapted_modules
 
 NUMBERS = "the numbers in the weights of the bases"
@@ -78,7 +78,9 @@ def _two_bases(old: str, new: str, adapter: str | None, offline: bool) -> Compar
         found += _two_verdicts((old, adapter), (new, adapter), offline)
     found += bases.module_differences(one, other, only)
     found += bases.config_differences(one, other)
-    return blank._replace(differences=in_order(found), not_compared=(NUMBERS,))
+    fields = bases.one_sided_fields(one, other)
+    apart = (f"fields of the config that just one of them has ({listed(fields)})",) if fields else ()
+    return blank._replace(differences=in_order(found), not_compared=(*apart, NUMBERS))
 
 
 def _two_verdicts(one: tuple[str, str], other: tuple[str, str], offline: bool) -> list[Difference]:

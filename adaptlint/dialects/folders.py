@@ -8,11 +8,12 @@ from adaptlint import tables
 from adaptlint.artefacts import Document, Folder, Malformed, TensorFile, read_tensors
 from adaptlint.artefacts.archives import container_of, names_in_zip
 from adaptlint.artefacts.neighbours import above, below, has_file
-from adaptlint.dialects.recognising import PEFT_PREFIX, Evidence, Sighting, recognise
+from adaptlint.dialects.recognising import Evidence, Sighting, recognise
 from adaptlint.dialects.words import Insight
 from adaptlint.findings import Fact, Where
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG, WEIGHTS, weights_of
+from adaptlint.methods import PEFT_PREFIX
 
 PEFT_FIELDS = "runtimes/peft/lora_config.toml"
 NO_CONFIG = ("adapter-config-missing",)

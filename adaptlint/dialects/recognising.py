@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from adaptlint import tables
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.named_tuple import NamedTuple
 
 TABLE = "dialects/dialects.toml"
-PEFT_PREFIX = "base_model.model."
 TENSORS = 200  # names that are looked at, evenly spread
 NAME_LENGTH = 300  # characters of a name that are looked at
 FILES = 2_000  # names of files that are looked at

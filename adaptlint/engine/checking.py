@@ -18,6 +18,7 @@ from adaptlint.engine.spots import Spots
 from adaptlint.findings import AdapterSubject, Asked, Fault, Report, Subject, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import weights_of
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes import Prediction, Request, predict
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 AdapterArgument = str | os.PathLike[str] | tuple[str, str | os.PathLike[str]]
 
 
-PEFT_PREFIX = "base_model.model."
 HUB = "adapters"  # AdapterHub's library, which reads folders of its own
 TOLD_BY_CAUSE = ("no-tensor-arrives", "tensor-ignored", "two-weight-files")
 
@@ -207,8 +207,9 @@ def _report(
     for adapter in scene.adapters:
         if others and _is_strange(adapter, faults):
             from adaptlint.dialects import explain
+            from adaptlint.engine.promises import promised
 
-            faults = explain(adapter, faults, others)
+            faults = promised(explain(adapter, faults, others), scene, Request("", conditions[2].transformers), targets)
     findings = findings_of(rules, faults, checked_faults(rules, scene, crashes), spots, crashes, aside)
     phases = reached(predictions)
     if aside is not None:

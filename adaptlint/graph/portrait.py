@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 from adaptlint.artefacts import BITS, Folder, Malformed, TensorFile
 from adaptlint.findings import fold_paths, number_ranges, path_shape
 from adaptlint.graph.widths import likely_bases
-from adaptlint.methods import Method, load_method
+from adaptlint.methods import PEFT_PREFIX, Method, load_method
 from adaptlint.named_tuple import NamedTuple
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAMES = ("adapter_model.safetensors", "adapter_model.bin")  # in the order in which PEFT looks for them
 T = TypeVar("T")
 _ROOT = "base_model."
-_PREFIX = "base_model.model."  # PEFT's, before every key of a checkpoint
 
 
 class Portrait(NamedTuple):
@@ -150,7 +149,7 @@ def _ranks(file: TensorFile, method: Method) -> tuple[dict[str, int], list[str]]
             continue
         axis = axes[saved]
         if axis is not None and axis < len(row.shape):
-            ranks.setdefault(key[: -len(saved) - 1].removeprefix(_PREFIX), row.shape[axis])
+            ranks.setdefault(key[: -len(saved) - 1].removeprefix(PEFT_PREFIX), row.shape[axis])
     return ranks, others
 
 

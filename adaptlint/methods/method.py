@@ -11,6 +11,7 @@ from adaptlint.named_tuple import NamedTuple
 from adaptlint.shapes import Signature
 
 Version = tuple[int, ...]
+PEFT_PREFIX = "base_model.model."  # PEFT's wrappers, before the base's own path in every key of a checkpoint
 NEWEST: Version = (1_000_000,)  # what is read without a release in mind is read as the newest release has it
 ROWS = ("tensor", "shared", "check", "config_check", "root_check", "forward_check")
 

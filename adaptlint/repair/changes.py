@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from adaptlint.drafts.draft import Draft
+from adaptlint.drafts.words import Piece
 from adaptlint.findings import number_ranges, path_shape
 from adaptlint.graph.scene import CONFIG
-from adaptlint.repair.draft import Draft
-from adaptlint.repair.words import Piece
 
 
 def diff_lines(draft: Draft) -> Iterator[str]:

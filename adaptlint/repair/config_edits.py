@@ -7,10 +7,11 @@ from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import Malformed
+from adaptlint.drafts.words import SAFE, UNSAFE
 from adaptlint.graph.scene import CONFIG
 from adaptlint.methods import has_method, load_method
 from adaptlint.repair.situation import NAME, Proposal, Situation
-from adaptlint.repair.words import SAFE, UNSAFE, Step
+from adaptlint.repair.words import Step
 from adaptlint.runtimes.peft.mending import adapted_modules, named_targets, without_mark
 
 LORA_CONFIG = "runtimes/peft/lora_config.toml"

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adaptlint.bases import Base
+from adaptlint.drafts.draft import Draft, ordered
+from adaptlint.drafts.foreign import read_foreign
+from adaptlint.drafts.words import SAFE, Inexact, Piece
 from adaptlint.graph.scene import CONFIG, WEIGHTS
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.repair.converting import read_foreign
-from adaptlint.repair.draft import Draft, ordered
 from adaptlint.repair.plain_lora import PlainLora, take_apart
 from adaptlint.repair.situation import Proposal, Situation
-from adaptlint.repair.words import SAFE, Inexact, Piece, Step
+from adaptlint.repair.words import Step
 
 LIBRARIES = {
     "adapters": ("adaptlint.repair.to_adapterhub", "AdapterHub's library"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from adaptlint.artefacts import Malformed, TensorFile
+from adaptlint.drafts.draft import SAFETENSORS, Draft, pieces_of
+from adaptlint.drafts.words import SAFE, UNSAFE
 from adaptlint.graph.scene import CONFIG, WEIGHTS
-from adaptlint.repair.draft import SAFETENSORS, Draft, pieces_of
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.repair.situation import Proposal, Situation
-from adaptlint.repair.words import PREFIX, SAFE, UNSAFE, Step
+from adaptlint.repair.words import Step
 
 TORCH = WEIGHTS[1]
 INDEX = f"{SAFETENSORS}.index.json"
@@ -60,4 +62,4 @@ def _brought(
 
 def _holds_lora(draft: Draft, name: str) -> bool:
     file = draft.folder.tensors(name)
-    return isinstance(file, TensorFile) and any(PREFIX in key and LORA in key for key in file.tensors)
+    return isinstance(file, TensorFile) and any(PEFT_PREFIX in key and LORA in key for key in file.tensors)

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 
-from adaptlint.repair.words import RepairError
+from adaptlint.drafts.words import RepairError
 from adaptlint.repair.writing import flush_folder
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from adaptlint.repair.draft import pieces_of
+from adaptlint.drafts.draft import pieces_of
+from adaptlint.drafts.words import UNSAFE
 from adaptlint.repair.situation import Proposal, Situation
-from adaptlint.repair.words import UNSAFE, Step
+from adaptlint.repair.words import Step
 from adaptlint.runtimes.peft.unmet import unmet_of
 from adaptlint.runtimes.peft.wrappers import renaming_of
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptlint.bases import Base
+from adaptlint.drafts.draft import Draft, pieces_of
+from adaptlint.drafts.words import Inexact, Piece
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.config_edits import usual_values
-from adaptlint.repair.draft import Draft, pieces_of
-from adaptlint.repair.words import Inexact, Piece
 
 NAME = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 PATH = re.compile(r"[A-Za-z0-9_.]+")

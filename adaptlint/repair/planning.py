@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from adaptlint.drafts.draft import Draft
+from adaptlint.drafts.words import UNSAFE
 from adaptlint.findings import Report
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.config_edits import drop_fields, lie_right, mend_text, retarget
 from adaptlint.repair.converting import convert
-from adaptlint.repair.draft import Draft
 from adaptlint.repair.exporting import export
 from adaptlint.repair.files import take_in, unpickle
 from adaptlint.repair.keys import rename_keys
 from adaptlint.repair.situation import Proposal, Question, Situation, gone, progress, worse
-from adaptlint.repair.words import UNSAFE, Step
+from adaptlint.repair.words import Step
 
 ROUNDS = 16
 PLANNERS: tuple[Callable[[Situation], Proposal | None], ...] = (

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 from adaptlint.artefacts import Folder, Malformed, TensorFile, open_folder
 from adaptlint.artefacts.opening import open_regular, read_at
+from adaptlint.drafts.bytes import CHUNK, piece_bytes, turn
+from adaptlint.drafts.draft import Draft, pieces_of
+from adaptlint.drafts.foreign import read_foreign
+from adaptlint.drafts.words import Piece, RepairError
 from adaptlint.findings import Report
 from adaptlint.graph.scene import CONFIG
-from adaptlint.repair.converting import read_foreign
-from adaptlint.repair.draft import Draft, pieces_of
 from adaptlint.repair.plain_lora import take_apart
 from adaptlint.repair.planning import Plan
 from adaptlint.repair.situation import Question, Situation, worse
-from adaptlint.repair.words import Piece, RepairError
-from adaptlint.repair.writing import CHUNK, piece_bytes, turn
 
 
 def prove(plan: Plan, question: Question, folder: str) -> tuple[int, Report]:

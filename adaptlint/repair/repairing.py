@@ -8,16 +8,16 @@ import shutil
 from adaptlint import tables
 from adaptlint.artefacts import Malformed, open_folder
 from adaptlint.bases import Base, BaseProblem
+from adaptlint.drafts.draft import Draft
+from adaptlint.drafts.words import RepairError
 from adaptlint.engine.checking import base_for
 from adaptlint.findings import Report
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.repair.draft import Draft
 from adaptlint.repair.keeping import Marks, beside, keep_new, marks_of, swap_in
 from adaptlint.repair.planning import Plan, plan_for
 from adaptlint.repair.proving import prove
 from adaptlint.repair.situation import NAME, Question
-from adaptlint.repair.words import RepairError
 from adaptlint.repair.writing import write_copy
 
 NEVER = "repair/never.toml"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 
 from adaptlint.bases import Base, BaseProblem
+from adaptlint.drafts.draft import Draft
 from adaptlint.engine.checking import check_scene
 from adaptlint.findings import Report
 from adaptlint.graph import Scene
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.repair.draft import Draft
 from adaptlint.repair.words import Step
 from adaptlint.runtimes import Request
 

@@ -11,10 +11,10 @@ from typing import Any
 from adaptlint.artefacts.torch_writing import STORAGES
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_problem import FlowProblem
+from adaptlint.drafts.words import Inexact, Piece
 from adaptlint.repair.exporting import Written
 from adaptlint.repair.plain_lora import PlainLora
 from adaptlint.repair.situation import NAME
-from adaptlint.repair.words import Inexact, Piece
 from adaptlint.runtimes.adapters.graphs import find_graph
 from adaptlint.runtimes.adapters.hub_adapter import MADE, WEIGHTS
 from adaptlint.runtimes.adapters.loads import HubLoads

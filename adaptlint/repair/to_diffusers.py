@@ -8,10 +8,10 @@ are looked up by names that the layers do not have.
 from __future__ import annotations
 
 from adaptlint.bases import Base
+from adaptlint.drafts.words import Inexact
 from adaptlint.repair import to_kohya
 from adaptlint.repair.exporting import Written
 from adaptlint.repair.plain_lora import PlainLora
-from adaptlint.repair.words import Inexact
 
 ATTENTION, KNOWN_BY = ".self_attn.", "out_proj"
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import struct
 
 from adaptlint.bases import Base
+from adaptlint.drafts.words import UNSAFE, Inexact, Piece
 from adaptlint.repair.exporting import Written
 from adaptlint.repair.plain_lora import PlainLora
-from adaptlint.repair.words import UNSAFE, Inexact, Piece
 
 FILE = "pytorch_lora_weights.safetensors"
 ENCODERS = {"CLIPTextModel": "lora_te", "CLIPTextModelWithProjection": "lora_te2"}

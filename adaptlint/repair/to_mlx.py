@@ -12,9 +12,9 @@ import re
 
 from adaptlint import tables
 from adaptlint.bases import Base
+from adaptlint.drafts.words import Inexact, Piece
 from adaptlint.repair.exporting import Written
 from adaptlint.repair.plain_lora import PlainLora
-from adaptlint.repair.words import Inexact, Piece
 
 MODELS = "repair/mlx_models.toml"
 FILE = "adapters.safetensors"

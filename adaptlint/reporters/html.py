@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from adaptlint.findings import SEVERITIES, Finding, Report
+from adaptlint.findings import SEVERITIES, AdapterSubject, Finding, Report
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.reporters import Background, RulePage, Style
 from adaptlint.reporters.diagram import diagram
@@ -41,6 +41,7 @@ FULL_BYTES, LINE_BYTES = 1_000_000, 3_000_000  # of findings told in full, and o
 SHARES = (1.0, 0.5, 0.2, 0.0)  # of these bytes, tried in turn
 MOST_IN_FULL = 300
 MOST_ADAPTERS = 200
+_NAMED = 3  # adapters in the title
 LINE = 100  # characters of a message or a path that is told on a line
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -89,6 +90,7 @@ def _seen(report: Report, style: Style, background: Background) -> dict[str, Any
         "script": script,
         "policy": _policy(looks, script),
         "title": _title(report),
+        "called": [_called(adapter) for adapter in report.subject.adapters[:_NAMED]],
         "verdicts": [_verdict(verdict, report) for verdict in report.verdicts],
         "subject": subject_line(report, style.here),
         "tally": tally(report.findings),
@@ -125,8 +127,14 @@ def _policy(looks: str, script: str) -> str:
 
 def _title(report: Report) -> str:
     told = ", ".join(dict.fromkeys(outcome_word(verdict) for verdict in report.verdicts)) or "no verdict"
-    names = ", ".join(shown(adapter.name) for adapter in report.subject.adapters[:3])
+    names = ", ".join(map(_called, report.subject.adapters[:_NAMED]))
     return f"adaptlint: {names} {told}".replace("  ", " ")
+
+
+def _called(adapter: AdapterSubject) -> str:
+    """What a reader calls the adapter: its folder, where PEFT's `default` is the only name that it has."""
+    folder = os.path.basename(adapter.path.rstrip("/"))
+    return shown(folder if adapter.name == "default" and folder else adapter.name)
 
 
 def _verdict(verdict: Any, report: Report) -> dict[str, Any]:

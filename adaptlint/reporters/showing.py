@@ -28,17 +28,27 @@ def _escape(character: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
+def width_of(text: str) -> int:
+    """Columns that a terminal gives a text: two for a wide character (Chinese, emoji), none for a mark on another."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
 def wrapped(text: str, width: int, first: str = "", rest: str | None = None) -> list[str]:
     """Lines of at most `width` columns that begin with `first`, then `rest`; a word (a path) is never broken."""
     rest = " " * len(first) if rest is None else rest
     lines: list[str] = []
-    line, empty = first, True
+    line, empty, at = first, True, width_of(first)
     for word in shown(text).split(" "):
         if not word:
             continue
-        if not empty and len(line) + 1 + len(word) > width:
+        if not empty and at + 1 + width_of(word) > width:
             lines.append(line)
-            line, empty = rest, True
+            line, empty, at = rest, True, width_of(rest)
+        at += width_of(word) + (not empty)
         line = line + word if empty else f"{line} {word}"
         empty = False
     lines.append(line)

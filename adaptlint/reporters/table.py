@@ -8,7 +8,7 @@ from adaptlint.findings import Report
 from adaptlint.reporters import Style
 from adaptlint.reporters.concise import finding_line
 from adaptlint.reporters.sentences import outcome_word, suppressed, tally
-from adaptlint.reporters.showing import counted, inert, painted, shown_path
+from adaptlint.reporters.showing import counted, inert, painted, shown_path, width_of
 
 _COLUMNS = ("adapter", "base", "verdict", "findings")
 _HEADS = tuple(f"{column}  " for column in _COLUMNS)  # tabulate leaves room around a heading
@@ -41,10 +41,10 @@ def _table(reports: Sequence[Report], style: Style) -> str:
     from tabulate import tabulate
 
     rows = [_row(report, style) for report in reports]
-    verdicts, findings = (max(len(part) for row in [_HEADS, *rows] for part in row[n].split("\n")) for n in (2, 3))
+    verdicts, findings = (max(width_of(part) for row in [_HEADS, *rows] for part in row[n].split("\n")) for n in (2, 3))
     rest = style.width - verdicts - findings - _GAPS
     adapters = max(
-        _NARROWEST, min(max(len(row[0]) for row in rows), rest - _NARROWEST, max(rest // 2, rest - _longest(rows)))
+        _NARROWEST, min(max(width_of(row[0]) for row in rows), rest - _NARROWEST, max(rest // 2, rest - _longest(rows)))
     )
     widths = [adapters, max(_NARROWEST, rest - adapters), None, None]
     table: str = tabulate(rows, _COLUMNS, disable_numparse=True, maxcolwidths=widths, break_on_hyphens=False)
@@ -52,7 +52,7 @@ def _table(reports: Sequence[Report], style: Style) -> str:
 
 
 def _longest(rows: Sequence[tuple[str, ...]]) -> int:
-    return max(len(row[1]) for row in rows)
+    return max(width_of(row[1]) for row in rows)
 
 
 def _row(report: Report, style: Style) -> tuple[str, ...]:

@@ -104,8 +104,8 @@ def _names_us(path: str) -> bool:
         return False
     try:
         tool = _parsed(content.decode("utf-8", "replace"), path).get("tool")
-    except SettingsError:
-        return False  # whoever else reads that file says what is wrong with it
+    except SettingsError:  # whoever else reads that file says what is wrong with it, unless our table stands in it
+        return any(line.translate(None, b" \t\"'").lstrip(b"[").startswith(b"tool.adaptlint") for line in lines)
     return isinstance(tool, dict) and "adaptlint" in tool
 
 

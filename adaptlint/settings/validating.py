@@ -79,11 +79,11 @@ def _of_table(value: dict[str, Any], card: Mapping[str, Any], at: str) -> Iterat
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`; did you mean ...?` for the known word that looks most like it, "" where none does."""
+    """` (did you mean ...?)` for the known word that looks most like it, "" where none does."""
     from difflib import get_close_matches
 
     close = get_close_matches(word.lower().replace("_", "-"), known, 1, 0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _is_date(text: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptlint import tables
-from adaptlint.methods import has_method, load_method
+from adaptlint.methods import PEFT_PREFIX, has_method, load_method
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.release import RELEASES, parse_version
 from adaptlint.testing.hub_folders import WEIGHTS as HUB_WEIGHTS
@@ -27,7 +27,6 @@ UNSET = "<unset>"
 UNNAMED = "default"
 SMALL_FILE = 1 << 20  # bytes of tensors; smaller adapters get random values unless they say otherwise
 SPEC_FIELDS = {"name", "shape", "modules", "rank", "in", "out", "kernel", "kind", "dora", "bias", "dtype", "values"}
-PREFIX = "base_model.model."
 
 # What peft 0.21.2 writes for LoraConfig(target_modules=[...]), measured by saving one.
 LORA_CONFIG: dict[str, Any] = {
@@ -144,7 +143,7 @@ def tensor_entries(spec: Mapping[str, Any]) -> list[Entry]:
         return [Entry(name, dtype, tuple(spec["shape"]), values) for name in expand(spec["name"])]
     modules = [spec["modules"]] if isinstance(spec["modules"], str) else spec["modules"]
     return [
-        Entry(f"{PREFIX}{path}.{suffix}", dtype, shape, values)
+        Entry(f"{PEFT_PREFIX}{path}.{suffix}", dtype, shape, values)
         for template in modules
         for path in expand(template)
         for suffix, shape in pair_shapes(spec)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from adaptlint.bases import Base, BaseProblem, load_base
+from tests.adapters import write_adapter
+from tests.cli.running import adaptlint
 
 
 def problem(path: Path, **wanted: Any) -> BaseProblem:
@@ -147,3 +149,15 @@ def test_a_hub_id_in_the_local_cache(root: Path, tmp_path: Path, monkeypatch: py
     assert base.ref == "maker/tiny"
     (repository / "refs" / "main").write_text("../../..")
     assert isinstance(load_base("maker/tiny"), BaseProblem)
+
+
+def test_a_hub_that_has_no_address_here_is_not_asked_again_and_again(tmp_path: Path) -> None:
+    """A mistyped path looks like a hub name; without a network the answer comes from the resolver alone."""
+    pytest.importorskip("huggingface_hub")
+    adapter = write_adapter(tmp_path / "adapter")
+    nowhere = {"HF_HUB_CACHE": str(tmp_path), "HF_ENDPOINT": "https://hub.invalid"}
+    done = adaptlint("check", "my-base", str(adapter), cwd=tmp_path, env=nowhere)
+    assert done.returncode == 3
+    assert "my-base is neither a file nor a folder here nor in the hub cache" in " ".join(done.stdout.split())
+    assert "hub.invalid" in done.stdout
+    assert "Retry" not in done.stderr

@@ -46,3 +46,33 @@ def on_a_terminal(command: list[str], cwd: Path, columns: int, **env: str) -> st
                 break
     os.close(ours)
     return said.decode()
+
+
+def typed(command: list[str], keys: list[tuple[str, str]], cwd: Path, **env: str) -> list[str]:
+    """What a program on a terminal of its own shows after each of these keys, until the text that is waited for."""
+    ours, theirs = pty.openpty()
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", **env}
+    own = ["setsid", "--ctty", *command]
+    process = subprocess.Popen(own, cwd=cwd, env=settings, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = []
+    try:
+        for pressed, until in keys:
+            os.write(ours, pressed.encode())
+            shown.append(_heard(ours, until.encode()).decode(errors="replace"))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return shown
+
+
+def _heard(terminal: int, until: bytes) -> bytes:
+    """What comes until `until` is among it, or nothing does for some seconds."""
+    said = b""
+    while until not in said and select.select([terminal], [], [], 10)[0]:
+        try:
+            said += os.read(terminal, 65536)
+        except OSError:
+            break
+    return said

@@ -30,6 +30,7 @@ def test_usage_errors_are_2(arguments: tuple[str, ...]) -> None:
     assert done.returncode == 2
     assert "Usage: adaptlint" in done.stderr
     assert "Traceback" not in done.stderr
+    assert ("Did you mean 'check'?" in done.stderr) == (arguments[:1] == ("chek",))
 
 
 @pytest.mark.parametrize(

@@ -218,3 +218,35 @@ def test_what_cannot_be_compared_is_said(
 
 def test_categories_go_from_harmless_to_breaking() -> None:
     assert CATEGORIES == ("output-compatible", "load-compatible", "unknown", "re-train")
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-t5", "tiny-qwen2-vl", "tiny-gpt2"])
+def test_a_base_and_its_own_lock_are_one(name: str, tmp_path: Path) -> None:
+    """A lock has the defaults of the class filled in; that a config.json leaves them out is no difference."""
+    lock = str(tmp_path / "base.lock.json")
+    base = load_base(str(BASES / name))
+    assert isinstance(base, Base)
+    write_lock(base, lock)
+    for comparison in (compare(str(BASES / name), lock), compare(lock, str(BASES / name))):
+        assert (comparison.differences, comparison.category) == ((), "output-compatible")
+
+
+def test_a_field_that_one_config_spells_out_is_a_difference_if_it_is_no_default(tmp_path: Path) -> None:
+    for value, found in ((10000.0, []), (50000.0, ["rope_parameters"])):
+        shutil.copytree(BASES / "tiny-llama", tmp_path / str(value))
+        path = tmp_path / str(value) / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "rope_theta": value}))
+        comparison = compare(str(BASES / "tiny-llama"), str(path.parent))
+        assert [d.name for d in comparison.differences] == found
+
+
+def test_defaults_of_another_release_are_not_compared(tmp_path: Path) -> None:
+    lock = tmp_path / "base.lock.json"
+    base = load_base(str(BASES / "tiny-llama"))
+    assert isinstance(base, Base)
+    base.record["made_with"] = {**base.made_with, "transformers": "4.46.0"}
+    base.record["config"] = {**base.resolved_config, "a_field_of_then": 1}
+    write_lock(base, str(lock))
+    comparison = compare(str(lock), str(BASES / "tiny-llama"))
+    assert comparison.differences == ()
+    assert any("a_field_of_then" in said for said in comparison.not_compared)

@@ -75,7 +75,7 @@ def test_the_project_s_configuration_holds(run: Run, pytester: pytest.Pytester) 
     (pytester.path / "adaptlint.toml").write_text("base = 1\n")
     done = run("--adaptlint")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["*'base' is no setting; did you mean bases?*"])
+    done.stderr.fnmatch_lines(["*'base' is no setting (did you mean bases?)*"])
 
 
 def test_a_base_that_is_not_there_skips(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

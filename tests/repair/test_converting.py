@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import adaptlint
 from adaptlint.repair import Outcome, Wish, repair
 from tests.repair.cases import LLAMA, copied, made, same_effect, saw
 
+FOREIGN = ("AL013", "AL014", "AL015")
 BERT: dict[str, Any] = {
     "base": "tiny-bert",
     "config": {"target_modules": ["query", "value"], "r": 4, "lora_alpha": 6},
@@ -43,8 +45,14 @@ CLIP: dict[str, Any] = {
 
 
 def fixed(model: str, adapter: Path, output: Path, **options: Any) -> Outcome:
+    """What `fix` makes of it; what `check` promised before is just that."""
     outcome = repair(Wish(str(adapter), model, output=str(output), **options))
     assert isinstance(outcome, Outcome)
+    if "targets" not in options:
+        converted = [step.safety for step in (*outcome.plan.steps, *outcome.plan.offered) if step.kind == "convert"]
+        findings = adaptlint.check(model, str(adapter)).findings
+        promised = [finding.fix[0] for finding in findings if finding.code in FOREIGN and finding.fix]
+        assert promised == (converted or ["display"])
     return outcome
 
 

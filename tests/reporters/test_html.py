@@ -96,6 +96,14 @@ def test_verdicts_stand_first_and_in_one_sentence() -> None:
     assert "missing" not in root.findtext(".//title")
 
 
+def test_the_title_has_the_names_that_people_know() -> None:
+    """PEFT's `default` is nobody's name for an adapter: its folder is."""
+    root = parsed(render(cases.report(), "html"))
+    assert root.xpath("string(//h1)") == "What will happen to pruned"
+    assert root.findtext(".//title") == "adaptlint: pruned FAILS"
+    assert parsed(render(cases.silent(), "html")).xpath("string(//h1)") == "What will happen to a, b"
+
+
 def test_findings_have_both_witnesses_and_the_words_of_their_page(tmp_path: Path) -> None:
     built = build(read_recipe(RECIPE), str(tmp_path), bases=str(BASES))
     run("check", built.model, "adapter", "--output", "report.html", "--output", "report.json", cwd=tmp_path)

@@ -67,10 +67,10 @@ def test_a_project_without_our_table_costs_no_toml_parser(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('fail_on = "error"', "'fail_on' is no setting; did you mean fail-on?"),
-        ("base = {}", "'base' is no setting; did you mean bases?"),
+        ('fail_on = "error"', "'fail_on' is no setting (did you mean fail-on?)"),
+        ("base = {}", "'base' is no setting (did you mean bases?)"),
         ("xyzzy = 1", "'xyzzy' is no setting."),
-        ('fail-on = "warnings"', "fail-on is error, warning or note, not 'warnings'; did you mean warning?"),
+        ('fail-on = "warnings"', "fail-on is error, warning or note, not 'warnings' (did you mean warning?)"),
         ('targets = "peft"', "targets is a list, not 'peft'"),
         ("offline = 1", "offline is true or false, not 1"),
         ('[[ignores]]\nrules = ["AL301"]', "ignores[0] has no reason, which it needs"),
@@ -88,6 +88,28 @@ def test_mistakes_are_told(tmp_path: Path, text: str, says: str) -> None:
         load_settings(str(tmp_path))
     assert says in str(refused.value)
     assert str(tmp_path / "adaptlint.toml") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.adaptlint]\nfail-on = "note\n',
+        '[tool.other]\n[[ tool."adaptlint".ignores ]]\nrules = ["AL301"]\nexpires = 2030-13-01\n',
+        "[tool.adaptlint\n",
+    ],
+)
+def test_a_project_file_that_cannot_be_read_is_told_where_our_table_is_in_it(tmp_path: Path, text: str) -> None:
+    """Else ignores and `fail-on` of the project would be gone without a word."""
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(SettingsError, match="is not valid TOML"):
+        load_settings(str(tmp_path))
+
+
+def test_a_project_file_of_others_that_cannot_be_read_is_theirs(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["adaptlint"]\n[tool.ruff\n# [tool.adaptlint]\n'
+    )
+    assert load_settings(str(tmp_path)).path == ""
 
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:

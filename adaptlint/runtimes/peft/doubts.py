@@ -9,6 +9,7 @@ from adaptlint.artefacts import Folder, TensorFile, ValueRow
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
@@ -120,7 +121,7 @@ def _whole(wrapped: Wrapped, name: str, file: TensorFile) -> Iterator[Fault]:
     total = sum(row.end - row.start for row in file.tensors.values()) or 1
     for path in dict.fromkeys((wrapped.base.input_embedding, wrapped.base.output_embedding)):
         if path and name in wrapped.saved.get(path, ()):
-            key = f"base_model.model.{path}.weight"
+            key = f"{PEFT_PREFIX}{path}.weight"
             row = file.tensors.get(key)
             if row is not None and row.end > row.start:
                 share = round(100 * (row.end - row.start) / total)

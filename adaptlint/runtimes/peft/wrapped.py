@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adaptlint.bases import Base, Module
+from adaptlint.methods import PEFT_PREFIX
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.release import Release
 from adaptlint.runtimes.peft.saved_copies import SavedCopies
 
 ROOT = "base_model."
-PREFIX = "base_model.model."
+PREFIX = PEFT_PREFIX
 BASE_LAYER = "base_layer"
 EMBEDDING = "word_embeddings"  # PeftModel._setup_prompt_encoder's name for the base's input embedding
 TOKENS = ".token_adapter.base_layer"

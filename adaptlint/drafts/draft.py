@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptlint.artefacts import BITS, Document, Folder, Malformed, TensorFile, TensorRow, parse_json
+from adaptlint.drafts.words import Piece
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG, WEIGHTS
 from adaptlint.named_tuple import NamedTuple
-from adaptlint.repair.words import Piece
 
 SAFETENSORS = WEIGHTS[0]
 ALIGNED = 8  # bytes: the length that safetensors pads its header to
