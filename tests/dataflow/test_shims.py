@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -54,6 +55,15 @@ def test_masks_of_all_places_at_once_are_those_of_vmap() -> None:
         ours = masking._vmap_expansion_sdpa(both)(*places)
     assert ours.shape == real.shape
     assert torch.equal(ours, real)
+
+
+def test_sets_of_a_modeling_file_come_in_the_order_of_names() -> None:
+    file = ModuleType("modeling")
+    exec("def each(names): return list(set(names)), isinstance({1}, set), isinstance([1], set)", vars(file))
+    names = [f"{kind}_attention" for kind in ("sliding", "linear", "full", "chunked", "sparse", "window", "cross")]
+    with shims.sets_in_order([file]):
+        assert vars(file)["each"](names * 2) == (sorted(names), True, False)
+    assert "set" not in vars(file)
 
 
 def test_autocast_is_left_out_for_meta_tensors_only() -> None:

@@ -372,8 +372,11 @@ class FlowRecording:
     def _at_depth(self, raw: Raw, depths: Sequence[Callable[[int], int]]) -> Raw:
         """With so many layers in each stack in turn, and lists that have an entry for each of them as long."""
         changed = dict(raw)
+        known = {name: self.space.value(raw, name) for name in self.recorder.layered}
+        if None in known.values():
+            known = {**known, **(resolved(self.recorder.config_class, raw) or {})}
         for at, name in enumerate(sorted(self.recorder.layered)):
-            before = self.space.value(raw, name)
+            before = known[name]
             if type(before) is int and before > 0:
                 changed[name] = depth = depths[at % len(depths)](before)
                 of_layers = [one for one, value in raw.items() if isinstance(value, list) and len(value) == before]

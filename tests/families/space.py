@@ -79,8 +79,12 @@ class Space:
         return raw
 
     def layered(self, name: str) -> bool:
-        """True for fields that count layers."""
-        if name not in self.fields or type(self.fields[name].default) is not int or "head" in name:
+        """True for fields that count layers; where the default is null the class counts as another field does."""
+        field = self.fields.get(name)
+        if field is None or "head" in name:
+            return False
+        counted = field.default is None and "int" in field.kinds and name.startswith("num_")
+        if type(field.default) is not int and not counted:
             return False
         return _limit(name, None) == MAX_COUNT and any(word in name for word in LAYERS)
 
