@@ -63,6 +63,9 @@ def _always(depth: int) -> Callable[[int], int]:
 DEEPER = (_always(DEEP), _always(DEEP - 1))
 
 
+NOT_COVERED = "the default config is not covered"
+
+
 class Failed(Exception):
     """Why a class has no graphs under a backend."""
 
@@ -457,10 +460,11 @@ class FlowRecording:
                 if found is not None:
                     self._promote(found)
         usual = self._base({"model_type": self.space.model_type, **self.needed})
-        if not wrong and (usual is None or graph_from(table, usual) is None):
-            if not self._deepened():
-                raise Failed("the default config is not covered")
-            wrong.append((self.space.start, "the default config is not covered"))
+        if usual is None or graph_from(table, usual) is None:
+            if self._deepened():
+                wrong.append((self.space.start, NOT_COVERED))
+            elif not wrong:
+                raise Failed(NOT_COVERED)
         return wrong, right
 
     def _deepened(self) -> bool:
