@@ -178,12 +178,13 @@ class FlowRecording:
         grouped products take."""
         fields = self.space.fields.items()
         nulls = [name for name, field in fields if field.default is None and "int" in field.kinds]
-        self.needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
+        needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
         widths = {name: field.default for name, field in fields if "intermediate_size" in name}
-        self.needed |= {
+        needed |= {
             name: width - width % ALIGNED for name, width in widths.items() if type(width) is int and width % ALIGNED
         }
-        return self.tried({**self._with_all_experts(), **self.needed}) if self.needed else None
+        self.needed |= needed
+        return self.tried({**self._with_all_experts(), **self.needed}) if needed else None
 
     def _with_all_experts(self) -> Raw:
         """The config to start from, but for its few experts: groups of them may be too small to choose from."""

@@ -73,12 +73,16 @@ class Tables:
     def _recording(self, name: str, backend: str, pool: Pool) -> FlowRecording:
         sources = sources_of(self.config_class, [self.classes[name]])
         space = Space(self.model_type, self.config_class, sources)
+        needed = {}
         if "ForSequenceClassification" in name and PADDING in space.fields and space.fields[PADDING].default is None:
-            space.start[PADDING] = 0  # transformers finds the last token of each row by it
+            needed = {PADDING: 0}  # transformers finds the last token of each row by it
+        space.start |= needed
         layered = frozenset(field for field in space.fields if space.layered(field))
         recorder = Recorder(self.config_class, name, backend, layered)
         known = self.known.get(name) or next(iter(self.known.values()), None)
-        return FlowRecording(space, recorder, named_in(sources), pool, known)
+        recording = FlowRecording(space, recorder, named_in(sources), pool, known)
+        recording.needed |= needed
+        return recording
 
 
 def write(model_type: str, backend: str, table: dict[str, Any] | None, why: dict[str, str]) -> None:
