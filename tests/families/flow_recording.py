@@ -132,7 +132,10 @@ class FlowRecording:
 
     def _limited(self, entry: dict[str, Any], wrong: list[Raw]) -> tuple[dict[str, Any], int]:
         """The entry less what is wrong in it, in as many turns as it takes to find nothing more."""
-        limits = Limits(self.start, self.trials, self._base, lambda one, raw: self._fault(self.table(one), raw))
+        by_index = frozenset(self.recorder.by_index)
+        limits = Limits(
+            self.start, self.trials, self._base, lambda one, raw: self._fault(self.table(one), raw), by_index
+        )
         for _ in range(CUTS):
             try:
                 for raw in wrong:

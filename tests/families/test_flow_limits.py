@@ -81,6 +81,15 @@ def test_a_path_that_is_wrong_goes_and_the_usual_one_stays() -> None:
     assert fault(entry, START) == ""
 
 
+def test_a_size_that_says_of_what_kind_each_layer_is_stays_open() -> None:
+    found, fault = limits(lambda raw: raw.get("pretraining_tp", 1) == 4 and "vocab_size" in raw)
+    found.apart = frozenset({"pretraining_tp"})
+    entry, wrong = entry_of(), {**START, "pretraining_tp": 4, "vocab_size": 77}
+    found.restrict(entry, wrong)
+    assert fault(entry, wrong) is None
+    assert fault(entry, {**START, "pretraining_tp": 3}) == ""
+
+
 def test_nothing_is_left_where_the_default_is_wrong() -> None:
     found, _ = limits(lambda raw: True)
     with pytest.raises(NothingLeft):
