@@ -129,6 +129,8 @@ class Recorder:
                 return fold(trace_at(built, {name: FIRST[name] for name in built.symbols}))
         except FlowProblem as problem:
             raise Refused(str(problem)) from None
+        except Exception as error:  # a config that a table covers and transformers refuses to make
+            raise Refused(f"{type(error).__name__}: {error}") from None
 
     def _with_inputs(self, built: Built) -> Built:
         if self.inputs is None:
