@@ -13,15 +13,14 @@ from adaptlint.bases.families import shipped_record
 from adaptlint.bases.meta_build import silence
 from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import NotCovered, holds
-from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
-from tests.dataflow.unfolding import apart
+from tests.families.flow_comparing import difference, unfolded
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
 from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
-from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, without_floats
+from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
 from tests.families.space import LAYER_TYPES, Space
@@ -91,6 +90,7 @@ class FlowRecording:
         self.lives: dict[str, Any] = {}
         self.alone: dict[str, Any] = {}
         self.needed: Raw = {}
+        self.refused = ""
         self.rounds = ROUNDS
         self.shallow = True
         self.known = known
@@ -160,7 +160,7 @@ class FlowRecording:
     def _start(self) -> None:
         start = self.tried(self.space.start) or self.tried(self._with_all_experts()) or self._chosen_start()
         if start is None:
-            raise Failed("the default config has no forward")
+            raise Failed(f"the default config has no forward: {self.refused}")
         self.space.start = start.raw
         late = {name for name in self.recorder.by_index & self.space.fields.keys() if _above_one(start.names.get(name))}
         if late and not self.recorder.by_index & self.space.start.keys():  # both kinds of layers among few
@@ -199,8 +199,8 @@ class FlowRecording:
         if text not in self.seen:
             try:
                 self.seen[text] = self.recorder.trial(raw)
-            except Refused:
-                self.seen[text] = None
+            except Refused as why:
+                self.seen[text], self.refused = None, str(why)
             found = self.seen[text]
             if found is not None:
                 self.trials.append(found)
@@ -570,43 +570,3 @@ def _holds(condition: Any, names: dict[str, Any]) -> bool:
         return holds(condition, names)
     except NotCovered:
         return True
-
-
-def different(ours: FlowGraph, live: FlowGraph) -> str:
-    """Where two graphs first differ, call by call; "" nowhere. Scales, and what was assumed, are left out of both."""
-    return difference(unfolded(ours), unfolded(live))
-
-
-def unfolded(graph: FlowGraph) -> Any:
-    """A graph with its calls' operations in the calls: layers that differ in a scale alone are folded otherwise."""
-    calls, outputs = apart(graph.runs, graph.outputs)
-    value = graph._replace(runs=[], outputs=outputs, assumed=[], constants=frozenset())
-    told = json.loads(json.dumps(value.to_json(), default=str))
-    for nodes, _, _ in told["templates"]:
-        for node in nodes:
-            if node[0] not in MEASURED:
-                node[3:5] = without_floats(node[3:5])
-    templates = told.pop("templates")
-    told["calls"] = [[call.prefix, call.first, _lists(call.given), templates[call.template]] for call in calls]
-    return told
-
-
-def _lists(refs: Any) -> list[list[int]]:
-    return [list(ref) for ref in refs]
-
-
-def difference(one: Any, other: Any, path: str = "") -> str:
-    """Where two such first differ."""
-    if one is other or one == other:
-        return ""
-    if type(one) is not type(other) or not isinstance(one, dict | list):
-        return f"{path}: {json.dumps(one)[:70]} is {json.dumps(other)[:70]}"
-    if isinstance(one, dict):
-        if one.keys() != other.keys():
-            return f"{path}: {sorted(one)} is {sorted(other)}"
-        pairs = [(key, one[key], other[key]) for key in one]
-    else:
-        if len(one) != len(other):
-            return f"{path}: {len(one)} entries are {len(other)}"
-        pairs = [(str(at), *pair) for at, pair in enumerate(zip(one, other, strict=True))]
-    return next((found for key, left, right in pairs if (found := difference(left, right, f"{path}.{key}"))), "")
