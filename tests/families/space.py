@@ -24,6 +24,10 @@ DEEPEST = 6
 START_LAYERS = 2
 MOST_COUNTED = 64
 MOST_LABELS = 40
+BEYOND = {"doge": ("is_moe",)}
+"""Fields that keep their default: transformers 5.23, modeling_doge.py, takes square roots of numbers of experts, for which
+templates have no formula.
+"""
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
 
 
@@ -57,6 +61,7 @@ class Space:
             if field.name not in APART and not field.name.startswith("_")
         }
         self.fields["num_labels"] = Field("num_labels", 2, frozenset({"int"}), [])
+        self.kept = BEYOND.get(model_type, ())
         self.start = self._small()
 
     def defaults(self) -> Raw:
@@ -101,7 +106,7 @@ class Space:
 
     def moved(self, raw: Raw, draw: random.Random, names: list[str], steps: int) -> Raw:
         """A neighbour: some of the named fields have other values."""
-        moved = dict(raw)
+        moved, names = dict(raw), [name for name in names if name not in self.kept]
         if draw.random() < 0.25:
             self._scale(moved, draw, names)
         for name in draw.sample(names, min(steps, len(names))):
