@@ -40,6 +40,8 @@ MOST_TRIALS = 90
 AGAIN = 3
 MOST_OPTIONS = 3
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
+EXTRA = {"decoder_start_token_id": 0}
+"""What configs of a class have that is no field of it, and its files ask for, as those of T5 do."""
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
 TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 ROPES: tuple[Raw, ...] = (
@@ -210,7 +212,8 @@ class FlowRecording:
         """Sort every setting that is no size: idle, or asked; as another class or backend has it, if there was one."""
         if self.known is not None:
             self.asked = set(self.known.asked & self.start.config.keys())
-            self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()}
+            extra = {key: self.known.idle[key] for key in EXTRA if key in self.known.idle}
+            self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()} | extra
             self.flips, self.drawn = list(self.known.flips), list(self.known.drawn)
             self.telling = [change for change in self.known.telling if self.tried({**self.space.start, **change})]
             self._turn_powers()
@@ -223,6 +226,10 @@ class FlowRecording:
                 self._try_setting({name: value})
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
+        for name, value in EXTRA.items():
+            if name in self.read and name not in self.start.config:
+                self.idle[name] = []
+                self._try_setting({name: value})
         self.trials += [one for one in self.set_aside if self._settings(one) != self._settings(self.start)]
         self._turn_powers()
 

@@ -28,6 +28,7 @@ BEYOND = {"doge": ("is_moe",)}
 """Fields that keep their default: transformers 5.23, modeling_doge.py, takes square roots of numbers of experts, for which
 templates have no formula.
 """
+TIED = "tie_word_embeddings"
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
 
 
@@ -61,6 +62,8 @@ class Space:
             if field.name not in APART and not field.name.startswith("_")
         }
         self.fields["num_labels"] = Field("num_labels", 2, frozenset({"int"}), [])
+        if TIED not in self.fields and f'kwargs.pop("{TIED}"' in inspect.getsource(config_class):
+            self.fields[TIED] = Field(TIED, True, frozenset({"bool"}), [])  # as T5's asks for what is no field of it
         self.kept = BEYOND.get(model_type, ())
         self.start = self._small()
 
