@@ -18,7 +18,7 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits clean
 .SILENT:
 
 demo: .venv/.installed
@@ -128,6 +128,11 @@ flow-sweep: .venv-test/.installed
 # RELEASES="4.51.3": a sample of it on older releases of transformers, each in an environment of its own
 flow-sweep-releases: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.dataflow.releases $(RELEASES)
+
+# N=40 SEED=n: small models cut, widened, replicated and prefixed by chance, each told and each run
+flow-edits: N = 40
+flow-edits: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.dataflow.edits --n $(N) $(if $(SEED),--seed $(SEED))
 
 # TYPES="llama t5": the shipped tables learnt anew from live builds; all model types without TYPES
 families: .venv-test/.installed

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
 
-from adaptlint.dataflow.shims import as_built, put, without_autocast, without_checks, without_vmap
+from adaptlint.dataflow.shims import as_built, put, sets_in_order, without_autocast, without_checks, without_vmap
 from adaptlint.dataflow.trace import Recorder
 
 MODELS = ("transformers.models.", "adapters.models.")  # where the code of models lies
@@ -60,6 +60,7 @@ def standing_in(torch: Any, recorder: Recorder, model: Any, backend: str) -> Ite
         stack.enter_context(without_autocast(torch))
         stack.enter_context(as_built(model))
         stack.enter_context(without_checks(recorder, _files(model)))
+        stack.enter_context(sets_in_order(_files(model)))
         stack.enter_context(without_vmap(_imported("transformers.masking_utils")))
         if backend == FLASH:
             _put_flash(stack, torch, recorder, model)

@@ -125,6 +125,30 @@ def without_checks(recorder: Any, files: Any) -> Iterator[None]:
         yield
 
 
+class _AnySet(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, set)
+
+
+class _InOrder(set[Any], metaclass=_AnySet):
+    """A set whose elements come in the order of their names."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(super().__iter__(), key=str))
+
+
+@contextmanager
+def sets_in_order(files: Any) -> Iterator[None]:
+    """Sets that a forward makes come in the order of names: that of their hashes is another one in every process.
+
+    transformers 5.23, modeling_gemma3.py: an embedding of positions for each of `set(config.layer_types)`.
+    """
+    with ExitStack() as stack:
+        for file in files:
+            stack.enter_context(put(file, "set", _InOrder))
+        yield
+
+
 def given_a_language(model: Any) -> None:
     """X-MOD runs no forward before its user has chosen one of its languages: the first here."""
     languages = getattr(model.config, "languages", None)

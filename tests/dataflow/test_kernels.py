@@ -61,7 +61,7 @@ def real(value: Value) -> Any:
 def test_flex_attention(data: st.DataObject) -> None:
     flex = pytest.importorskip("torch.nn.attention.flex_attention")
     draw = data.draw
-    own, head = draw(SIZE), 16
+    own, head = draw(SIZE), draw(st.sampled_from((16, 24, 80, 96)))  # torch rounds up inside its kernels
     query = f(draw(SIZE), own * draw(SIZE) + draw(NEAR), draw(LENGTH), head)
     batch = draw(st.sampled_from((query.shape[0], query.shape[0], 1, 2)))
     key = f(batch, own, draw(LENGTH), head + draw(NEAR))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +56,16 @@ def test_masks_of_all_places_at_once_are_those_of_vmap() -> None:
         ours = masking._vmap_expansion_sdpa(both)(*places)
     assert ours.shape == real.shape
     assert torch.equal(ours, real)
+
+
+def test_sets_of_a_modeling_file_come_in_the_order_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "modeling_of_ours.py").write_text("def each(names): return list(set(names)), isinstance({1}, set)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = import_module("modeling_of_ours")
+    names = [f"{kind}_attention" for kind in ("sliding", "linear", "full", "chunked", "sparse", "window", "cross")]
+    with shims.sets_in_order([file]):
+        assert file.each(names * 2) == (sorted(names), True)
+    assert "set" not in vars(file)
 
 
 def test_autocast_is_left_out_for_meta_tensors_only() -> None:

@@ -201,6 +201,8 @@ class Explorer:
     def _probes(self, field: Field) -> list[Any]:
         """Values to put in a field, the telling ones first, default apart."""
         value, kinds = self.space.value(self.space.start, field.name), set(field.kinds)
+        if field.name in self.space.kept:
+            return []
         if field.name == "num_labels":
             return [5]
         found: list[Any] = []

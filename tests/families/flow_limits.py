@@ -28,13 +28,25 @@ class NothingLeft(Exception):
 
 
 class Limits:
-    """Takes out of one class's entry what `fault` finds wrong."""
+    """Takes out of one class's entry what `fault` finds wrong.
 
-    def __init__(self, start: Trial, trials: list[Trial], base: Callable[[Raw], Any], fault: Fault) -> None:
+    The default config has other numbers in the fields of `apart` than the one that learning started from, and is to
+    stay covered: they are not bound.
+    """
+
+    def __init__(
+        self,
+        start: Trial,
+        trials: list[Trial],
+        base: Callable[[Raw], Any],
+        fault: Fault,
+        apart: frozenset[str] = frozenset(),
+    ) -> None:
         self.start = start
         self.trials = trials
         self.base = base
         self.fault = fault
+        self.apart = apart
 
     def restrict(self, entry: Entry, raw: Raw) -> None:
         """Refuse what is wrong about this config. Raises NothingLeft."""
@@ -46,8 +58,9 @@ class Limits:
             return
         usual = variant is self._variant(entry, self.start.raw)
         changed = [name for name in raw if raw[name] != self.start.raw.get(name, self._default(name))]
-        sizes = [name for name in changed if type(self._default(name)) is int and type(raw[name]) is int]
-        settings = [name for name in changed if name not in sizes]
+        numbers = [name for name in changed if type(self._default(name)) is int and type(raw[name]) is int]
+        settings = [name for name in changed if name not in numbers]
+        sizes = [name for name in numbers if name not in self.apart]
         if sizes:
             self._bound(entry, variant, sizes, raw)
         elif usual and settings:

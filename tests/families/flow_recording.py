@@ -13,15 +13,14 @@ from adaptlint.bases.families import shipped_record
 from adaptlint.bases.meta_build import silence
 from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import NotCovered, holds
-from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
-from tests.dataflow.unfolding import apart
+from tests.families.flow_comparing import difference, unfolded
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
 from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
-from tests.families.flow_trials import MEASURED, Raw, Recorder, Refused, Trial, without_floats
+from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
 from tests.families.space import LAYER_TYPES, Space
@@ -41,6 +40,8 @@ MOST_TRIALS = 90
 AGAIN = 3
 MOST_OPTIONS = 3
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
+EXTRA = {"decoder_start_token_id": 0}
+"""What configs of a class have that is no field of it, and its files ask for, as those of T5 do."""
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
 TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 ROPES: tuple[Raw, ...] = (
@@ -61,6 +62,9 @@ def _always(depth: int) -> Callable[[int], int]:
 
 
 DEEPER = (_always(DEEP), _always(DEEP - 1))
+
+
+NOT_COVERED = "the default config is not covered"
 
 
 class Failed(Exception):
@@ -88,6 +92,7 @@ class FlowRecording:
         self.lives: dict[str, Any] = {}
         self.alone: dict[str, Any] = {}
         self.needed: Raw = {}
+        self.refused = ""
         self.rounds = ROUNDS
         self.shallow = True
         self.known = known
@@ -129,7 +134,10 @@ class FlowRecording:
 
     def _limited(self, entry: dict[str, Any], wrong: list[Raw]) -> tuple[dict[str, Any], int]:
         """The entry less what is wrong in it, in as many turns as it takes to find nothing more."""
-        limits = Limits(self.start, self.trials, self._base, lambda one, raw: self._fault(self.table(one), raw))
+        by_index = frozenset(self.recorder.by_index)
+        limits = Limits(
+            self.start, self.trials, self._base, lambda one, raw: self._fault(self.table(one), raw), by_index
+        )
         for _ in range(CUTS):
             try:
                 for raw in wrong:
@@ -154,7 +162,7 @@ class FlowRecording:
     def _start(self) -> None:
         start = self.tried(self.space.start) or self.tried(self._with_all_experts()) or self._chosen_start()
         if start is None:
-            raise Failed("the default config has no forward")
+            raise Failed(f"the default config has no forward: {self.refused}")
         self.space.start = start.raw
         late = {name for name in self.recorder.by_index & self.space.fields.keys() if _above_one(start.names.get(name))}
         if late and not self.recorder.by_index & self.space.start.keys():  # both kinds of layers among few
@@ -175,12 +183,13 @@ class FlowRecording:
         grouped products take."""
         fields = self.space.fields.items()
         nulls = [name for name, field in fields if field.default is None and "int" in field.kinds]
-        self.needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
+        needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
         widths = {name: field.default for name, field in fields if "intermediate_size" in name}
-        self.needed |= {
+        needed |= {
             name: width - width % ALIGNED for name, width in widths.items() if type(width) is int and width % ALIGNED
         }
-        return self.tried({**self._with_all_experts(), **self.needed}) if self.needed else None
+        self.needed |= needed
+        return self.tried({**self._with_all_experts(), **self.needed}) if needed else None
 
     def _with_all_experts(self) -> Raw:
         """The config to start from, but for its few experts: groups of them may be too small to choose from."""
@@ -192,8 +201,8 @@ class FlowRecording:
         if text not in self.seen:
             try:
                 self.seen[text] = self.recorder.trial(raw)
-            except Refused:
-                self.seen[text] = None
+            except Refused as why:
+                self.seen[text], self.refused = None, str(why)
             found = self.seen[text]
             if found is not None:
                 self.trials.append(found)
@@ -203,7 +212,8 @@ class FlowRecording:
         """Sort every setting that is no size: idle, or asked; as another class or backend has it, if there was one."""
         if self.known is not None:
             self.asked = set(self.known.asked & self.start.config.keys())
-            self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()}
+            extra = {key: self.known.idle[key] for key in EXTRA if key in self.known.idle}
+            self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()} | extra
             self.flips, self.drawn = list(self.known.flips), list(self.known.drawn)
             self.telling = [change for change in self.known.telling if self.tried({**self.space.start, **change})]
             self._turn_powers()
@@ -216,6 +226,10 @@ class FlowRecording:
                 self._try_setting({name: value})
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
+        for name, value in EXTRA.items():
+            if name in self.read and name not in self.start.config:
+                self.idle[name] = []
+                self._try_setting({name: value})
         self.trials += [one for one in self.set_aside if self._settings(one) != self._settings(self.start)]
         self._turn_powers()
 
@@ -372,8 +386,11 @@ class FlowRecording:
     def _at_depth(self, raw: Raw, depths: Sequence[Callable[[int], int]]) -> Raw:
         """With so many layers in each stack in turn, and lists that have an entry for each of them as long."""
         changed = dict(raw)
+        known = {name: self.space.value(raw, name) for name in self.recorder.layered}
+        if None in known.values():
+            known = {**known, **(resolved(self.recorder.config_class, raw) or {})}
         for at, name in enumerate(sorted(self.recorder.layered)):
-            before = self.space.value(raw, name)
+            before = known[name]
             if type(before) is int and before > 0:
                 changed[name] = depth = depths[at % len(depths)](before)
                 of_layers = [one for one, value in raw.items() if isinstance(value, list) and len(value) == before]
@@ -454,10 +471,11 @@ class FlowRecording:
                 if found is not None:
                     self._promote(found)
         usual = self._base({"model_type": self.space.model_type, **self.needed})
-        if not wrong and (usual is None or graph_from(table, usual) is None):
-            if not self._deepened():
-                raise Failed("the default config is not covered")
-            wrong.append((self.space.start, "the default config is not covered"))
+        if usual is None or graph_from(table, usual) is None:
+            if self._deepened():
+                wrong.append((self.space.start, NOT_COVERED))
+            elif not wrong:
+                raise Failed(NOT_COVERED)
         return wrong, right
 
     def _deepened(self) -> bool:
@@ -559,43 +577,3 @@ def _holds(condition: Any, names: dict[str, Any]) -> bool:
         return holds(condition, names)
     except NotCovered:
         return True
-
-
-def different(ours: FlowGraph, live: FlowGraph) -> str:
-    """Where two graphs first differ, call by call; "" nowhere. Scales, and what was assumed, are left out of both."""
-    return difference(unfolded(ours), unfolded(live))
-
-
-def unfolded(graph: FlowGraph) -> Any:
-    """A graph with its calls' operations in the calls: layers that differ in a scale alone are folded otherwise."""
-    calls, outputs = apart(graph.runs, graph.outputs)
-    value = graph._replace(runs=[], outputs=outputs, assumed=[], constants=frozenset())
-    told = json.loads(json.dumps(value.to_json(), default=str))
-    for nodes, _, _ in told["templates"]:
-        for node in nodes:
-            if node[0] not in MEASURED:
-                node[3:5] = without_floats(node[3:5])
-    templates = told.pop("templates")
-    told["calls"] = [[call.prefix, call.first, _lists(call.given), templates[call.template]] for call in calls]
-    return told
-
-
-def _lists(refs: Any) -> list[list[int]]:
-    return [list(ref) for ref in refs]
-
-
-def difference(one: Any, other: Any, path: str = "") -> str:
-    """Where two such first differ."""
-    if one is other or one == other:
-        return ""
-    if type(one) is not type(other) or not isinstance(one, dict | list):
-        return f"{path}: {json.dumps(one)[:70]} is {json.dumps(other)[:70]}"
-    if isinstance(one, dict):
-        if one.keys() != other.keys():
-            return f"{path}: {sorted(one)} is {sorted(other)}"
-        pairs = [(key, one[key], other[key]) for key in one]
-    else:
-        if len(one) != len(other):
-            return f"{path}: {len(one)} entries are {len(other)}"
-        pairs = [(str(at), *pair) for at, pair in enumerate(zip(one, other, strict=True))]
-    return next((found for key, left, right in pairs if (found := difference(left, right, f"{path}.{key}"))), "")

@@ -27,6 +27,8 @@ MEASURED = ("arange", "interpolate", "linspace")  # operations whose floats are 
 NEAR_THE_END = 2  # what a layer hands on, whatever it did before
 SCALE = 0.5
 """Stands for every float: how much something is scaled changes no shape."""
+WIDE, NARROW = "torch.float32", ("torch.bfloat16", "torch.float16")
+"""The first stands for each: which of them a forward runs in is its user's choice, or that of one of its layers."""
 
 
 class Refused(Exception):
@@ -127,6 +129,8 @@ class Recorder:
                 return fold(trace_at(built, {name: FIRST[name] for name in built.symbols}))
         except FlowProblem as problem:
             raise Refused(str(problem)) from None
+        except Exception as error:  # a config that a table covers and transformers refuses to make
+            raise Refused(f"{type(error).__name__}: {error}") from None
 
     def _with_inputs(self, built: Built) -> Built:
         if self.inputs is None:
@@ -259,12 +263,14 @@ def _argument(value: Any) -> Any:
 
 
 def without_floats(value: Any) -> Any:
-    """Arguments with one float for all."""
+    """Arguments with one float for all, and one dtype of floats."""
     if isinstance(value, list):
         return [without_floats(part) for part in value]
     if isinstance(value, dict):
         return {key: without_floats(part) for key, part in value.items()}
-    return SCALE if isinstance(value, float) else value
+    if isinstance(value, float):
+        return SCALE
+    return WIDE if value in NARROW else value
 
 
 def stacked(calls: list[Run], outputs: dict[str, Ref], lengths: list[int]) -> tuple[list[Any], dict[str, Any]]:

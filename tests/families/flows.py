@@ -59,8 +59,7 @@ class Tables:
         for name in self.classes:
             begun = time.monotonic()
             try:
-                recording = self._recording(name, backend, pool)
-                entry, count = recording.run()
+                recording, (entry, count) = self._learnt(name, backend, pool)
                 entries[name] = {**entry, "verified": count}
                 self.known[name] = recording
                 said = f"{count} right, {len(entry['variants'])} variants"
@@ -70,15 +69,30 @@ class Tables:
             print(f"{name} {backend}: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
         return table_of(backend, entries, pool) if entries else None
 
-    def _recording(self, name: str, backend: str, pool: Pool) -> FlowRecording:
+    def _learnt(self, name: str, backend: str, pool: Pool) -> tuple[FlowRecording, tuple[dict[str, Any], int]]:
+        """With what is known of another class or backend; on its own where that leads nowhere."""
+        known = self.known.get(name) or next(iter(self.known.values()), None)
+        recording = self._recording(name, backend, pool, known)
+        try:
+            return recording, recording.run()
+        except Failed:
+            if known is None:
+                raise
+        recording = self._recording(name, backend, pool, None)
+        return recording, recording.run()
+
+    def _recording(self, name: str, backend: str, pool: Pool, known: FlowRecording | None) -> FlowRecording:
         sources = sources_of(self.config_class, [self.classes[name]])
         space = Space(self.model_type, self.config_class, sources)
+        needed = {}
         if "ForSequenceClassification" in name and PADDING in space.fields and space.fields[PADDING].default is None:
-            space.start[PADDING] = 0  # transformers finds the last token of each row by it
+            needed = {PADDING: 0}  # transformers finds the last token of each row by it
+        space.start |= needed
         layered = frozenset(field for field in space.fields if space.layered(field))
         recorder = Recorder(self.config_class, name, backend, layered)
-        known = self.known.get(name) or next(iter(self.known.values()), None)
-        return FlowRecording(space, recorder, named_in(sources), pool, known)
+        recording = FlowRecording(space, recorder, named_in(sources), pool, known)
+        recording.needed |= needed
+        return recording
 
 
 def write(model_type: str, backend: str, table: dict[str, Any] | None, why: dict[str, str]) -> None:

@@ -24,6 +24,11 @@ DEEPEST = 6
 START_LAYERS = 2
 MOST_COUNTED = 64
 MOST_LABELS = 40
+BEYOND = {"doge": ("is_moe",)}
+"""Fields that keep their default: transformers 5.23, modeling_doge.py, takes square roots of numbers of experts, for which
+templates have no formula.
+"""
+TIED = "tie_word_embeddings"
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
 
 
@@ -57,6 +62,9 @@ class Space:
             if field.name not in APART and not field.name.startswith("_")
         }
         self.fields["num_labels"] = Field("num_labels", 2, frozenset({"int"}), [])
+        if TIED not in self.fields and f'kwargs.pop("{TIED}"' in inspect.getsource(config_class):
+            self.fields[TIED] = Field(TIED, True, frozenset({"bool"}), [])  # as T5's asks for what is no field of it
+        self.kept = BEYOND.get(model_type, ())
         self.start = self._small()
 
     def defaults(self) -> Raw:
@@ -79,8 +87,12 @@ class Space:
         return raw
 
     def layered(self, name: str) -> bool:
-        """True for fields that count layers."""
-        if name not in self.fields or type(self.fields[name].default) is not int or "head" in name:
+        """True for fields that count layers; where the default is null the class counts as another field does."""
+        field = self.fields.get(name)
+        if field is None or "head" in name:
+            return False
+        counted = field.default is None and "int" in field.kinds and name.startswith("num_")
+        if type(field.default) is not int and not counted:
             return False
         return _limit(name, None) == MAX_COUNT and any(word in name for word in LAYERS)
 
@@ -97,7 +109,7 @@ class Space:
 
     def moved(self, raw: Raw, draw: random.Random, names: list[str], steps: int) -> Raw:
         """A neighbour: some of the named fields have other values."""
-        moved = dict(raw)
+        moved, names = dict(raw), [name for name in names if name not in self.kept]
         if draw.random() < 0.25:
             self._scale(moved, draw, names)
         for name in draw.sample(names, min(steps, len(names))):

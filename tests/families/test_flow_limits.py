@@ -10,6 +10,8 @@ import pytest
 
 from adaptlint.bases import Base
 from adaptlint.dataflow import stacks
+from adaptlint.dataflow.fold import fold
+from adaptlint.dataflow.record import FIRST, build, trace_at
 from adaptlint.dataflow.shipped import asked_of, graph_from, read_table
 from tests.families.test_flows import base_of, fixture
 
@@ -18,6 +20,7 @@ transformers = pytest.importorskip("transformers")
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: E402
 
 from tests.dataflow.unfolding import apart  # noqa: E402
+from tests.families.flow_comparing import different  # noqa: E402
 from tests.families.flow_limits import Limits, NothingLeft  # noqa: E402
 from tests.families.flow_trials import Recorder, stacked  # noqa: E402
 from tests.families.live import built  # noqa: E402
@@ -81,6 +84,15 @@ def test_a_path_that_is_wrong_goes_and_the_usual_one_stays() -> None:
     assert fault(entry, START) == ""
 
 
+def test_a_size_that_says_of_what_kind_each_layer_is_stays_open() -> None:
+    found, fault = limits(lambda raw: raw.get("pretraining_tp", 1) == 4 and "vocab_size" in raw)
+    found.apart = frozenset({"pretraining_tp"})
+    entry, wrong = entry_of(), {**START, "pretraining_tp": 4, "vocab_size": 77}
+    found.restrict(entry, wrong)
+    assert fault(entry, wrong) is None
+    assert fault(entry, {**START, "pretraining_tp": 3}) == ""
+
+
 def test_nothing_is_left_where_the_default_is_wrong() -> None:
     found, _ = limits(lambda raw: True)
     with pytest.raises(NothingLeft):
@@ -116,6 +128,18 @@ def test_which_layers_are_of_which_kind_is_no_condition() -> None:
     trial = found.trial({"model_type": "ernie4_5_moe", "num_hidden_layers": 3, "moe_num_experts": 8})
     assert found.by_index
     assert not any(name in condition for name in found.by_index for condition in trial.held)
+
+
+def test_graphs_in_another_dtype_of_floats_are_the_same() -> None:
+    built = build(START, "LlamaForCausalLM", "eager")
+    sizes = {name: FIRST[name] for name in built.symbols}
+    wide = fold(trace_at(built, sizes))
+    built.model.to(built.torch.bfloat16)
+    narrow = fold(trace_at(built, sizes))
+    assert wide.to_json() != narrow.to_json()
+    assert different(wide, narrow) == ""
+    longer = recorder("llama", "LlamaForCausalLM").live({**START, "num_hidden_layers": 3})
+    assert different(wide, longer) != ""
 
 
 def test_flags_of_each_layer_count_by_which_there_are() -> None:

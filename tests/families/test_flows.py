@@ -47,7 +47,7 @@ def test_fresh_configs_have_the_graphs_of_live_recordings(model_type: str, backe
     transformers = pytest.importorskip("transformers")
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    from tests.families.flow_recording import different
+    from tests.families.flow_comparing import different
     from tests.families.flow_trials import Recorder, Refused
     from tests.families.live import built, quick
     from tests.families.space import Space, sources_of
