@@ -122,7 +122,7 @@ def _both(kernels: Any) -> Any:
 
 @contextmanager
 def _counted_spans() -> Iterator[None]:
-    """DeBERTa's span of positions as a number: from 4.48 on transformers makes a tensor of it, and slices by its value."""
+    """DeBERTa's span of positions as a number: since 4.48 transformers makes a tensor of it and slices by its value."""
     from transformers.models.deberta import modeling_deberta
 
     if hasattr(modeling_deberta, "compute_attention_span"):
