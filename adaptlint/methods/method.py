@@ -47,9 +47,10 @@ class Method(NamedTuple):
     whether a module is meant. `shared` tensors exist once, at the model's root. `needs` maps a flag to what PEFT says
     when the shared tensors that it asks for are not in the file; `consumes` are endings of keys that PEFT takes out of
     the file by itself, `integers` parts of the keys of tensors that hold whole numbers. `neutral` are the factors of
-    each part of the update: a part is nothing if one of its factors is zero. `scale` is the field of another factor of
-    all, `scaling` its formula where it is not the field as it stands. `no_match` is what the method says by itself
-    where no layer is found, `unknown` a formula for settings that are not followed, and `must_agree` names fields that
+    each part of the update: a part is nothing if one of its factors is zero; where the name of some ends in {i}, each
+    number is a part, and the other factors act in all of them. `scale` is the field of another factor of all, `scaling`
+    its formula where it is not the field as it stands. `no_match` is what the method says by itself where no layer is
+    found, `unknown` a formula for settings that are not followed, and `must_agree` names fields that
     all adapters of a model share, with what PEFT raises otherwise. `fixed` are fields that the config's class sets
     whatever the file says, `one_size` is what the method says to targets of several sizes, `own_bias` the value of
     `bias` that means the adapted modules' own, and with `skips_task_check` its config does not ask what task_type is.

@@ -134,14 +134,15 @@ def with_task(model: Any, inputs: Inputs) -> Inputs:
 
 def forward(model: Any, inputs: Inputs) -> Record:
     """One ordinary forward with the adapter on, and again with it off."""
+    call = model.base_model if type(model) is peft.PeftModel and "task_ids" in inputs else model  # AL133
     try:
         with torch.no_grad():
-            on = outputs(model(**inputs))
+            on = outputs(call(**inputs))
     except Exception as problem:
         return {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
     try:
         with torch.no_grad(), model.disable_adapter():
-            off = outputs(model(**inputs))
+            off = outputs(call(**inputs))
     except Exception:
         return {"ok": True, "effect": None}
     dora = any("lora_magnitude_vector" in name for name, _ in model.named_parameters())

@@ -20,7 +20,9 @@ def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
     for work in (_weights, _cached_step, _mask, _merged):
         with suppress(Exception):
             yield from work(forwards, setup)
-    forwards.model.load_state_dict(state)
+    for name, value in {**dict(forwards.model.named_parameters()), **dict(forwards.model.named_buffers())}.items():
+        if name in state:
+            value.data = state[name]  # merging MTL-LoRA leaves a weight of another shape
 
 
 def _weights(forwards: Forwards, setup: Any) -> Iterator[str]:

@@ -114,9 +114,26 @@ def _both(kernels: Any) -> Any:
         with ExitStack() as stack:
             stack.enter_context(kernels(torch, recorder, model, backend))
             stack.enter_context(as_operations(torch, recorder, model))
+            stack.enter_context(_counted_spans())
             yield
 
     return standing_in
+
+
+@contextmanager
+def _counted_spans() -> Iterator[None]:
+    """DeBERTa's span of positions as a number: since 4.48 transformers makes a tensor of it and slices by its value."""
+    from transformers.models.deberta import modeling_deberta
+
+    if hasattr(modeling_deberta, "compute_attention_span"):
+        with put(modeling_deberta, "compute_attention_span", _span):
+            yield
+    else:
+        yield
+
+
+def _span(queries: Any, keys: Any, most: int) -> int:
+    return min(max(queries.size(-2), keys.size(-2)), most)
 
 
 def plain(value: Any) -> Any:

@@ -210,6 +210,8 @@ def main() -> None:
     asked = parser.parse_args()
     if os.environ.get("PYTORCH_JIT") != "0":
         sys.exit("PYTORCH_JIT=0 has to be set before Python starts: scripted functions cannot be recorded.")
+    for name in {transformers.CLIPTextConfig.model_type} - {*transformers.CONFIG_MAPPING}:  # transformers before 4.48
+        transformers.AutoConfig.register(name, transformers.CLIPTextConfig)
     for spec in SPECS:
         if asked.types and spec.model_type not in asked.types:
             continue

@@ -227,6 +227,7 @@ _GROUPS: dict[str, Any] = {"least": {"num_key_value_heads": 1, "pad_token_id": 0
 _KV = {**HEAD_DIM, "num_key_value_heads": "num_attention_heads"}
 _SIXFOLD = {"sliding_window_pattern": 6}
 _RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+_DEBERTA = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 0}
 _GATED = (
     Variant((["is", "feed_forward_proj", "relu"],), {"feed_forward_proj": "relu"}),
     Variant((["is", "feed_forward_proj", "gated-gelu"],), {"feed_forward_proj": "gated-gelu"}),
@@ -392,7 +393,17 @@ SPECS: tuple[Spec, ...] = (
         "DebertaModel",
         _deberta,
         (
-            Variant((["is", "relative_attention", True],), {**_RELATIVE, "type_vocab_size": 0}),
+            *_crossed(
+                (
+                    Variant((["is", "relative_attention", True], ["is", "max_relative_positions", -1]), _DEBERTA),
+                    Variant(
+                        (["is", "relative_attention", True], ["<", 0, "max_relative_positions"]),
+                        _DEBERTA,
+                        {"max_relative_positions": _window},
+                    ),
+                ),
+                _either("position_biased_input", False, True),
+            ),
             Variant((["is", "relative_attention", False],), {"type_vocab_size": 0}),
         ),
         extra={"attention_head_size": None},

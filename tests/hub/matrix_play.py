@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def ended(case: Record) -> Record:
 def main(cases: Path, records: Path) -> None:
     """Every case in turn: its last record, or why its adapters could not be made."""
     transformers.logging.set_verbosity_error()
+    logging.getLogger("adapters").setLevel(logging.ERROR)
     done: dict[str, Record] = {}
     for case in json.loads(cases.read_text()):
         refused = made(case)

@@ -22,8 +22,10 @@ from adapters import composition as blocks
 from adaptlint.replay.worker.compositions import Forwards, filled, unlike
 from adaptlint.replay.worker.hub_loads import load, opened
 from tests.hub.afterwards import unlike_afterwards
+from tests.hub.steps import USUAL, run_step
 
 Record = dict[str, Any]
+GENERATES, TRAINS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"), ("For", "LMHeadModel")
 FLASH = "flash_attention_2"
 WIDE = {"initializer_range": 0.2, "init_std": 0.2}  # weights with which attention is far from even
 
@@ -100,7 +102,24 @@ def forward(model: Any, case: Record, text: str, masked: bool) -> Record:
     except Exception as problem:
         return {**told, "outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
     ended = {**told, "outcome": "wrong" if why else "works", "why": why, "cached": forwards.cached()}
-    return {**ended, "afterwards": [*unlike_afterwards(forwards, setup)]}
+    for step in filter(None, map(str.strip, (case.get("plan") or "").split(";"))):
+        try:
+            run_step(forwards, setup, step)
+        except Exception as problem:
+            error = {"type": type(problem).__name__, "message": str(problem)[:3000]}
+            return {**ended, "outcome": "fails", "error": error}
+    return {**ended, "afterwards": [*unlike_afterwards(forwards, setup), *_raising(forwards, setup)]}
+
+
+def _raising(forwards: Forwards, setup: Any) -> Iterator[str]:
+    """The usual steps beyond a forward that raise."""
+    known = type(forwards.model).__name__
+    for step in USUAL:
+        if any(word in known for word in (GENERATES if step.startswith("generate") else TRAINS)):
+            try:
+                run_step(forwards, setup, step)
+            except Exception as problem:
+                yield f"{step} raises {type(problem).__name__}"
 
 
 def of_library(model: Any, case: Record, forwards: Forwards, setup: Any) -> Iterator[str]:

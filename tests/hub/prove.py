@@ -77,6 +77,7 @@ def as_played(key: str, recipe: Recipe, folder: Path, bases: Path = BASES) -> di
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
         "compose": recipe.check.get("compose"),
         "fusions": recipe.check.get("fusions", []),
+        "plan": recipe.check.get("plan"),
         "attn": recipe.check.get("attn"),
         "sizes": sizes(recipe),
         "masks": MASKS[recipe.check.get("mask")],

@@ -46,6 +46,7 @@ def test_an_empty_cache_is_told() -> None:
         ("AL547", "unmerged"),
         ("AL548", "merged"),
         ("AL549", "mask"),
+        ("AL550", "generate raises IndexError"),
     ],
 )
 def test_what_one_forward_does_not_show_was_seen(code: str, what: str) -> None:

@@ -39,6 +39,10 @@ class Forwards:
             return {"pixel_values": pixels.to(self.model.device)}
         part = getattr(config, "encoder", getattr(config, "text_config", config))
         words = part.vocab_size
+        if self.model.main_input_name == "input_features":
+            shape, length = (batch, self.sizes["decoder_seq"]), 2 * config.max_source_positions
+            sounds = {"input_features": torch.randn(batch, config.num_mel_bins, length)}
+            return {**sounds, "decoder_input_ids": torch.randint(FIRST_ID, words, shape), "use_cache": False}
         made = {"input_ids": torch.randint(FIRST_ID, words, (batch, self.sizes["seq"]))}
         if config.is_encoder_decoder:
             shape = (batch, self.sizes["decoder_seq"])

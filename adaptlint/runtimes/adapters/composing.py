@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.dataflow.flow_problem import FlowProblem
-from adaptlint.findings import Fault, RaisedError
+from adaptlint.findings import Fault, RaisedError, StepResult
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.afterwards import Used, faults_afterwards
+from adaptlint.runtimes.adapters.beyond import Situation, raised_in, steps_after, told_beside
 from adaptlint.runtimes.adapters.composition import Block, leaf, read_composition, stack
 from adaptlint.runtimes.adapters.forwards import Forwards
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
@@ -37,6 +38,7 @@ class Told(NamedTuple):
     judged: Judged | None = None
     shapes: Mapping[str, object] | None = None
     composition: Mapping[str, object] | None = None
+    steps: tuple[StepResult, ...] = ()  # those of the plan that run the model
 
 
 class Asked(NamedTuple):
@@ -105,7 +107,31 @@ def _tell(asked: Asked, setup: Block) -> Told:
     if worst is None:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
-    return _told(worst)
+    return _and_then(_told(worst), worst, asked)
+
+
+def _and_then(told: Told, judged: Judged, asked: Asked) -> Told:
+    """With what comes after a forward that works: the plan's own steps, else what the usual ones would raise."""
+    if told.outcome != "works":
+        return told
+    used = Used(judged.composed.setup, asked.loads, judged.graph, asked.names)
+    first = next(iter(judged.outcome.outputs.values()), ())
+    rows = first[0] if first and isinstance(first[0], int) else 0
+    mask, done = asked.request.mask, []
+    steps, other = steps_after(asked.request.plan)
+    if other is not None:
+        fault = Fault("step-not-modelled", facts={"step": other.op}, decides=True)
+        return told._replace(outcome="unknown", faults=(*told.faults, fault))
+    for step in steps:
+        ended = raised_in(Situation(step, used, judged.sizes, rows, mask), asked=True)
+        if ended is not None:
+            done.append(StepResult(step.op, "", "fails", step.op, ended.error))
+            faults = (*told.faults, ended.fault)
+            return told._replace(outcome="fails", stage=step.op, error=ended.error, faults=faults, steps=tuple(done))
+        done.append(StepResult(step.op, "", "works"))
+    if steps:
+        return told._replace(steps=tuple(done))
+    return told._replace(faults=(*told.faults, *told_beside(used, judged.sizes, rows, mask)))
 
 
 def _worst(asked: Asked, setup: Block) -> Judged | None:

@@ -160,12 +160,24 @@ def _fuses(composed: Composed) -> Iterator[Note]:
     for block in composed.setup.blocks():
         if block.kind == "Fuse" and _has(composed.adapters[block.last], "is_parallel"):
             yield Note("fusion-of-parallel-adapters", "", {"block": str(block)})
+        elif block.kind == "Fuse" and any(_is_changed_after(composed.adapters[one.name]) for one in block.leaves()):
+            yield Note("fusion-before-gate", "", {"block": str(block)})
         elif block.kind == "Fuse" and block.fusion not in composed.fusions:
             yield Note("fusion-layer-unused", "", {"block": str(block), "name": block.fusion})
 
 
 def _has(parts: list[Part], field: str) -> bool:
     return any(part.config.get(field) for part in parts)
+
+
+def _is_changed_after(parts: list[Part]) -> bool:
+    """Whether a gate or a norm comes after what `compose_fuse` takes of a bottleneck: the up projection's output."""
+    return any(
+        part.kind == "bottleneck"
+        and (part.config["use_gating"] or part.config["ln_after"])
+        and not part.config["is_parallel"]
+        for part in parts
+    )
 
 
 def _is_scaled_by_gate(part: Part) -> bool:

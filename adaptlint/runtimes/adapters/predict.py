@@ -78,7 +78,7 @@ def _composed(scene: Scene, loads: HubLoads, loaded: Verdict, request: Request, 
     if base is None or loaded.outcome not in ("works", "wrong"):
         return Prediction(loaded, tuple(loads.faults), frozenset({"hub"}))
     told = tell(base, loads, scene.adapters, request, forwards)
-    verdict, before = loaded, tuple(loads.faults)
+    verdict, before = loaded._replace(steps=(*loaded.steps, *told.steps)), tuple(loads.faults)
     if request.compose is not None and all(fault.reason in AS_LOADED for fault in before if fault.decides):
         before = tuple(fault._replace(decides=False) for fault in before)
         verdict = verdict._replace(outcome="works", stage=None)

@@ -11,6 +11,7 @@ from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter
 from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes.peft.loading import Loaded, base_name
+from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.tied import tied_modules
 from adaptlint.runtimes.peft.wrapped import Site, Wrapped
@@ -34,6 +35,11 @@ def doubts_of(
         yield from _scales(wrapped, name, settings, card["scale"]["most"])
     yield from _initialisation(settings, card["rewrites_base"]["inits"])
     yield from _integers(file, settings)
+    if (
+        settings.method.peft_type in card["tasks"]["methods"]
+        and settings["task_type"] not in tables.load()[PEFT]["task"]
+    ):
+        yield Fault("task-ids-passed-by", at=settings.where("task_type"), facts={"method": settings.method.peft_type})
     base = wrapped.base
     if settings["ensure_weight_tying"] and not tied_modules(base):
         yield Fault("weight-tying-idle", at=settings.where("ensure_weight_tying"))

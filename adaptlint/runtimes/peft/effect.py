@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile, ValueRow
@@ -12,6 +12,8 @@ from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
 from adaptlint.runtimes.peft.wrapped import Wrapped
 
+NUMBERED = ".{i}"  # how the name of a factor ends of which a site has several, each in a part of its own
+EVERY = -1  # the part of a factor that acts in all of the numbered ones
 ACT_ALONE = (".lora_magnitude_vector", ".lora_B.bias")  # have an effect whatever the factors are
 
 
@@ -58,8 +60,9 @@ def _zeros_by_site(
     adapter: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]
 ) -> dict[tuple[str, int], list[bool]] | None:
     """For each part of a site's update whether its factors are zero; None where something else acts by itself."""
-    parts = [tuple(f".{name}" for name in names) for names in settings.method.neutral]
+    parts = settings.method.neutral
     sites: dict[tuple[str, int], list[bool]] = {}
+    everywhere: dict[str, list[bool]] = {}
     for key, origin in result.keys.items():
         if origin.kind == "base" and key in result.arrived and settings["bias"] != "none" and key.endswith(".bias"):
             return None
@@ -69,14 +72,35 @@ def _zeros_by_site(
             if key in result.arrived and origin.kind != "base" and origin.adapter == adapter:
                 return None
             continue
-        part = next((place for place, factors in enumerate(parts) if origin.saved.endswith(factors)), None)
+        part = _part_of(origin.saved, parts)
         if part is None:
             if key in result.arrived and origin.saved.endswith(ACT_ALONE):
                 return None
             continue
         stem = origin.saved.rpartition(f".{settings.method.prefix}")[0]
-        sites.setdefault((stem, part), []).append(_is_zero(key, settings, result, values))
-    return sites
+        zero = _is_zero(key, settings, result, values)
+        if part == EVERY:
+            everywhere.setdefault(stem, []).append(zero)
+        else:
+            sites.setdefault((stem, part), []).append(zero)
+    return {(stem, part): [*zeros, *everywhere.get(stem, ())] for (stem, part), zeros in sites.items()}
+
+
+def _part_of(saved: str, parts: Sequence[Sequence[str]]) -> int | None:
+    """The part that a tensor is a factor of: its place among the card's, or the number that its name ends in."""
+    for place, factors in enumerate(parts):
+        for factor in factors:
+            if factor.endswith(NUMBERED):
+                head, _, number = saved.rpartition(".")
+                if number.isdecimal() and head.endswith("." + factor.removesuffix(NUMBERED)):
+                    return int(number)
+            elif saved.endswith("." + factor):
+                return EVERY if _has_numbered(parts) else place
+    return None
+
+
+def _has_numbered(parts: Sequence[Sequence[str]]) -> bool:
+    return any(factor.endswith(NUMBERED) for factors in parts for factor in factors)
 
 
 def _is_zero(key: str, settings: Settings, result: Loaded, values: Mapping[str, ValueRow]) -> bool:

@@ -8,7 +8,7 @@ from adaptlint.graph import Scene
 from adaptlint.runtimes.peft.activation import activate, foreign_faults, mixed_faults, undisabled_faults
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.loads import Loads
-from adaptlint.runtimes.peft.plan import OPERATIONS, Step
+from adaptlint.runtimes.peft.plan import MODELLED, Step
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import Release
 from adaptlint.runtimes.peft.settings import parse_settings
@@ -18,7 +18,7 @@ from adaptlint.runtimes.peft.weights import open_weights
 class Run(Loads):
     """A plan on its way: each step changes the model, or raises what PEFT raises."""
 
-    ops: tuple[str, ...] = OPERATIONS
+    ops: tuple[str, ...] = MODELLED
     __slots__ = ("told",)
 
     def __init__(self, scene: Scene, base: Base, release: Release) -> None:
