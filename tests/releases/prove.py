@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptlint.runtimes.adapters.composition import Block, read_composition
+from adaptlint.replay.conduct import as_data
+from adaptlint.runtimes.adapters.composition import read_composition
 from adaptlint.runtimes.peft.plan import default_plan, parse_plan
 from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
 
@@ -106,21 +107,8 @@ def as_played(case: Case, folder: Path) -> dict[str, Any]:
         "weights": str(weights),
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
         "plan": [[step.op, step.name, step.options] for step in steps] or None,
-        "compose": tree_of(read_composition(compose)) if compose else None,
+        "compose": as_data(read_composition(compose)) if compose else None,
         "asked": {name: case.recipe.check[name] for name in SIZES if name in case.recipe.check},
-    }
-
-
-def tree_of(block: Block) -> dict[str, Any]:
-    """An expression as data; sizes as lists."""
-    settings = dict(block.settings)
-    if "batch_sizes" in settings:
-        settings["batch_sizes"] = block.sizes("batch_sizes")
-    return {
-        "kind": block.kind,
-        "name": block.name,
-        "children": [tree_of(child) for child in block.children],
-        "settings": settings,
     }
 
 

@@ -230,3 +230,10 @@ def unlike(one: Any, other: Any) -> bool:
     if one.shape != other.shape:
         return True
     return not torch.allclose(one, other, rtol=NEAR, atol=NEAR)
+
+
+def text_of(written: Written) -> str:
+    """A composition as it is written."""
+    if isinstance(written, str):
+        return written
+    return "{}({})".format(written[0], ", ".join(map(text_of, written[1])))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .compositions import Forwards, filled, leaves, read, unlike
+from .compositions import Forwards, filled, leaves, read, text_of, unlike
 from .hub_loads import load, opened
 from .models import build, device_of
 from .telling import Channel
@@ -125,13 +125,6 @@ def library(job: Job, model: Any, masked: bool) -> Record:
         }
     except Exception as problem:
         return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
-
-
-def text_of(written: Any) -> str:
-    """A composition as it is written."""
-    if isinstance(written, str):
-        return written
-    return "{}({})".format(written[0], ", ".join(map(text_of, written[1])))
 
 
 def by_backend(job: Job, model: Any, forwards: Forwards, setup: Any) -> Iterator[str]:
