@@ -116,6 +116,8 @@ def note(entry: Entry, event: Mapping[str, Any]) -> None:
         entry[KEPT[kind]] = told
     elif kind == "done":
         entry["peak_memory"] = told.get("peak_memory")
+        if told.get("peak_device_memory") is not None:
+            entry["gpu"]["peak_memory"] = told["peak_device_memory"]
 
 
 class RecordFile:

@@ -46,6 +46,10 @@ def shallow(config: Config, layers: int) -> Config:
     for name, value in config.items():
         if name in deep and value in depths:
             made[name] = layers
+        elif isinstance(value, dict) and value and all(str(key).isdecimal() for key in value):  # a layer each
+            made[name] = (
+                {key: each for key, each in value.items() if int(key) < layers} if name != "id2label" else value
+            )
         elif isinstance(value, dict):
             made[name] = shallow(value, layers)
         elif name in EXPERTS and isinstance(value, int):
@@ -76,6 +80,10 @@ def filled(config: Config) -> Config:
     width, heads = (first_whole(made, names) for names in (WIDTHS, HEADS))
     if "head_dim" in made and made["head_dim"] is None and heads:
         made["head_dim"] = width // heads
+    if "pad_token_id" in made and made["pad_token_id"] is None:  # several texts are not classified without one
+        made["pad_token_id"] = 0
+    if width and "pooler_hidden_size" in made:
+        made["pooler_hidden_size"] = width
     if isinstance(made.get("qk_rope_head_dim"), int) and "head_dim" in made:  # the part of a head that is rotated
         made["head_dim"] = made["qk_rope_head_dim"]
     return made
@@ -95,6 +103,8 @@ def small_base(model_type: str, name: str, job: Any) -> tuple[Config, Any]:
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    if getattr(transformers, name).config_class is not CONFIG_MAPPING[model_type]:
+        raise ValueError(f"{name} takes the config of another model type, under which it is examined")
     default = CONFIG_MAPPING[model_type]().to_dict()
     recipe = RECIPES.get(name, RECIPES.get(model_type, {}))
     whole = over({key: value for key, value in default.items() if key not in UNNAMED}, recipe.get("before", {}))

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .telling import unless_out_of_memory
+
 Record = dict[str, Any]
 WEIGHTS = "pytorch_adapter.bin"
 TOLD = 3000  # characters of a message
@@ -40,6 +42,7 @@ def load(model: Any, folder: str, name: str | None, values: Record) -> Record:
         with watched(before):
             model.load_adapter(folder, load_as=name, set_active=False, loading_info=told)
     except Exception as problem:
+        unless_out_of_memory(problem)
         return {"outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:TOLD]}}
     after = model.state_dict()
     left = [key for key in after if key not in own and torch.equal(after[key], before[key])]

@@ -10,7 +10,7 @@ from typing import Any
 from .compositions import Forwards, filled, leaves, read, text_of, unlike
 from .hub_loads import load, opened
 from .models import build, device_of
-from .telling import Channel
+from .telling import Channel, unless_out_of_memory
 
 Job = dict[str, Any]
 Record = dict[str, Any]
@@ -72,6 +72,7 @@ def added(model: Any, adapter: Record) -> Record:
         config = AdapterConfig.load(dict(adapter["config"]))
         model.add_adapter(adapter["name"], config=config)
     except Exception as problem:
+        unless_out_of_memory(problem)
         return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
     return {"outcome": "ok", "made_anew": True}
 
@@ -124,6 +125,7 @@ def library(job: Job, model: Any, masked: bool) -> Record:
             "cached": wrapped_one.cached(),
         }
     except Exception as problem:
+        unless_out_of_memory(problem)
         return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
 
 
