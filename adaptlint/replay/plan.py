@@ -123,7 +123,7 @@ def _runs(
             if scale == settings.scale == "tiny":  # what decides it all the same
                 found.append(Passed(number, run))
                 scales += [each for each in usual if each != scale]
-        elif run.cost.memory > settings.memory and run.device in ("cpu", "meta"):
+        elif run.cost.memory > settings.memory:
             refused = f"{run.label} takes about {gigabytes(run.cost.memory)}, more than --memory allows"
         else:
             found.append(run)
