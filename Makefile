@@ -18,7 +18,7 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits replay-compositions clean
 .SILENT:
 
 demo: .venv/.installed
@@ -106,6 +106,11 @@ replay-oracle: .venv-test/.installed
 replay-oracle-compositions: N = 200
 replay-oracle-compositions: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.replay.compositions $(ORACLE) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# N=60 SEED=n: compositions in PEFT, drawn by chance, checked and replayed
+replay-compositions: N = 60
+replay-compositions: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.replay.composing --n $(N) $(if $(SEED),--seed $(SEED))
 
 # ORACLE=folder N=200 SEED=1: one sample over both, ORACLE holding peft/ and composition/
 replay-sample: N = 200

@@ -21,6 +21,7 @@ from adaptlint.runtimes.adapters.forwards import MASKS
 from adaptlint.runtimes.peft.plan import default_plan, parse_plan
 
 HUB = "adapters"
+COMPOSING = (HUB, "peft")
 ROOM = 1_000_000_000  # bytes of a process beyond what --memory counts
 
 
@@ -118,7 +119,11 @@ def job_of(report: Report, run: Run, settings: Settings) -> dict[str, Any]:
     asked = report.subject.asked or Asked(report.subject.model_ref)
     conditions = {name: getattr(asked, name) for name in ("batch", "seq", "decoder_seq", "mask")}
     names = names_of(report, report.verdicts[run.verdict])
-    steps = parse_plan(asked.plan) if asked.plan else default_plan(names)
+    composes = report.subject.compose is not None and run.library in COMPOSING
+    steps = parse_plan(asked.plan) if asked.plan else default_plan(names, composes)
+    setups = composed(report, asked, names) if composes or run.library == HUB else {}
+    if setups and run.library != HUB:
+        conditions["batch"] = setups["sizes"]["batch"]
     adapters = [
         {"name": name, "folder": each.path, "config": config_in(each.path)}
         for name, each in zip(names, report.subject.adapters, strict=True)
@@ -138,7 +143,7 @@ def job_of(report: Report, run: Run, settings: Settings) -> dict[str, Any]:
         "memory": settings.memory,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "invariants": list(settings.invariants),
-        **(composed(report, asked, names) if run.library == HUB else {}),
+        **setups,
     }
 
 
@@ -150,7 +155,7 @@ def names_of(report: Report, verdict: Verdict) -> list[str]:
 
 
 def composed(report: Report, asked: Asked, names: Sequence[str]) -> dict[str, Any]:
-    """The compositions of an AdapterHub run; without one each adapter alone."""
+    """The compositions of a run and the sizes that they imply; without one each adapter alone."""
     setup = read_composition(report.subject.compose) if report.subject.compose else None
     implied = implied_sizes(setup) if setup else {}
     sizes = {**USUAL, **implied, **{name: getattr(asked, name) for name in USUAL if getattr(asked, name)}}

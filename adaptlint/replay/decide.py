@@ -98,6 +98,8 @@ def _verdict(verdict: Verdict, entry: Entry, seen: Observed) -> Mark:
         return Mark("inconclusive", f"{said}; no forward was run")
     if verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED):
         return Mark("confirmed", said)
+    if seen.undecided:
+        return Mark("inconclusive", said)
     return Mark("refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive", said)
 
 
@@ -151,15 +153,19 @@ def _of_load(finding: Finding, verdict: Verdict, seen: Observed) -> Mark:
 
 def _computed(finding: Finding, entry: Entry, seen: Observed) -> Mark:
     """Findings that only a forward decides."""
-    if not seen.computed:
-        return Mark("inconclusive", f"{described(seen)}; no forward was run")
+    if not seen.computed and not seen.idle:
+        return Mark("inconclusive", described(seen) if seen.undecided else f"{described(seen)}; no forward was run")
     if finding.code in WITHOUT_EFFECT:
+        if finding.adapter in seen.idle:
+            return Mark("confirmed", f"{finding.adapter} alone gives what the base gives")
         if seen.effect is None:
             return Mark("inconclusive", "whether the adapter changes the output could not be asked")
         said = "the output is the same with the adapter on and off"
         return Mark("refuted", "the adapter changes the output") if seen.effect else Mark("confirmed", said)
-    wrong = seen.outcome == "wrong"
-    return Mark("confirmed" if wrong else "refuted", described(seen))
+    if seen.outcome == "wrong":
+        return Mark("confirmed", described(seen))
+    whole = is_whole(entry) or entry["target"]["library"] == "adapters"  # another layer of PEFT's may show it
+    return Mark("refuted" if whole and seen.computed else "inconclusive", described(seen))
 
 
 def _library(finding: Finding, seen: Observed) -> Mark:
@@ -204,7 +210,8 @@ def _raises(error: Any, stage: str | None, entry: Entry, seen: Observed) -> Mark
     if seen.error is None:
         past = seen.computed if stage not in ("load", None) else seen.loaded
         decided = past and (entry["scale"] in ("full", "tiny", "load") or stage not in ("load", None))
-        return Mark("refuted" if decided else "inconclusive", f"nothing was raised: {described(seen)}")
+        said = described(seen)
+        return Mark("refuted" if decided else "inconclusive", said if seen.undecided else f"nothing was raised: {said}")
     said = described(seen)
     if error is None:
         return Mark("confirmed", said)
@@ -271,6 +278,8 @@ def described(seen: Observed) -> str:
     parts += [f"{len(seen.nonfinite)} tensors hold values that are no numbers"] if seen.nonfinite else []
     parts += ["the output is the same with the adapter on and off"] if seen.effect is False else []
     parts += ["adapters.init changes the model's output"] if seen.unchanged is False else []
+    parts += [f"{', '.join(seen.idle)} alone gives what the base gives"] if seen.idle else []
+    parts += [f"it cannot be told whether it is right: {seen.undecided}"] if seen.undecided else []
     parts += ["a step did not leave what it should"] if "not-as-meant" in seen.reasons else []
     parts += list(seen.why[:LISTED]) + list(seen.broken)
     return "; ".join(parts) or ("it loaded and ran as saved" if seen.computed else "it loaded as saved")

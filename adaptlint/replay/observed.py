@@ -23,7 +23,8 @@ class Observed(NamedTuple):
     """One run as a verdict: `outcome` is works, fails, wrong, or "" where the run did not get so far.
 
     `before` are exceptions that were being handled when the error was raised. `reasons` are what is wrong though
-    nothing was raised, `computed` says whether a forward was run.
+    nothing was raised, `computed` says whether a forward was run. `undecided` says why nothing tells what a composition
+    ought to give, `idle` are its adapters that do nothing alone.
     """
 
     outcome: str
@@ -41,6 +42,8 @@ class Observed(NamedTuple):
     cached: int | None = None
     unchanged: bool | None = None
     broken: tuple[str, ...] = ()
+    undecided: str = ""
+    idle: tuple[str, ...] = ()
     loaded: bool = False
     computed: bool = False
 
@@ -63,6 +66,8 @@ def observed(entry: Entry) -> Observed:
         effect=forward.get("effect"),
         cached=next((row["cached"] for row in entry["library"] if isinstance(row.get("cached"), int)), None),
         broken=tuple(row["detail"] for row in entry["invariants"] if row.get("status") == "broken"),
+        undecided=next((row["undecided"] for row in entry["compositions"] if row.get("undecided")), ""),
+        idle=tuple(name for row in entry["compositions"] for name in row.get("idle", ())),
         unchanged=next((row["unchanged"] for row in entry["library"] if row.get("unchanged") is False), wrapped),
     )
     raised = _raised(entry)
@@ -74,7 +79,7 @@ def observed(entry: Entry) -> Observed:
         return told._replace(stage=stage, loaded=done, computed=done)
     if entry["status"] not in ENDED or not (steps or entry["compositions"]):
         return seen
-    computed = bool(forward) or bool(entry["compositions"])
+    computed = bool(forward) or any(not row.get("undecided") for row in entry["compositions"])
     reasons = _reasons(entry, seen)
     outcome = "wrong" if reasons - UNDECIDED else "works"
     return seen._replace(outcome=outcome, reasons=reasons, loaded=True, computed=computed)
@@ -122,7 +127,7 @@ def _reasons(entry: Entry, seen: Observed) -> frozenset[str]:
         "ignored": seen.ignored,
         "base-overwritten": seen.overwritten,
         "not-finite": seen.nonfinite,
-        "no-effect": seen.effect is False,
+        "no-effect": seen.effect is False or seen.idle,
         "not-as-meant": any(step.get("as_meant") is False for step in entry["steps"]),
         "composition": seen.why,
         "wrapping": seen.unchanged is False,

@@ -81,8 +81,6 @@ def plan(report: Report, base: Base | BaseProblem, settings: Settings) -> list[R
             planned.append(Passed(number, "nothing is flagged; --all runs it all the same"))
         elif isinstance(base, BaseProblem):
             planned.append(Passed(number, "the base is not known, so there is nothing to load an adapter onto"))
-        elif report.subject.compose is not None and verdict.target == "peft":
-            planned.append(Passed(number, "a replay composes adapters of AdapterHub's library alone"))
         elif verdict.target not in LIBRARIES:
             planned.append(Passed(number, f"{verdict.target} cannot be run by a replay; {', '.join(LIBRARIES)} can"))
         else:
@@ -125,7 +123,7 @@ def _runs(
             if scale == settings.scale == "tiny":  # what decides it all the same
                 found.append(Passed(number, run))
                 scales += [each for each in usual if each != scale]
-        elif run.cost.memory > settings.memory and run.device in ("cpu", "meta"):
+        elif run.cost.memory > settings.memory:
             refused = f"{run.label} takes about {gigabytes(run.cost.memory)}, more than --memory allows"
         else:
             found.append(run)
@@ -142,7 +140,13 @@ def _scales(report: Report, verdict: Verdict, base: Base, settings: Settings) ->
         computed = report.subject.compose is not None or verdict.stage in COMPUTED
         return ["layer", "tiny"] if computed else ["load", "layer"]
     last = ["tiny"] if base.source == "shipped" else []  # else the small base would have to be built here first
-    return ["layer", *last] if verdict.stage in COMPUTED else ["load", "layer", *last]
+    computed = verdict.stage in COMPUTED or (composes(report, verdict) and verdict.stage != "load")
+    return ["layer", *last] if computed else ["load", "layer", *last]
+
+
+def composes(report: Report, verdict: Verdict) -> bool:
+    """Whether a run of PEFT plays a composition."""
+    return report.subject.compose is not None and verdict.target == "peft"
 
 
 def _layer_of(flagged: Sequence[Finding]) -> int:
@@ -174,6 +178,7 @@ def _at(run: Run, scale: str, report: Report, base: Base, asked: Asked, settings
         if config is None:
             return "a tiny model of it cannot be made"
     models = {"adapters": 3, "peft": 1 + (len(report.subject.adapters) > 1)}.get(run.library, 1)
+    models += 1 if composes(report, report.verdicts[run.verdict]) else 0  # what an expression means is computed apart
     models += 2 if settings.invariants else 0  # a second model beside the one that is measured, and one to merge into
     spent = sizes.cost(count, run.dtype, models, adapter_bytes(report), scale == "load")
     weights = _weights(asked.model) if scale == "full" and settings.full else ""

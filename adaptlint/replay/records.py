@@ -28,7 +28,8 @@ BY_EVENT = {
     "invariant": "invariants",
 }
 SAID = ("type", "message")
-NAMES = ("missing_keys", "unexpected_keys", "left_at_init", "ignored", "overwritten", "nonfinite", "all_zero", "why")
+NAMES = ("missing_keys", "unexpected_keys", "left_at_init", "ignored", "overwritten", "nonfinite", "all_zero")
+LISTED = (*NAMES, "why", "idle")
 KEPT = {
     "seeds": "seeds",
     "tolerance": "tolerance",
@@ -115,6 +116,8 @@ def note(entry: Entry, event: Mapping[str, Any]) -> None:
         entry[KEPT[kind]] = told
     elif kind == "done":
         entry["peak_memory"] = told.get("peak_memory")
+        if told.get("peak_device_memory") is not None:
+            entry["gpu"]["peak_memory"] = told["peak_device_memory"]
 
 
 class RecordFile:
@@ -184,7 +187,7 @@ def _is_observation(row: Mapping[str, Any]) -> bool:
     error = row.get("error")
     if error is not None and not _is_error(error):
         return False
-    lists = [row.get(name, []) for name in NAMES]
+    lists = [row.get(name, []) for name in LISTED]
     measured = "status" not in row or (isinstance(row.get("detail"), str) and isinstance(row.get("number"), int))
     return measured and all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)
 

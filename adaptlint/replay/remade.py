@@ -262,6 +262,7 @@ def _verdict_on(report: Report, verdict: Verdict, model: str, folders: Sequence[
         model_class=asked.model_class or report.subject.model_class,
         task=asked.task,
         plan=asked.plan,
+        compose=report.subject.compose if verdict.target == "peft" else None,
         attn=report.subject.attn,
         batch=asked.batch,
         seq=asked.seq,

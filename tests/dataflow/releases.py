@@ -17,7 +17,8 @@ from pathlib import Path
 
 from adaptlint.dataflow.load import BACKENDS
 from tests.dataflow.sweep import DOC, OLDER, RESULTS, Row, exceptions
-from tests.releases.prove import ENVIRONMENTS, ROOT, environment, read_pins
+from tests.environments import ENVIRONMENTS, PEFT, environment, transformers_of
+from tests.releases.prove import ROOT
 
 RELEASES = ("4.40.2", "4.46.3", "4.48.3", "4.51.3", "4.57.6")
 SAMPLE = 40
@@ -29,10 +30,9 @@ says itself that it does not support a backend is counted as refused.
 
 def interpreter(release: str) -> str:
     """The Python that has this release of transformers."""
-    pins = read_pins()
-    for peft, transformers in reversed(pins.items()):
-        if transformers == release:
-            return environment(peft, pins)
+    for peft in reversed(PEFT):
+        if transformers_of(peft) == release:
+            return environment("peft", peft)
     place = ENVIRONMENTS / f"transformers-{release}"
     python = place / "bin" / "python"
     if not (place / ".installed").exists():

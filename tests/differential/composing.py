@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import adaptlint
 from adaptlint.methods.method import load_method
+from adaptlint.replay.conduct import as_data
+from adaptlint.replay.worker.peft_composed import NoReference
 from adaptlint.runtimes.adapters.composition import read_composition
 from tests.differential.run import prepare
 
@@ -140,8 +142,7 @@ def play(base: Any, folder: Path, expression: str) -> tuple[str, str, str]:
     import torch
 
     from tests.differential.architectures import fresh
-    from tests.releases.composed import Composed, NoReference
-    from tests.releases.prove import tree_of
+    from tests.releases.composed import composed
 
     def alone(name: str) -> Any:
         torch.manual_seed(3)
@@ -151,13 +152,13 @@ def play(base: Any, folder: Path, expression: str) -> tuple[str, str, str]:
         model = alone("a")
         model.load_adapter(folder / "b", "b")
         model.eval()
-        tree = tree_of(read_composition(expression))
-        right = Composed(model, {}, partial(fresh, base), alone).right(tree)
+        written = as_data(read_composition(expression))
+        wrong = list(composed(model, written, {}, partial(fresh, base), alone).faults(written))
     except NoReference:
         return "", "", ""
     except Exception as problem:
         return "fails", type(problem).__name__, str(problem)
-    return ("works" if right else "wrong"), "", ""
+    return ("wrong" if wrong else "works"), "", ""
 
 
 def one(root: Path, seed: int, index: int) -> Row:

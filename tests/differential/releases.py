@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.differential.run import agreement, failures, prepare
 from tests.oracle.compare import Row, compare_all, figures
-from tests.releases.prove import NEAR, NEWEST, ROOT, environment, outcome, play, read_pins
+from tests.releases.prove import NEAR, NEWEST, ROOT, interpreter, outcome, play
 
 RELEASES = ("0.6.0", "0.11.1", "0.14.0", "0.17.1", NEWEST)
 FOREIGN = 500_000  # added to the seed of the cases that the newest release saves
@@ -30,7 +30,7 @@ PLAYED = ("text", "seq2seq", "image")  # inputs that tests.releases.play has
 
 def of_release(root: Path, release: str, seed: int, count: int, only: str) -> None:
     """The cases that the release makes, loads and records by itself."""
-    python = environment(release, read_pins())
+    python = interpreter(release)
     command = [python, "-W", "ignore", "-m", "tests.differential.released"]
     arguments = [str(root), release, str(seed), str(count), only]
     subprocess.run([*command, *arguments], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -68,7 +68,7 @@ def of_newest(root: Path, release: str, seed: int, count: int) -> None:
             }
         )
     meant = play(sys.executable, rows, root)
-    python = environment(release, read_pins())
+    python = interpreter(release)
     for name, record in play(python, rows, root).items():
         folder = root / "cases" / name
         if outcome(json.loads(json.dumps(record)), meant[name]) == "wrong":

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptlint.runtimes.adapters.composition import read_composition
+from tests.environments import HUB
 from tests.hub.graph_heads import HEADS
 from tests.hub.method_configs import METHODS
-from tests.hub.prove import PINS, run
+from tests.hub.prove import run
 
 Case = dict[str, Any]
 BASES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("matrix_bases.toml").read_text(encoding="utf-8"))
@@ -144,7 +145,6 @@ def tried(release: str, count: int, seed: int, work: Path, only: str = "") -> tu
     (work / "cases.json").write_text(json.dumps(cases))
     run(
         release,
-        tomllib.loads(PINS.read_text()),
         "tests.hub.matrix_play",
         *(str(work / f"{name}.json") for name in ("cases", "records")),
     )
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a pattern of bases")
     asked = parser.parse_args()
     failed = False
-    for release in asked.releases or tomllib.loads(PINS.read_text()):
+    for release in asked.releases or HUB:
         with tempfile.TemporaryDirectory() as place:
             os.environ["ADAPTLINT_CACHE"] = str(Path(place) / "cache")
             rows, unmade = tried(release, asked.n, asked.seed, Path(place), asked.only)

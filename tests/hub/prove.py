@@ -1,6 +1,6 @@
 """`python -m tests.hub.prove [RELEASE ...]`: what AdapterHub's library does with the examples of the pages about it.
 
-Makes an environment for each release of pins.toml, plays the examples there, and writes pages.json.
+Makes an environment for each release (tests/environments.py), plays the examples there, and writes pages.json.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from adaptlint.runtimes.adapters.composing import USUAL, implied_sizes
 from adaptlint.runtimes.adapters.composition import read_composition
 from adaptlint.runtimes.adapters.forwards import MASKS
 from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
-from tests.releases.prove import BASES, ENVIRONMENTS, ROOT, RULES, STORIES, mark, release_of
+from tests.environments import HUB, environment
+from tests.releases.prove import BASES, ROOT, RULES, STORIES, mark, release_of
 
 STORY_RECORDS = Path(__file__).with_name("stories.json")
 SHALLOW = {
@@ -30,7 +30,6 @@ SHALLOW = {
     "vocab_size": 64,
     "torch_dtype": "float32",  # what `from_pretrained` loads without being asked
 }
-PINS = Path(__file__).with_name("pins.toml")
 RECORDS = Path(__file__).with_name("pages.json")
 
 
@@ -91,19 +90,9 @@ def sizes(recipe: Recipe) -> dict[str, int]:
     return {**USUAL, **implied, **{name: recipe.check[name] for name in USUAL if name in recipe.check}}
 
 
-def environment(release: str, pins: Mapping[str, list[str]]) -> str:
-    """The interpreter of an environment that has this release, made once."""
-    place = ENVIRONMENTS / f"adapters-{release}"
-    python = place / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-qq", *pins[release]], check=True)
-    return str(python)
-
-
-def run(release: str, pins: Mapping[str, list[str]], *words: str) -> None:
+def run(release: str, *words: str) -> None:
     """A module of these tests in the release's environment."""
-    command = [environment(release, pins), "-W", "ignore", "-m", *words]
+    command = [environment("adapters", release), "-W", "ignore", "-m", *words]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
 
 
@@ -114,16 +103,16 @@ def outcome(records: list[dict[str, Any]]) -> str:
 
 def told_of(asked: list[tuple[str, Recipe]], place: Path, bases: Path, chosen_releases: list[str]) -> dict[str, Any]:
     """What each case became, played below the folder `place` by the releases that were chosen, else by all."""
-    keys, pins = {key for key, _ in asked}, tomllib.loads(PINS.read_text())
+    keys = {key for key, _ in asked}
     before = json.loads(place.read_text()) if chosen_releases and place.exists() else {}
     told: dict[str, Any] = {key: record for key, record in before.items() if key in keys}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for release in sorted({release_of(recipe) for _, recipe in asked} & set(chosen_releases or pins)):
+        for release in sorted({release_of(recipe) for _, recipe in asked} & set(chosen_releases or HUB)):
             chosen = {key: recipe for key, recipe in asked if release_of(recipe) == release}
             played = [as_played(key, recipe, work / key, bases) for key, recipe in chosen.items()]
             (work / "cases.json").write_text(json.dumps(played))
-            run(release, pins, "tests.hub.play", str(work / "cases.json"), str(work / "records.json"))
+            run(release, "tests.hub.play", str(work / "cases.json"), str(work / "records.json"))
             records = json.loads((work / "records.json").read_text())["records"]
             told |= {key: record_of(recipe, records[key], str(work)) for key, recipe in chosen.items()}
     return told

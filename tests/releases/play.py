@@ -1,8 +1,8 @@
 """Play cases with whichever PEFT is installed: `python -m tests.releases.play cases.json records.json`.
 
 A case is {key, base, auto, weights, adapters: [[name, folder]], plan: [[verb, name, options]] or null, compose: an
-expression's tree or null, asked: sizes of the forward}. It runs where there is nothing but PEFT and transformers, so
-nothing of adaptlint is imported.
+expression as nested lists or null, asked: sizes of the forward}. It runs where there is nothing but PEFT and
+transformers, so of adaptlint replay's worker alone is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from tests.differential.folders import model_of, ordinary_inputs
 from tests.differential.truth import measure, outputs, with_task
-from tests.releases.composed import Composed, error_of
+from tests.releases.composed import composed, error_of
 
 Record = dict[str, Any]
 NEAR = 1e-4  # two releases of transformers compute the same model; the effects of these adapters are above 1e-2
@@ -129,16 +129,16 @@ class Play:
         seen = {step["outcome"] for step in steps}
         return {"outcome": next((o for o in ("fails", "wrong") if o in seen), "works"), "steps": steps}
 
-    def compose(self, tree: Record) -> Record:
+    def compose(self, written: Any) -> Record:
         """The expression, as a last step."""
-        word = {"op": "compose", "adapter": tree["kind"]}
+        word = {"op": "compose", "adapter": written[0]}
         try:
-            composed = Composed(self.model, self.case["asked"], lambda: fresh(self.case), self.alone)
-            composed.averages.update(self.combined)
-            right = composed.right(tree)
+            asked = composed(self.model, written, self.case["asked"], lambda: fresh(self.case), self.alone)
+            asked.averages.update(self.combined)
+            wrong = list(asked.faults(written))
         except Exception as problem:
             return {**word, "outcome": "fails", "error": error_of(problem)}
-        return {**word, "outcome": "works" if right else "wrong"}
+        return {**word, "outcome": "wrong" if wrong else "works"}
 
 
 def saved(model: Any, name: str) -> set[str]:

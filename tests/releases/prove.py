@@ -1,7 +1,7 @@
 """`python -m tests.releases.prove [REGEX]`: what older releases of PEFT do with the examples that speak of them.
 
-Makes an environment for each release of pins.toml, plays the cases in it, and writes records.json, which the tests hold
-against what the pages and the reports say.
+Makes an environment for each release (tests/environments.py), plays the cases in it, and writes records.json, which the
+tests hold against what the pages and the reports say.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptlint.runtimes.adapters.composition import Block, read_composition
+from adaptlint.replay.conduct import as_data
+from adaptlint.runtimes.adapters.composition import read_composition
 from adaptlint.runtimes.peft.plan import default_plan, parse_plan
 from adaptlint.testing import Built, Recipe, build, page_examples, read_recipe
+from tests.environments import PEFT, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES, STORIES, BASES = ROOT / "rules", ROOT / "fixtures" / "stories", ROOT / "fixtures" / "bases"
-PINS = Path(__file__).with_name("pins.toml")
 RECORDS = Path(__file__).with_name("records.json")
 METHODS = Path(__file__).with_name("methods.json")
-ENVIRONMENTS = ROOT / ".venv-releases"
 NEWEST = "0.21.2"
 NEAR = 1e-4
 SIZES = ("batch", "seq", "decoder_seq")
@@ -106,44 +105,14 @@ def as_played(case: Case, folder: Path) -> dict[str, Any]:
         "weights": str(weights),
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
         "plan": [[step.op, step.name, step.options] for step in steps] or None,
-        "compose": tree_of(read_composition(compose)) if compose else None,
+        "compose": as_data(read_composition(compose)) if compose else None,
         "asked": {name: case.recipe.check[name] for name in SIZES if name in case.recipe.check},
     }
 
 
-def tree_of(block: Block) -> dict[str, Any]:
-    """An expression as data; sizes as lists."""
-    settings = dict(block.settings)
-    if "batch_sizes" in settings:
-        settings["batch_sizes"] = block.sizes("batch_sizes")
-    return {
-        "kind": block.kind,
-        "name": block.name,
-        "children": [tree_of(child) for child in block.children],
-        "settings": settings,
-    }
-
-
-def read_pins() -> dict[str, str]:
-    """The releases that everything is played by, with the transformers of each."""
-    return {name: pin for name, pin in tomllib.loads(PINS.read_text()).items() if isinstance(pin, str)}
-
-
-def environment(release: str, pins: Mapping[str, str]) -> str:
+def interpreter(release: str) -> str:
     """The interpreter that has this release: this one for the newest, else one of an environment made once."""
-    if release == NEWEST:
-        return sys.executable
-    place = ENVIRONMENTS / release
-    python = place / "bin" / "python"
-    if not (place / ".installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        wanted = [f"peft=={release}", f"transformers=={pins[release]}", "numpy<2", "torch==2.13.0", "safetensors"]
-        hub = (
-            ["huggingface_hub<0.26"] if pins[release] < "4.45" else []
-        )  # 4.40 and older lean on what hub then took away
-        subprocess.run([str(python), "-m", "pip", "install", "-qq", *wanted, *hub], check=True)
-        (place / ".installed").touch()
-    return str(python)
+    return sys.executable if release == NEWEST else environment("peft", release)
 
 
 def play(python: str, played: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
@@ -156,13 +125,13 @@ def play(python: str, played: list[dict[str, Any]], folder: Path) -> dict[str, A
     return records
 
 
-def methods(pins: Mapping[str, str], folder: Path) -> dict[str, Any]:
+def methods(folder: Path) -> dict[str, Any]:
     """By release and method: what changed in its config's fields since the release before, and adapters it saves."""
     told: dict[str, Any] = {}
     before: dict[str, Any] = {}
-    for release in sorted(pins, key=lambda text: [int(part) for part in text.split(".")]):
+    for release in PEFT:
         out = folder / f"{release}.json"
-        command = [environment(release, pins), "-W", "ignore", "-m", "tests.releases.methods", str(out)]
+        command = [interpreter(release), "-W", "ignore", "-m", "tests.releases.methods", str(out)]
         subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
         seen = json.loads(out.read_text())
         told[release] = {
@@ -203,8 +172,6 @@ def compact(told: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Play everything and write the records anew; with a regex, the cases of those keys alone."""
-    pins = read_pins()
-    examples = {**pins, **tomllib.loads(PINS.read_text())["examples"]}
     only = sys.argv[1] if len(sys.argv) > 1 else ""
     told: dict[str, Any] = json.loads(RECORDS.read_text()) if only else {}
     with tempfile.TemporaryDirectory() as place:
@@ -214,7 +181,7 @@ def main() -> None:
         meant = play(sys.executable, lone, work) if lone else {}
         for release in sorted({case.release for case, _ in asked}):
             chosen = [(case, row) for case, row in asked if case.release == release]
-            seen = play(environment(release, examples), [row for _, row in chosen], work)
+            seen = play(interpreter(release), [row for _, row in chosen], work)
             for case, _ in chosen:
                 record = seen[case.key]
                 steps = record["steps"] if "output" not in record else []
@@ -225,7 +192,7 @@ def main() -> None:
                     "steps": [step for step in steps if "op" in step],
                 }
         if not only:
-            METHODS.write_text(compact(methods(pins, work)))
+            METHODS.write_text(compact(methods(work)))
     RECORDS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     print(f"{len(told)} cases played by {len({row['peft'] for row in told.values()})} releases of PEFT")
 

@@ -1,6 +1,6 @@
 """`python -m tests.replay.compositions ROOT [--n 200] [--seed 1]`: recorded compositions that are flagged, replayed.
 
-Each release plays its cases in an environment of its own (`tests/hub/pins.toml`).
+Each release plays its cases in an environment of its own (tests/environments.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import random
 import sys
 import tempfile
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from adaptlint.replay.conduct import base_of, job_of, marked
 from adaptlint.replay.plan import Run, Settings, plan
 from adaptlint.replay.records import subject_of
 from adaptlint.replay.worker.reference_kernels import FLASH
-from tests.hub.prove import PINS, run
+from tests.hub.prove import run
 from tests.oracle.compositions import Case, accepted, cases_of, verdict_of
 from tests.replay.inside import entry_with
 from tests.replay.oracle import Row, asking, figures, open_rows, with_planted
@@ -75,7 +74,7 @@ def events_in(release: str, jobs: list[dict[str, Any]]) -> list[Any]:
     with tempfile.TemporaryDirectory() as place:
         given, events = Path(place) / "jobs.json", Path(place) / "events.json"
         given.write_text(json.dumps(jobs))
-        run(release, tomllib.loads(PINS.read_text()), "tests.replay.batch", str(given), str(events))
+        run(release, "tests.replay.batch", str(given), str(events))
         told: list[Any] = json.loads(events.read_text())
         return told
 

@@ -8,6 +8,7 @@ then examined. OUT gets a JSON line for each. `tests.replay.wild` makes a page o
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -22,12 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptlint.replay.shrink import tiny
 from adaptlint.replay.worker.guards import keep_quiet
 from adaptlint.replay.worker.invariants import INVARIANTS, examine
-from adaptlint.replay.worker.models import answer, inputs_of
 from adaptlint.replay.worker.running import versions_of
 from tests.replay.batch import Collected
+from tests.replay.small_bases import small_base
 
 TABLES = {
     "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
@@ -63,7 +63,7 @@ METHODS: dict[str, dict[str, Row]] = {
         "prompt": {"named": "prompt_tuning[prompt_length=3]"},
     },
 }
-LIMIT, MEMORY = 120, 6 << 30
+LIMIT, MEMORY = 300, 8 << 30
 NAME = "default"
 Entry = tuple[str, str, str]
 
@@ -83,22 +83,6 @@ def entries(library: str) -> Iterator[Entry]:
             stem = re.sub("(For[A-Z].*|LMHead.*|Model)$", "", name).lower()
             if wrapped is None or stem in wrapped:
                 yield kind, model_type, name
-
-
-def base_of(model_type: str, name: str) -> tuple[dict[str, Any], Any]:
-    """The config of a tiny model and the model; raises what the class raises."""
-    import torch
-    import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    whole = CONFIG_MAPPING[model_type]().to_dict()
-    config = tiny({key: value for key, value in whole.items() if key not in ("dtype", "torch_dtype")})
-    if config is None:
-        raise ValueError("its config has no sizes that are known here")
-    config.update(model_type=model_type, architectures=[name])
-    torch.manual_seed(0)
-    made = CONFIG_MAPPING[model_type].from_dict(config)
-    return config, getattr(transformers, name)._from_config(made).eval()
 
 
 def with_adapter(library: str, model: Any, settings: Row, folder: str) -> str:
@@ -159,10 +143,7 @@ def examined(library: str, method: str, entry: Entry, keep: str | None) -> Row:
     with tempfile.TemporaryDirectory() as place:
         place = keep or place
         try:
-            config, model = base_of(model_type, name)
-            answer(
-                model, inputs_of(model, job_of(library, config, name, ""))
-            )  # what the base alone raises is no finding
+            config, model = small_base(model_type, name, lambda config: job_of(library, config, name, ""))
             folder = with_adapter(library, model, METHODS[library][method], os.path.join(place, "adapter"))
         except Exception as problem:
             return {**row, "not_made": f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"}
@@ -192,6 +173,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=sys.maxsize, help="as many classes, drawn with --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no class after that")
+    parser.add_argument("--classes", type=Path, help="a JSON list of the classes alone that are examined")
     parser.add_argument("--keep", help="leave the base and the adapter of one class in this folder")
     options = parser.parse_args()
     keep_quiet()
@@ -199,12 +181,15 @@ def main() -> None:
     import transformers
 
     __import__(options.library)
+    importlib.import_module("transformers.modeling_utils")  # here, and not in the process of every class
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     chosen = [
         entry
         for entry in entries(options.library)
-        if re.search(options.only, entry[1]) and re.search(options.kinds, entry[0])
+        if re.search(options.only, entry[1])
+        and re.search(options.kinds, entry[0])
+        and (options.classes is None or entry[2] in json.loads(options.classes.read_text()))
     ]
     random.Random(options.seed).shuffle(chosen)
     work = [(method, entry) for entry in chosen[: options.sample] for method in options.methods.split(",")]
@@ -212,7 +197,7 @@ def main() -> None:
     done = measured_in(options.out)
     with options.out.open("a") as out:
         for method, entry in work:
-            if (method, entry[0], entry[2]) in done or time.monotonic() > until:
+            if (method, *entry) in done or time.monotonic() > until:
                 continue
             row = alone(options.library, method, entry, options.keep)
             out.write(json.dumps(row) + "\n")
@@ -220,10 +205,10 @@ def main() -> None:
             print(told(row), file=sys.stderr, flush=True)
 
 
-def measured_in(path: Path) -> set[tuple[str, str, str]]:
-    """Method, kind and class of what an earlier sweep, which was ended, has left there."""
+def measured_in(path: Path) -> set[tuple[str, str, str, str]]:
+    """Method, kind, model type and class of what an earlier sweep, which was ended, has left there."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return {(row["method"], row["kind"], row["class"]) for row in map(json.loads, lines)}
+    return {(row["method"], row["kind"], row["model_type"], row["class"]) for row in map(json.loads, lines)}
 
 
 def alone(library: str, method: str, entry: Entry, keep: str | None) -> Row:

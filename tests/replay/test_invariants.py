@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from adaptlint.replay.conduct import base_of, job_of  # noqa: E402
 from adaptlint.replay.plan import Run, Settings, plan  # noqa: E402
+from adaptlint.replay.worker import invariants_backends  # noqa: E402
 from adaptlint.replay.worker.invariants import INVARIANTS, examine  # noqa: E402
 from adaptlint.replay.worker.subjects import PeftSubject  # noqa: E402
 from tests.replay import adapters  # noqa: E402
@@ -83,7 +85,8 @@ class KernelOff(PeftSubject):
     def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
         model = super().wrapped(attn, own)
         layer = model.get_base_model().model.layers[0].self_attn
-        layer.register_forward_hook(lambda _, __, result: (self.wrong(result[0]), *result[1:]))
+        if attn == "sdpa":
+            layer.register_forward_hook(lambda _, __, result: (self.wrong(result[0]), *result[1:]))
         return model
 
     def wrong(self, found: Any) -> Any:
@@ -92,9 +95,22 @@ class KernelOff(PeftSubject):
 
 
 def test_what_was_compared_is_told_where_it_holds() -> None:
-    """On a CPU torch has two kernels of sdpa: flash and math."""
+    """On a CPU torch has two kernels of sdpa: flash and math; what was not run is told with the reason."""
     (row,) = examined(job(3))
-    assert (row["status"], row["detail"]) == ("held", "eager, sdpa (FLASH_ATTENTION, MATH)")
+    ran, _, left = row["detail"].partition("; not run: ")
+    assert (row["status"], ran) == ("held", "eager, sdpa, sdpa's FLASH_ATTENTION, sdpa's MATH")
+    for name in ("flash_attention_2 (no cuda)", "flex_attention (no cuda)", "sdpa's EFFICIENT_ATTENTION (RuntimeError"):
+        assert name in left
+    assert "sdpa's CUDNN_ATTENTION (RuntimeError: No viable backend" in left
+
+
+@pytest.mark.skipif("FLEX_COMPILED" not in os.environ, reason="compiles for a minute; FLEX_COMPILED=1")
+def test_flex_attention_is_compiled_and_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU inductor compiles its forward alone: the gradients are left out, and that is told."""
+    monkeypatch.setattr(invariants_backends, "BACKENDS", ("eager", "flex_attention"))
+    (row,) = examined(job(3))
+    assert row["status"] == "held", row
+    assert row["detail"].startswith("eager, flex_attention (forward alone)"), row
 
 
 class Refused(PeftSubject):
@@ -115,7 +131,8 @@ class Refused(PeftSubject):
 
 def test_a_backend_that_the_base_does_not_stand_is_left_out_and_told() -> None:
     (row,) = examined(job(3), Refused)
-    assert (row["status"], row["detail"]) == ("held", "eager, sdpa not (RuntimeError without an adapter)")
+    assert row["status"] == "skipped"
+    assert "sdpa (RuntimeError: only support fp16 and bf16 data type)" in row["detail"]
 
 
 class KernelRaises(KernelOff):
@@ -135,7 +152,8 @@ def test_what_raises_under_one_kernel_alone_is_not_taken_for_a_missing_kernel() 
 def test_the_kernels_of_sdpa_are_measured_one_by_one() -> None:
     (row,) = examined(job(3), KernelOff)
     assert row["status"] == "broken"
-    assert "kernel MATH" in row["detail"]
+    assert "sdpa's MATH" in row["detail"]
+    assert row["where"] == "model.layers.0.self_attn"
 
 
 class Forgetful(PeftSubject):

@@ -102,6 +102,25 @@ def test_a_run_that_takes_too_much_memory_is_ended() -> None:
     assert "done" not in {event["event"] for event in heard}
 
 
+def test_memory_that_runs_out_in_a_step_is_no_fault_of_the_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own error, raised where PEFT loads: a healthy adapter's verdict stays open."""
+    import torch
+
+    from adaptlint.replay.worker import peft_run
+    from adaptlint.replay.worker.running import conduct
+    from adaptlint.replay.worker.telling import OutOfMemory
+    from tests.replay.batch import Collected
+
+    report = adapters.report(adapters.HEALTHY)
+    (run,) = (each for each in plan(report, base_of(report), Settings(all=True)) if isinstance(each, Run))
+    job = job_of(report, run, Settings(all=True))
+    monkeypatch.setattr(peft_run, "observed_load", lambda *_: torch.empty(1 << 60))
+    channel = Collected(job)
+    with pytest.raises(OutOfMemory, match="allocate memory"):
+        conduct(job, channel)
+    assert "step" not in {event["event"] for event in channel.events}
+
+
 def test_a_run_that_hangs_is_ended_by_the_clock() -> None:
     given = [*adapters.arguments(adapters.IGNORED), "--format", "json", "--replay", "--timeout", "1"]
     done = adaptlint("check", *given)
@@ -217,7 +236,7 @@ def test_a_device_that_torch_lacks_is_an_observation(device: str) -> None:
 
     load, threads = torch.load, torch.get_num_threads()
     try:
-        assert not has_device({"device": device, "threads": threads}, Channel())  # type: ignore[arg-type]
+        assert not has_device({"device": device, "threads": threads, "memory": 0}, Channel())  # type: ignore[arg-type]
     finally:
         torch.load = load
     assert [(event, facts["reason"], facts["device"]) for event, facts in seen] == [("refused", "no-device", device)]

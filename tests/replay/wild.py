@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
-from tests.hub.prove import PINS, environment
+from tests.environments import HUB, environment
 
-NEWEST_HUB = "1.3.0"
 RECORDS = ROOT / "fixtures" / "runs" / "wild"
 DOC = ROOT / "docs" / "found-in-the-wild.md"
 CAUSES = Path(__file__).with_name("wild.toml")
@@ -133,7 +132,7 @@ def swept(library: str, options: argparse.Namespace, out: Path) -> None:
     """The sweep in an environment of the library."""
     python = sys.executable
     if library == "adapters":
-        python = environment(NEWEST_HUB, tomllib.loads(PINS.read_text()))
+        python = environment("adapters", HUB[-1])
     words = [str(out), "--only", options.only, "--kinds", options.kinds, "--methods", options.methods]
     command = [python, "-W", "ignore", "-m", "tests.replay.sweep", library, *words]
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

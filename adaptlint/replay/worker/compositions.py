@@ -13,6 +13,8 @@ from contextlib import suppress
 from inspect import signature
 from typing import Any, Callable, Union
 
+from .tolerances import ROUNDING
+
 Record = dict[str, Any]
 Written = Union[str, list[Any]]  # a name, or [kind, [children], {settings}]
 NEAR = 1e-4
@@ -36,7 +38,7 @@ class Forwards:
         config, batch = self.model.config, self.sizes["batch"]
         if self.model.main_input_name == "pixel_values":
             pixels = torch.randn(batch, config.num_channels, config.image_size, config.image_size)
-            return {"pixel_values": pixels.to(self.model.device)}
+            return {"pixel_values": pixels.to(self.model.device, self.model.dtype)}
         part = getattr(config, "encoder", getattr(config, "text_config", config))
         words = part.vocab_size
         if self.model.main_input_name == "input_features":
@@ -52,7 +54,8 @@ class Forwards:
             made["attention_mask"][0, -PADDING:] = 0
         if hasattr(config, "vision_config") and hasattr(config, "text_config"):
             seen = config.vision_config
-            made["pixel_values"] = torch.randn(batch, seen.num_channels, seen.image_size, seen.image_size)
+            pixels = torch.randn(batch, seen.num_channels, seen.image_size, seen.image_size)
+            made["pixel_values"] = pixels.to(self.model.dtype)
         made = {name: value.to(self.model.device) for name, value in made.items()}
         caches = hasattr(config, "use_cache") and "use_cache" in signature(type(self.model).forward).parameters
         return {**made, "use_cache": False} if caches else made
@@ -228,9 +231,18 @@ def like(block: Any, children: list[Any]) -> Any:
 
 
 def unlike(one: Any, other: Any) -> bool:
-    """Whether two outputs differ in shape or by more than rounding."""
+    """Whether two outputs differ in shape or by more than rounding, which in half types grows with the numbers."""
     import torch
 
     if one.shape != other.shape:
         return True
-    return not torch.allclose(one, other, rtol=NEAR, atol=NEAR)
+    near = ROUNDING.get(str(one.dtype).partition(".")[2], NEAR)
+    room = near * max(1.0, float(other.abs().max())) if near > NEAR and other.numel() else NEAR
+    return not torch.allclose(one, other, rtol=max(near, NEAR), atol=room)
+
+
+def text_of(written: Written) -> str:
+    """A composition as it is written."""
+    if isinstance(written, str):
+        return written
+    return "{}({})".format(written[0], ", ".join(map(text_of, written[1])))

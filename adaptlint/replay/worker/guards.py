@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 ROOM = 3 << 30  # address space beyond the tensors: torch, transformers and a library map less than 1 GiB of it
+ROOM_ON_GPU = 1 << 30  # for the workspaces of kernels and what the caching allocator holds
 PR_SET_PDEATHSIG = 1
 
 
@@ -48,3 +49,20 @@ def forbid_pickles(torch: Any) -> None:
         return load(*args, **options)
 
     torch.load = weights_only
+
+
+def steady(torch: Any, memory: int, device: str) -> None:
+    """Bytes of tensors on a GPU, beyond which torch raises; float32 is computed in float32, and not in TF32."""
+    torch.cuda.set_device(device)
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, float(memory + ROOM_ON_GPU) / total), device)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def peak_on(device: str) -> int | None:
+    """The most bytes of tensors that a GPU held; None for other devices, and where torch was never loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda") or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.max_memory_allocated(device))

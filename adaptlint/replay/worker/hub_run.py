@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .compositions import Forwards, filled, leaves, read, unlike
+from .compositions import Forwards, filled, leaves, read, text_of, unlike
 from .hub_loads import load, opened
-from .models import build, device_of
-from .telling import Channel
+from .models import build, placed
+from .telling import Channel, unless_out_of_memory
 
 Job = dict[str, Any]
 Record = dict[str, Any]
@@ -46,7 +46,7 @@ def run_hub(job: Job, channel: Channel) -> Any:
         if seen["outcome"] == "raises":
             return None
     if job["scale"] != "load":
-        forwards(job, model.to(device_of(job)), channel)
+        forwards(job, placed(model, job), channel)
     return model
 
 
@@ -72,6 +72,7 @@ def added(model: Any, adapter: Record) -> Record:
         config = AdapterConfig.load(dict(adapter["config"]))
         model.add_adapter(adapter["name"], config=config)
     except Exception as problem:
+        unless_out_of_memory(problem)
         return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
     return {"outcome": "ok", "made_anew": True}
 
@@ -86,7 +87,7 @@ def forwards(job: Job, model: Any, channel: Channel) -> None:
             model.add_adapter_fusion(names.split(","))
         except Exception as problem:  # then the composition is run without it, as one whose layers were never made
             channel.say("fusion", names=names, error=channel.error(problem))
-    model.to(device_of(job))  # the library makes what it adds on the CPU
+    placed(model, job)
     for written in job["compositions"]:
         for masked in job["masks"]:
             one_forward(job, model, channel, written, masked)
@@ -124,14 +125,8 @@ def library(job: Job, model: Any, masked: bool) -> Record:
             "cached": wrapped_one.cached(),
         }
     except Exception as problem:
+        unless_out_of_memory(problem)
         return {"outcome": "raises", "error": {"type": type(problem).__name__, "message": str(problem)}}
-
-
-def text_of(written: Any) -> str:
-    """A composition as it is written."""
-    if isinstance(written, str):
-        return written
-    return "{}({})".format(written[0], ", ".join(map(text_of, written[1])))
 
 
 def by_backend(job: Job, model: Any, forwards: Forwards, setup: Any) -> Iterator[str]:
@@ -144,7 +139,7 @@ def by_backend(job: Job, model: Any, forwards: Forwards, setup: Any) -> Iterator
         other.model.add_adapter(name, config=model.adapters_config.get(name))
     for fusion in job["fusions"]:
         other.model.add_adapter_fusion(fusion.split(","))
-    other.model.to(device_of(job))
+    placed(other.model, job)
     own = other.model.state_dict()
     other.model.load_state_dict({key: value for key, value in model.state_dict().items() if key in own}, strict=False)
     with suppress(Exception):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from . import invariants_forward as forward
 from . import invariants_state as state
 from .bases import Bases
+from .invariants_backends import backends
 from .telling import Channel
 from .tolerances import tolerance_of
 
@@ -30,7 +31,7 @@ class Invariant(NamedTuple):
 INVARIANTS = (
     Invariant(1, "wrapping changes nothing", forward.wrapping),
     Invariant(2, "no token sees the future", forward.future),
-    Invariant(3, "attention backends agree", forward.backends),
+    Invariant(3, "attention backends agree", backends),
     Invariant(4, "cached decoding is the full forward", forward.cached),
     Invariant(5, "each row is what its own adapter gives", forward.rows),
     Invariant(6, "every tensor arrives and the adapter has an effect", state.arrives),

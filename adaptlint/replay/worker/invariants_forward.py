@@ -1,4 +1,4 @@
-"""Invariants of one forward: wrapping, causality, backends, the cache, rows with adapters of their own."""
+"""Invariants of one forward: wrapping, causality, the cache, rows with adapters of their own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from .models import answer, outputs
 from .subjects import OTHER, Unsupported
 from .tolerances import apart, close, tolerance_of
 
-BACKENDS = ("eager", "sdpa")
-ON_GPU = ("flash_attention_2", "flex_attention")
-KERNELS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")  # of sdpa, one by one
 PIECE = 3  # tokens that are decoded with a cache
 
 
@@ -72,100 +69,6 @@ def _before_last(model: Any, given: dict[str, Any]) -> tuple[Any, Any]:
     if one.dim() < 3 or one.shape[1] < length:
         raise Unsupported("its output is not one of tokens")
     return one[:, : one.shape[1] - 1], other[:, : other.shape[1] - 1]
-
-
-def backends(subject: Any) -> Found:
-    """(3) Every attention backend gives the same output and the same gradients of the adapter.
-
-    Where it holds, `detail` names what was compared. A backend that the base alone does not stand, such as flash
-    attention in float32, is left out.
-    """
-    names = [*BACKENDS, *(ON_GPU if subject.job["device"].startswith("cuda") else ())]
-    found: dict[str, Any] = {}
-    for name in names:
-        try:
-            found[name] = subject.wrapped(name)
-        except (ValueError, ImportError, NotImplementedError):
-            continue  # the class or this machine does not have it
-    if len(found) < 2 or "eager" not in found:
-        raise Unsupported(f"it runs with {', '.join(found) or 'none'} alone")
-    meant = found.pop("eager")
-    given = subject.given(meant)
-    plain, worst, told = answer(subject.base("eager"), given), 0.0, ["eager"]
-    for name, model in found.items():
-        try:
-            alone = answer(subject.base(name), given)
-        except Exception as problem:
-            told.append(f"{name} not ({type(problem).__name__} without an adapter)")
-            continue
-        seen = _against(subject, name, (meant, model), (plain, alone), given)
-        if seen.status == "broken":
-            return seen
-        worst, told = max(worst, seen.measured or 0.0), [*told, seen.detail]
-    return Found("held", worst, ", ".join(told))
-
-
-def _against(subject: Any, name: str, models: tuple[Any, Any], bases: tuple[Any, Any], given: dict[str, Any]) -> Found:
-    """One backend against eager attention: `models` and the outputs of their `bases`, eager's first."""
-    tolerance, (meant, model) = tolerance_of(subject.job), models
-    if not close(*bases, tolerance):
-        raise Unsupported(f"the base itself is another one under {name}")
-    one, other = answer(meant, given), answer(model, given)
-    far = apart(one, other)
-    if not close(one, other, tolerance):
-        return Found(
-            "broken", far, f"{name} gives another output than eager", first_divergence(*models, given, tolerance)
-        )
-    differing = _gradients(subject, meant, model, given)
-    if differing:
-        return Found("broken", differing[1], f"{name} gives another gradient than eager", differing[0])
-    kernels = []
-    for kernel in KERNELS if name == "sdpa" else ():
-        seen = _under(kernel, subject, model, (bases[0], one), given)
-        if seen is not None and seen.status == "broken":
-            return seen
-        kernels += [kernel] if seen is not None else []
-    return Found("held", far, f"{name} ({', '.join(kernels)})" if kernels else name)
-
-
-def _under(kernel: str, subject: Any, model: Any, meant: tuple[Any, Any], given: dict[str, Any]) -> Found | None:
-    """One kernel of sdpa; None where torch or this device has none for these inputs, or the base is off, too."""
-    try:
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-
-        with sdpa_kernel(getattr(SDPBackend, kernel)):
-            plain = answer(subject.base("sdpa"), given)
-    except (ImportError, AttributeError, RuntimeError):  # torch says "No available kernel" with a RuntimeError
-        return None
-    tolerance = tolerance_of(subject.job)
-    if not close(meant[0], plain, tolerance):
-        return None
-    with sdpa_kernel(getattr(SDPBackend, kernel)):
-        seen = answer(model, given)
-    held = close(meant[1], seen, tolerance)
-    far = apart(meant[1], seen)
-    return (
-        Found("held", far) if held else Found("broken", far, f"sdpa's kernel {kernel} gives another output than eager")
-    )
-
-
-def _gradients(subject: Any, meant: Any, model: Any, given: dict[str, Any]) -> tuple[str, float] | None:
-    """The first parameter of the adapter whose gradient differs by more than a hundredth, or than its rounding."""
-    bound = tolerance_of(subject.job)
-    both = []
-    for each in (meant, model):
-        own = subject.trainable(each, subject.name)
-        each.zero_grad()
-        outputs(each(**given))[0].float().pow(2).mean().backward()
-        both.append({name: value.grad.float().cpu() for name, value in own.items() if value.grad is not None})
-    for name in both[0]:
-        if name not in both[1]:
-            return name, float("inf")
-        size = float(both[0][name].norm())
-        difference = float((both[0][name] - both[1][name]).norm())
-        if difference > max(0.01, bound["rtol"]) * size + bound["atol"]:
-            return name, difference
-    return None
 
 
 def cached(subject: Any) -> Found:

@@ -56,6 +56,16 @@ def device_of(job: Job) -> str:
     return "cpu" if job["device"] == "meta" else str(job["device"])
 
 
+def placed(model: Any, job: Job) -> Any:
+    """The model where the job's tensors live, and in the base's floating type.
+
+    AdapterHub's library makes what it adds on the CPU and in float32; beside a base of half precision forwards raise.
+    """
+    dtype = dtype_of(job, model.config)
+    model = model.to(device_of(job))
+    return model if dtype is None else model.to(dtype)
+
+
 def dtype_of(job: Job, config: Any) -> Any:
     """The floating type of the base: the job's, else the config's own."""
     import torch

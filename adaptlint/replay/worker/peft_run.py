@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from typing import Any
 
+from .compositions import text_of
 from .models import SEEDS, answer, build, inputs_of, known_of, outputs, runs_alone
+from .peft_composed import Composed, NoCall, NoReference
 from .peft_loads import load, observed_load
 from .telling import Channel
 from .tolerances import close, tolerance_of
@@ -34,6 +37,7 @@ class PeftRun:
         self.base: Any = None
         self.active = ""
         self._alone: dict[str, Any] = {}
+        self.exact: dict[str, dict[str, float]] = {}  # adapters that the plan made of weighted others, exactly
 
     def run(self) -> Any:
         """Everything that the job asks for; the model with its adapters, None where a step raised."""
@@ -49,7 +53,10 @@ class PeftRun:
         for number, step in enumerate(self.job["plan"]):
             if not self.step(number, step):
                 return None
-        if not self.meta:
+        if self.job.get("compositions") and not self.meta:
+            for written in self.job["compositions"]:
+                self.composed(written)
+        elif not self.meta:
             self.forward()
         return self.model
 
@@ -113,18 +120,23 @@ class PeftRun:
 
     def alone(self, name: str) -> Any:
         """What the adapter gives, loaded by itself onto a fresh base; "" is the base alone."""
-        import torch
-
         if name not in self._alone:
-            fresh = build(self.job)
-            torch.manual_seed(SEED)
-            model = load(fresh, True, name, self.folders[name], {}).eval() if name else fresh
-            self._alone[name] = self.answer(model)
+            self._alone[name] = self.answer(self.model_of(name) if name else build(self.job))
         return self._alone[name]
 
-    def answer(self, model: Any) -> Any:
-        """The first output for the ordinary inputs."""
-        return answer(model, self.given(model))
+    def model_of(self, name: str) -> Any:
+        """A fresh base with this adapter alone."""
+        import torch
+
+        if name not in self.folders:
+            raise NoReference(f"{name} is made by the plan")
+        fresh = build(self.job)
+        torch.manual_seed(SEED)
+        return load(fresh, True, name, self.folders[name], {}).eval()
+
+    def answer(self, model: Any, **extra: Any) -> Any:
+        """The first output for the ordinary inputs, and what else the forward is given."""
+        return answer(model, {**self.given(model), **extra})
 
     def given(self, model: Any) -> dict[str, Any]:
         """The inputs, with the numbers of tasks where the adapter is for several."""
@@ -162,6 +174,7 @@ class PeftRun:
         self.model.add_weighted_adapter(list(parts), list(parts.values()), name, combination_type=kind, **extra)
         if taken or kind != "cat" or self.meta:
             return {"as_meant": not taken}
+        self.exact[name] = parts
         layers = [each for each in self.model.modules() if name in getattr(each, "lora_A", ())]
         return {"as_meant": all(self.near(each.get_delta_weight(name), summed(each, parts)) for each in layers)}
 
@@ -172,6 +185,23 @@ class PeftRun:
         fresh = build(self.job)
         torch.manual_seed(SEED)
         return saved(self.model, name) == saved(load(fresh, True, name, self.folders[name], {}), name)
+
+    def composed(self, written: Any) -> None:
+        """A composition, held against what its words mean; `undecided` says why there is nothing to hold it against."""
+        told: Record = {"composition": text_of(written), "masked": self.job["conditions"].get("mask") == "padded"}
+        told.update(outcome="ok", why=[])
+        near = tolerance_of(self.job)["atol"]
+        asked = Composed(self.model.eval(), self.answer, lambda: build(self.job), self.model_of, near)
+        asked.averages.update(self.exact)
+        try:
+            told["why"] = list(asked.faults(written))
+        except (NoReference, NoCall) as reason:
+            told["undecided"] = str(reason)
+        except Exception as problem:
+            told.update(outcome="raises", error=self.channel.error(problem))
+        with contextlib.suppress(Exception):  # an adapter that does not run alone is not idle
+            told["idle"] = [name for name in self.folders if self.alone(name).equal(self.alone(""))]
+        self.channel.say("composition", **told)
 
     def forward(self) -> None:
         """One forward with the adapter on, one with it off, and their difference."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import guards, reference_kernels
 from .models import SEEDS
-from .telling import Channel
+from .telling import Channel, out_of_memory
 from .tolerances import tolerance_of
 
 Job = dict[str, Any]
@@ -31,23 +31,13 @@ def main(path: str) -> None:
         guards.limit_memory(job["memory"], job["device"])
         if prepared(job, channel):
             conduct(job, channel)
-    except (MemoryError, Exception) as problem:
-        channel.say("failed", error=channel.error(problem), out_of_memory=out_of_memory(problem))
+    except Exception as problem:
+        channel.say("failed", error=channel.told(problem), out_of_memory=out_of_memory(problem))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    channel.say("done", seconds=round(time.time() - started, 3), peak_memory=peak)
+    on_device = guards.peak_on(job["device"])
+    channel.say("done", seconds=round(time.time() - started, 3), peak_memory=peak, peak_device_memory=on_device)
     sys.stdout.flush()
     os._exit(0)  # libraries' threads are not waited for
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Whether the exception says that the memory limit was met."""
-    text = str(problem)
-    return (
-        isinstance(problem, MemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-        or "Cannot allocate memory" in text
-    )
 
 
 def prepared(job: Job, channel: Channel) -> bool:
@@ -92,11 +82,15 @@ def has_device(job: Job, channel: Channel) -> bool:
         return True
     places: list[Any] = [getattr(place, device.split(":")[0], None) for place in (torch.backends, torch)]
     asked = [place.is_available for place in places if hasattr(place, "is_available")]
-    if not asked or not all(available() for available in asked):  # torch.mps has no such function
+    count = torch.cuda.device_count() if device.startswith("cuda") else 1
+    number = int(device.partition(":")[2] or 0)
+    there = bool(asked) and all(available() for available in asked)  # torch.mps has no such function
+    if not there or number >= count:
         channel.say("refused", reason="no-device", device=device, torch=torch.__version__)
         return False
     if device.startswith("cuda"):
-        channel.say("device", name=torch.cuda.get_device_name(), cuda=torch.version.cuda)
+        channel.say("device", name=torch.cuda.get_device_name(device), cuda=torch.version.cuda)
+        guards.steady(torch, job["memory"], device)
     return True
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .bases import Bases
-from .models import SEEDS, device_of, inputs_of
+from .models import SEEDS, inputs_of, placed
 
 Job = dict[str, Any]
 OTHER = "other"  # the name of a second adapter, made of the first
@@ -131,7 +131,7 @@ class HubSubject(PeftSubject):
         for name, folder in adapters:
             model.load_adapter(folder, load_as=name, set_active=False)
         model.set_active_adapters(adapters[0][0])
-        return model.to(device_of(self.job)).eval()
+        return placed(model, self.job).eval()
 
     @contextlib.contextmanager
     def off(self, model: Any) -> Iterator[None]:

@@ -12,7 +12,24 @@ from typing import Any
 Record = dict[str, Any]
 LONGEST = 4000  # characters of one message
 MOST = 4000  # names in one list
+NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 CHAINED = 3  # exceptions before the last that are told
+
+
+class OutOfMemory(Exception):
+    """Memory ran out meanwhile: nothing that a library did, and no observation about an adapter."""
+
+
+def out_of_memory(problem: BaseException) -> bool:
+    """Whether the exception says that a memory limit was met."""
+    said = any(word in str(problem) for word in NO_MEMORY)
+    return said or isinstance(problem, (MemoryError, OutOfMemory))
+
+
+def unless_out_of_memory(problem: BaseException) -> None:
+    """Raise OutOfMemory for an exception that says so, whoever raised it; torch has no class of its own on a CPU."""
+    if out_of_memory(problem):
+        raise OutOfMemory(str(problem)) from problem
 
 
 class Channel:
@@ -41,7 +58,13 @@ class Channel:
 
         `before` has those that were being handled when it was raised, the latest first: transformers 4.57 runs a
         forward again that raised TypeError (utils/generic.py, `check_model_inputs`), and it may then raise another.
+        Raises OutOfMemory for one that is none of a library's doing.
         """
+        unless_out_of_memory(problem)
+        return self.told(problem)
+
+    def told(self, problem: BaseException) -> Record:
+        """The same of any exception."""
         told = {"type": type(problem).__name__, "message": self._text(str(problem))}
         before: list[Record] = []
         earlier = problem.__context__
