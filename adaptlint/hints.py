@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from typing import Literal as Literal
     from typing import NoReturn as NoReturn
     from typing import Protocol as Protocol
+    from typing import TypeAlias as TypeAlias
+    from typing import TypeVar as TypeVar
     from typing import cast as cast
 else:
-    Any = Literal = NoReturn = object
+    Any = NoReturn = TypeAlias = object
+    TypeVar = str
+
+    class Literal:
+        """Takes its values, and is none of them."""
+
+        def __class_getitem__(cls, values):
+            return cls
 
     class Protocol:
         """A base class without anything."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from adaptlint.cli import by_click, ended, run
+from adaptlint.hints import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from adaptlint.settings import Settings

@@ -8,7 +8,7 @@ the one, 370 thousand with the other and 100 thousand here; a check makes eighty
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from adaptlint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from adaptlint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path

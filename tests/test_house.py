@@ -31,7 +31,17 @@ HEAVY_ALLOWED = {  # and only behind a function call
     "dataflow/trace.py",
     *(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "replay" / "worker").glob("*.py")),
 }
-WARM_BANNED = ("torch", "transformers", "numpy", "networkx", "jinja2", "tabulate", "dataclasses", "importlib.metadata")
+WARM_BANNED = (
+    "torch",
+    "transformers",
+    "numpy",
+    "networkx",
+    "jinja2",
+    "tabulate",
+    "dataclasses",
+    "importlib.metadata",
+    "typing",
+)
 FILE_LINES, FUNCTION_LINES = 300, 40
 REASON = re.compile(r"[a-z]+[a-z0-9]*(-[a-z0-9]+)+")
 REASON_ROOMS = ("artefacts", "bases", "dialects", "graph", "runtimes", "settings")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import cast
 
 from adaptlint.artefacts.positions import Positions
 from adaptlint.artefacts.safetensors_header import METADATA, PREFIX, Header, broken
 from adaptlint.artefacts.strict_json import IN_JSON, USIZE, HeaderError, Members, Node, parse, unfit
 from adaptlint.artefacts.words import BITS, LIMITS, Malformed, TensorRow, refusal, short
 from adaptlint.findings import Fact
+from adaptlint.hints import cast
 
 
 def slow_header(path: str, raw: bytes, size: int) -> Header | Malformed:

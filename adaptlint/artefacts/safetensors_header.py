@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from itertools import chain, repeat
 from math import prod
-from typing import cast
 
 from adaptlint.artefacts.opening import not_opened, open_regular, pointer_facts, read_at, stand_in
 from adaptlint.artefacts.words import BITS, LIMITS, Malformed, TensorRow, refusal
 from adaptlint.findings import Fact
+from adaptlint.hints import cast
 
 PREFIX = "Error while deserializing header: "
 METADATA = "__metadata__"

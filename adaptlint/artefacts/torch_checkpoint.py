@@ -7,7 +7,6 @@ import os
 from math import prod
 from struct import error as StructError  # noqa: N812
 from struct import unpack
-from typing import Any
 
 from adaptlint.artefacts.opening import not_opened, open_regular, pointer_facts, read_at, stand_in
 from adaptlint.artefacts.tensor_files import TensorFile
@@ -26,6 +25,7 @@ from adaptlint.artefacts.torch_symbols import (
 )
 from adaptlint.artefacts.words import LIMITS, Malformed, TensorRow, refusal, short
 from adaptlint.findings import Fact
+from adaptlint.hints import Any
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from adaptlint.artefacts.torch_archive import CheckpointError
 from adaptlint.artefacts.torch_globals import refused_global, translated
 from adaptlint.artefacts.torch_symbols import Global, Ordered, Storage, Tensor, Thing, beyond, called, put
 from adaptlint.artefacts.words import LIMITS
+from adaptlint.hints import Any, Protocol
 
 four_bytes = struct.Struct("<I").unpack
 signed_bytes = struct.Struct("<i").unpack

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from adaptlint.artefacts.torch_archive import CheckpointError
 from adaptlint.artefacts.torch_globals import BYTES, DTYPES, STORAGES
 from adaptlint.artefacts.words import BITS
 from adaptlint.findings import Fact
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 REBUILD = "torch._utils._rebuild_"

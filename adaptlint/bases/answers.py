@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.bases.backends import attention_features
 from adaptlint.bases.classes import Choice, answers_to
 from adaptlint.bases.folded import fold_modules
 from adaptlint.bases.libraries import Libraries
 from adaptlint.bases.module import KINDS, Module
 from adaptlint.bases.versions import installed_versions
+from adaptlint.hints import Any
 
 _CONV = ("stride", "padding", "dilation", "groups", "padding_mode", "transposed")
 _ATTENTION = ("embed_dim", "num_heads", "kdim", "vdim", "batch_first", "_qkv_same_embed_dim")

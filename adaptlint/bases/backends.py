@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from adaptlint.hints import Any
 
 # backend -> the class attributes that say it is supported; transformers before 4.56 spelt flash attention's otherwise
 FLAGS = {

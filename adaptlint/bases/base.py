@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.bases.folded import expand_tree, fold_modules
 from adaptlint.bases.module import Module
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.libraries import Libraries
 from adaptlint.findings import Fact
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 _GUESSES = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForImageTextToText", "AutoModel")

@@ -11,13 +11,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.bases.resolved import flat, resolve
 from adaptlint.bases.templates import Filling, NotCovered, holds
 from adaptlint.bases.versions import installed_versions
 from adaptlint.bases.wanted import buildable, note_storage, refuse_absurd
 from adaptlint.findings import number_ranges
+from adaptlint.hints import Any
 
 FORMAT = 1
 """Goes up when the recorder writes something else."""

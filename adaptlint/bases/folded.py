@@ -7,10 +7,10 @@ out where empty). Child names that would read as ranges are written behind "=".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from adaptlint.bases.module import KINDS, Module
 from adaptlint.findings import number_ranges, range_numbers
+from adaptlint.hints import Any
 
 Node = dict[str, Any]
 _RANGE_LETTERS = frozenset("0123456789-,")

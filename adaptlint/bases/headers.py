@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from adaptlint.bases.base import Base, Overlay, Shape
+from adaptlint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptlint.artefacts import TensorFile

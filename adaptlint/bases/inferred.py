@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from adaptlint.bases.folded import fold_modules
 from adaptlint.bases.headers import FLOATS
 from adaptlint.bases.module import Module
 from adaptlint.bases.record import empty_record
 from adaptlint.bases.wanted import quantisation
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.tables import load
 
 if TYPE_CHECKING:

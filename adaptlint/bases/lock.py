@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from adaptlint.bases.base import Base, BaseProblem
 from adaptlint.bases.folded import count_modules
 from adaptlint.bases.record import FORMAT, is_record
 from adaptlint.findings import Where
+from adaptlint.hints import Any
 
 LOCK_FORMAT = "adaptlint shape lock"
 MAX_MODULES = 300_000

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from adaptlint.bases.answers import record_model
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
 from adaptlint.bases.libraries import Libraries
 from adaptlint.bases.wanted import buildable, note_storage, refuse_absurd
+from adaptlint.hints import Any
 
 MAX_MODULES = 150_000
 MAX_SECONDS = 120.0

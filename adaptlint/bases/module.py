@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 # The torch and transformers classes that adapter libraries test with isinstance; subclasses count as their parent.

@@ -28,7 +28,7 @@ A transform: {"op": "rename" | "convert", "class", "sources", "targets", "operat
 
 from __future__ import annotations
 
-from typing import Any
+from adaptlint.hints import Any
 
 FORMAT = 1
 """Goes up when a build records something else; older cache entries and locks are then made anew."""

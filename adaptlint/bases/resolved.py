@@ -8,9 +8,9 @@ each key of the result. A value of a kind that nobody tried is not covered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.bases.templates import Filling, NotCovered
+from adaptlint.hints import Any
 
 Config = dict[str, Any]
 

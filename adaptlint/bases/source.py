@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.bases.base import Base, BaseProblem
 from adaptlint.bases.store import base_key, cached_record, keep_record
 from adaptlint.bases.wanted import asked_class
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adaptlint.artefacts import Document, Folder, Malformed, TensorFile

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from adaptlint.bases.record import FORMAT, NOTED, is_record
 from adaptlint.bases.versions import installed_versions
+from adaptlint.hints import Any
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
 LIBRARIES = ("transformers", "torch")

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+
+from adaptlint.hints import Any
 
 Names = dict[str, Any]
 NOTHING = object()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+
+from adaptlint.hints import Any
 
 Shape = tuple[int, ...]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.bases.base import BaseProblem
+from adaptlint.hints import Any
 
 Config = dict[str, Any]
 

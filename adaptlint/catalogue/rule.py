@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.findings import Fact
+from adaptlint.hints import Any
 from adaptlint.tables.bundle import SHORT
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+
+from adaptlint.hints import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from click import Command

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from adaptlint.cli.settled import PLAIN
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters import TELL_RULES, Background
 
 if TYPE_CHECKING:

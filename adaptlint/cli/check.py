@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, Interrupted, output
 from adaptlint.cli.background import background_of
@@ -11,6 +10,7 @@ from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
 from adaptlint.cli.waiting import Waiting
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters import DRAWN, FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from adaptlint.cli.check import OPTIONS, check
 from adaptlint.cli.plain import Option
+from adaptlint.hints import Any
 
 
 def click_option(option: Option) -> click.Option:

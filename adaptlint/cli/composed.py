@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError, NothingToSay
 from adaptlint.cli.check import named, refuse_wrong_composition
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:

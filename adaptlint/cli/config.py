@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import click
 
 from adaptlint.cli import output
 from adaptlint.cli.settled import settings_of
+from adaptlint.hints import Any
 from adaptlint.reporters.showing import shown, shown_path
 
 

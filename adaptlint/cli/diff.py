@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from adaptlint.cli import CommandLineError, output
 from adaptlint.cli.waiting import Waiting
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import counted, shown
 
 if TYPE_CHECKING:

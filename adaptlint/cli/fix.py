@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 
 from adaptlint.cli import NOTHING_CHECKED, CommandLineError, output
 from adaptlint.cli.inspect import said
 from adaptlint.cli.waiting import Waiting
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import counted, shown, shown_path
 
 if TYPE_CHECKING:

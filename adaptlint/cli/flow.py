@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from adaptlint.cli import CommandLineError, NothingToSay
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:

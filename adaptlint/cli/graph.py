@@ -5,12 +5,11 @@ Without click; `graph_command.py` is its click face.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from adaptlint.cli import CommandLineError, composed, output
 from adaptlint.cli.flow import DEFAULT_BACKEND, refuse_without_flow, text_of
 from adaptlint.cli.plain import BACKENDS, Option
 from adaptlint.cli.problem import base_or_stop
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:

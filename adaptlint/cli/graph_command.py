@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from adaptlint.cli.check_command import click_option
 from adaptlint.cli.graph import OPTIONS, graph
+from adaptlint.hints import Any
 
 
 def _callback(**options: Any) -> int:

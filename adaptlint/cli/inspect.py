@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from adaptlint.cli import NOTHING_CHECKED, output
 from adaptlint.cli.problem import explained
 from adaptlint.findings import fold_paths
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import shown, width_of
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 BACKENDS = ("eager", "sdpa", "flash_attention_2", "flex_attention")

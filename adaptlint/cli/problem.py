@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from adaptlint.cli import NothingToSay
 from adaptlint.cli.waiting import Waiting
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from adaptlint.cli import status_line
 from adaptlint.cli.status_line import StatusLine
+from adaptlint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptlint.replay.plan import Run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from adaptlint.cli import CommandLineError, Interrupted, output
@@ -12,6 +10,7 @@ from adaptlint.cli.check_command import click_option
 from adaptlint.cli.plain import Option
 from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.findings import Report
+from adaptlint.hints import Any
 from adaptlint.reporters import FORMATS, Style, render
 
 OPTIONS = (

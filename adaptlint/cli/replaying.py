@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from adaptlint.cli import CommandLineError, Interrupted
 from adaptlint.cli.progress import Bar
 from adaptlint.findings import Report
+from adaptlint.hints import Any
 from adaptlint.replay import records
 from adaptlint.replay.conduct import Doors, Replayed, base_of, marked, replay
 from adaptlint.replay.environments import EnvironmentRefused, interpreter

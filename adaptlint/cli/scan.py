@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +13,7 @@ from adaptlint.cli.plain import Option
 from adaptlint.cli.progress import Progress
 from adaptlint.cli.replay_options import RUN_OPTIONS
 from adaptlint.cli.settled import keep_baseline, set_aside, settle
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters import FORMATS, TELL_SITES
 from adaptlint.reporters.showing import shown_path
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.cli import CommandLineError
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:

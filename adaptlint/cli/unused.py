@@ -6,7 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from adaptlint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptlint.findings import Report

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import cast
 
 import click
 
 from adaptlint.cli import COMPLETING
+from adaptlint.hints import cast
 
 VERBS = {
     "check": "adaptlint.cli.check_command",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from adaptlint.cli.status_line import PATIENCE, StatusLine
+from adaptlint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from threading import Event, Thread

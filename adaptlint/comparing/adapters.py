@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import BITS, Document, Folder, TensorFile
@@ -14,6 +13,7 @@ from adaptlint.drafts.bytes import piece_bytes
 from adaptlint.drafts.draft import pieces_of
 from adaptlint.drafts.words import Piece
 from adaptlint.graph.scene import CONFIG, WEIGHTS
+from adaptlint.hints import Any
 from adaptlint.repair.config_edits import usual_values
 from adaptlint.runtimes.peft.mending import adapted_modules
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 from adaptlint.dataflow.changes import Changes, Resize
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, Run, Shape, Template, path_in, size_of
 from adaptlint.dataflow.operations import apply, rule_of, survivor
 from adaptlint.dataflow.value import Conflict, Unknown, Value
+from adaptlint.hints import Any, Protocol
 from adaptlint.named_tuple import NamedTuple
 
 ARITHMETIC = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 from adaptlint.dataflow.flow_graph import Run, Shape
 from adaptlint.dataflow.value import Value
+from adaptlint.hints import TypeVar
 from adaptlint.named_tuple import NamedTuple
 
 Given = TypeVar("Given")

@@ -6,11 +6,11 @@ Modules that are never called themselves (lists of layers) have no shapes: their
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from adaptlint.dataflow.flow import ROOT
 from adaptlint.findings import number_ranges
 from adaptlint.graph.labels import mermaid_quoted, quoted
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

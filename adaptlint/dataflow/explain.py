@@ -7,7 +7,6 @@ out of the batch axis, such as a view whose -1 takes it into the heads.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from adaptlint.dataflow.calls import FlowConflict
 from adaptlint.dataflow.changes import Changes
@@ -15,6 +14,7 @@ from adaptlint.dataflow.flow_graph import FlowGraph, path_in
 from adaptlint.dataflow.propagate import Moved, propagate
 from adaptlint.dataflow.symbols import Dim, Shape, decode_shapes, probes
 from adaptlint.dataflow.value import Value
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 MAKERS = ("linear", "addmm", "conv1d", "conv2d", "conv3d", "embedding")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

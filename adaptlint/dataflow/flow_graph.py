@@ -14,8 +14,8 @@ with a dot are below the layer: ".self_attn" in `model.layers.3` is `model.layer
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 FORMAT = 2

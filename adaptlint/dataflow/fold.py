@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
-from typing import Any
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Guard, Node, Ref, Run, Template
 from adaptlint.dataflow.operations import rule_of
 from adaptlint.dataflow.recording import Recording
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 Value = tuple[int, int]  # node of the recording, output

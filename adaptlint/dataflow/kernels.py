@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from typing import Any
 
 from adaptlint.dataflow.shims import as_built, put, sets_in_order, without_autocast, without_checks, without_vmap
 from adaptlint.dataflow.trace import Recorder
+from adaptlint.hints import Any
 
 MODELS = ("transformers.models.", "adapters.models.")  # where the code of models lies
 FLASH, FLEX = "flash_attention_2", "flex_attention"

@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
 
 from adaptlint.bases import Base, BaseProblem, installed_versions, load_base
 from adaptlint.bases.store import base_key
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, read_graph
 from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.dataflow.shipped import shipped_graph
+from adaptlint.hints import Any
 from adaptlint.tables import cache_folder, read_sealed, write_sealed
 
 __all__ = ["BACKENDS", "FlowProblem", "NotRecorded", "Unsteady", "load_flow"]

@@ -6,9 +6,8 @@ DynamicCache, for encoder-decoders in the self-attention half of an EncoderDecod
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.inputs import Input
+from adaptlint.hints import Any
 
 PREFIX = "prefix"
 SIDES = ("key", "value")

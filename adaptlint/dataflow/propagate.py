@@ -6,12 +6,12 @@ Calls of a layer that are given the same as a call before give the same, so that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.dataflow.calls import Call, FlowConflict, Layers, Stopped
 from adaptlint.dataflow.changes import Changes
 from adaptlint.dataflow.flow_graph import FlowGraph, Ref, Run, Shape, path_in
 from adaptlint.dataflow.value import Value
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 Outputs = tuple[Value, ...]

@@ -6,7 +6,6 @@ The second recording, at other sizes, is what the graph has to reproduce before 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from adaptlint.bases.base import BaseProblem
 from adaptlint.bases.classes import choose
@@ -23,6 +22,7 @@ from adaptlint.dataflow.recording import Recording
 from adaptlint.dataflow.shims import given_a_language, with_numbers
 from adaptlint.dataflow.tagged import ConfigTags
 from adaptlint.dataflow.trace import Recorder, TooLong, recording
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 # small enough for most tables of positions

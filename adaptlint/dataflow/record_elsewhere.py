@@ -10,9 +10,9 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import Any
 
 from adaptlint.dataflow.load import FlowProblem
+from adaptlint.hints import Any
 
 
 def main() -> None:

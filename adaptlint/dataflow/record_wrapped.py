@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
 
 from adaptlint.bases.meta_build import silence
 from adaptlint.dataflow import record
@@ -17,6 +16,7 @@ from adaptlint.dataflow.kernels import standing_in
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.shims import put
 from adaptlint.dataflow.wrapped import as_operations
+from adaptlint.hints import Any
 
 MASK = "attention_mask"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.flow_graph import Guard, Node
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 Place = tuple[str, int]

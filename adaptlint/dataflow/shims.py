@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from copy import copy
-from typing import Any
+
+from adaptlint.hints import Any
 
 _ABSENT = object()
 

@@ -14,7 +14,6 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.bases import Base, installed_versions
 from adaptlint.bases.folded import find_node
@@ -26,6 +25,7 @@ from adaptlint.dataflow.flow_graph import FlowGraph, integers, path_in, read_gra
 from adaptlint.dataflow.fold import joined
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.stacks import counted, unstacked
+from adaptlint.hints import Any
 
 FORMAT = 1
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "families")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from adaptlint.dataflow.flow_graph import Ref, Run
+from adaptlint.hints import Any
 
 
 def unstacked(stacks: list[Any], outputs: dict[str, Any]) -> tuple[list[Run], dict[str, Ref]]:

@@ -6,9 +6,9 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from adaptlint.dataflow.shims import put
+from adaptlint.hints import Any
 
 Guarded = Callable[[Any, str, Any, bool], None]
 LABELS = ("id2label", "label2id")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from adaptlint.dataflow.checks import checks_in
 from adaptlint.dataflow.constants import constant_at
 from adaptlint.dataflow.flow_graph import Guard, Node
 from adaptlint.dataflow.recording import Place
 from adaptlint.dataflow.tagged import TaggedInt, term_of
+from adaptlint.hints import Any
 
 PROPERTIES = ("T", "mT", "H", "data", "real", "imag")  # attributes that are tensors of their own
 ASKED = (

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from typing import Any
 
 from adaptlint.dataflow.shims import put
 from adaptlint.dataflow.trace import layer_of
+from adaptlint.hints import Any
 
 LORA = "hub.lora"
 MERGED = "hub.merged_lora"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from adaptlint import tables
+from adaptlint.hints import Any
 from adaptlint.methods import PEFT_PREFIX
 from adaptlint.named_tuple import NamedTuple
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Literal
 
 from adaptlint.artefacts.opening import open_regular, read_at
 from adaptlint.artefacts.words import Malformed
 from adaptlint.drafts.words import Piece, RepairError
+from adaptlint.hints import Literal
 
 CHUNK = 1 << 20  # bytes that are held at a time
 TURNED = 256 << 20  # bytes of a tensor whose axes change places, which is held whole

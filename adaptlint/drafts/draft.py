@@ -6,12 +6,12 @@ import json
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from adaptlint.artefacts import BITS, Document, Folder, Malformed, TensorFile, TensorRow, parse_json
 from adaptlint.drafts.words import Piece
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG, WEIGHTS
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 SAFETENSORS = WEIGHTS[0]

@@ -11,7 +11,6 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
@@ -19,6 +18,7 @@ from adaptlint.drafts.bytes import piece_bytes
 from adaptlint.drafts.draft import Draft, pieces_of
 from adaptlint.drafts.words import SAFE, UNSAFE, Inexact, Piece
 from adaptlint.graph import Adapter
+from adaptlint.hints import Any
 from adaptlint.methods import PEFT_PREFIX
 from adaptlint.named_tuple import NamedTuple
 

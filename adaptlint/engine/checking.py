@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
 
 from adaptlint.artefacts import Document, Malformed, TensorFile
 from adaptlint.artefacts.words import FLOATS
@@ -18,6 +17,7 @@ from adaptlint.engine.spots import Spots
 from adaptlint.findings import AdapterSubject, Asked, Fault, Report, Subject, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import weights_of
+from adaptlint.hints import TYPE_CHECKING, Any, cast
 from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes import Prediction, Request, predict
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from adaptlint import tables
 from adaptlint.catalogue import Rule, problem_of
 from adaptlint.engine.ledger import Crash
 from adaptlint.engine.spots import Spots
 from adaptlint.findings import Fact, Fault, Finding, fold_paths, number_ranges, path_shape
+from adaptlint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptlint.engine.suppressing import Suppressions

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from adaptlint.engine.checking import base_for, named_adapters
 from adaptlint.graph import Adapter, Scene
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.runtimes import Request
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any
 
 from adaptlint.bases import BaseProblem
 from adaptlint.catalogue import Rule, load_catalogue, select
@@ -14,6 +13,7 @@ from adaptlint.engine.ledger import Crash
 from adaptlint.engine.spots import Spots
 from adaptlint.findings import AdapterSubject, Finding, LedgerLine, Report, Subject
 from adaptlint.graph import Scene
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.live import Live, look_at
 
 REASONS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from time import strftime
-from typing import Any
 
 from adaptlint.catalogue import Rule
 from adaptlint.catalogue.rule import is_named
 from adaptlint.findings import SEVERITIES, Fault, Finding, IgnoreUse, LedgerLine, Report, Suppressed, Suppression
+from adaptlint.hints import Any
 from adaptlint.settings.baseline import Baseline, read_baseline
 from adaptlint.settings.ignores import Ignore, expired, read_ignores
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.findings.report import (
     OUTCOMES,
@@ -19,6 +18,7 @@ from adaptlint.findings.report import (
     Verdict,
 )
 from adaptlint.findings.words import CONSEQUENCES, SEVERITIES, Finding, Place, Replay, Suppressed, Suppression, Where
+from adaptlint.hints import Any
 
 Told = Mapping[str, Any]
 

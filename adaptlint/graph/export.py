@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.graph.labels import mermaid_quoted, plain, quoted
 from adaptlint.graph.module_graph import knots, module_graph
+from adaptlint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from adaptlint.bases.module import KINDS
 from adaptlint.findings import range_numbers
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

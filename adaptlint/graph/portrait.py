@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod, sqrt
-from typing import Any, TypeVar
 
 from adaptlint.artefacts import BITS, Folder, Malformed, TensorFile
 from adaptlint.findings import fold_paths, number_ranges, path_shape
 from adaptlint.graph.widths import likely_bases
+from adaptlint.hints import Any, TypeVar
 from adaptlint.methods import PEFT_PREFIX, Method, load_method
 from adaptlint.named_tuple import NamedTuple
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from adaptlint import tables
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.shapes import Signature
 

@@ -11,8 +11,8 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.patterns.bounds import PATTERN_LENGTH, STEPS
 
 Go = Callable[[int], bool]  # the rest of the match, from a position on

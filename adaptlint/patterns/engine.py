@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.patterns.bounds import NAME_LENGTH, PATTERN_LENGTH, RE2_BYTES, UnboundedPattern
 from adaptlint.patterns.child import TOO_SLOW, ask
 

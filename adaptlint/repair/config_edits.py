@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import Malformed
 from adaptlint.drafts.words import SAFE, UNSAFE
 from adaptlint.graph.scene import CONFIG
+from adaptlint.hints import Any
 from adaptlint.methods import has_method, load_method
 from adaptlint.repair.situation import NAME, Proposal, Situation
 from adaptlint.repair.words import Step

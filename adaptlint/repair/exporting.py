@@ -6,13 +6,13 @@ What is not exact is refused with the reason; the copy is converted back before 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from adaptlint.bases import Base
 from adaptlint.drafts.draft import Draft, ordered
 from adaptlint.drafts.foreign import read_foreign
 from adaptlint.drafts.words import SAFE, Inexact, Piece
 from adaptlint.graph.scene import CONFIG, WEIGHTS
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.plain_lora import PlainLora, take_apart
 from adaptlint.repair.situation import Proposal, Situation

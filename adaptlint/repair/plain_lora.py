@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.bases import Base
 from adaptlint.drafts.draft import Draft, pieces_of
 from adaptlint.drafts.words import Inexact, Piece
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.repair.config_edits import usual_values
 

@@ -6,12 +6,11 @@ loading.py (`AdapterLoader.save`: what is in adapter_config.json; without being 
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.artefacts.torch_writing import STORAGES
 from adaptlint.bases import Base
 from adaptlint.dataflow.flow_problem import FlowProblem
 from adaptlint.drafts.words import Inexact, Piece
+from adaptlint.hints import Any
 from adaptlint.repair.exporting import Written
 from adaptlint.repair.plain_lora import PlainLora
 from adaptlint.repair.situation import NAME

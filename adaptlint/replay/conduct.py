@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from adaptlint.artefacts import Document, read_json
 from adaptlint.bases import Base, BaseProblem, load_base
 from adaptlint.findings import Asked, Replay, Report, Verdict
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay import records
 from adaptlint.replay.decide import mark_finding, mark_verdict, stronger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from adaptlint.findings import Finding, Replay, Verdict, fold_paths, unfold_path
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay.observed import UNDECIDED, Observed, is_whole, observed, says
 from adaptlint.replay.plan import decides

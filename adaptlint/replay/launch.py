@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "worker", "start.py")

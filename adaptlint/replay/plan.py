@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from adaptlint.bases import Base, BaseProblem
 from adaptlint.findings import Asked, Finding, Report, Verdict
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay import sizes
 from adaptlint.replay.remade import remade

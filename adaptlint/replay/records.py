@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.artefacts import Malformed, read_json
 from adaptlint.artefacts.marks import folder_mark
 from adaptlint.bases import Base, BaseProblem
 from adaptlint.findings import Asked, Report
+from adaptlint.hints import Any
 from adaptlint.replay.plan import Run, Settings
 from adaptlint.tables import write_atomic
 

@@ -13,7 +13,6 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
-from typing import Any
 
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base, load_base
@@ -21,6 +20,7 @@ from adaptlint.engine import check
 from adaptlint.findings import AdapterSubject, Asked, Finding, Mismatch, Report, Verdict
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import CONFIG, WEIGHTS, weights_of
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay.shrink import HEADS, KEY_HEADS, tiny
 from adaptlint.replay.sizes import parameters

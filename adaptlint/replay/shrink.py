@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import gcd
-from typing import Any
+
+from adaptlint.hints import Any
 
 Config = dict[str, Any]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
 
+from adaptlint.hints import TYPE_CHECKING, cast
 from adaptlint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

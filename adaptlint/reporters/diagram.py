@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.findings import Report
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.reporters.showing import shown
 

@@ -11,12 +11,12 @@ import hashlib
 import os
 import re
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from adaptlint.findings import SEVERITIES, AdapterSubject, Finding, Report
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.reporters import Background, RulePage, Style
 from adaptlint.reporters.diagram import diagram

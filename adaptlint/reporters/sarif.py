@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
 from adaptlint.findings import Finding, Place, Report, Suppressed, Where
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters import Background, RulePage, Style
 from adaptlint.reporters.json import harmless
 from adaptlint.reporters.merging import Merged, merged

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from adaptlint.engine import check
 from adaptlint.findings import Report
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.scanning.basing import BaseChoice, choose_base
 from adaptlint.scanning.finding import adapter_folders

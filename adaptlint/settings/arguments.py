@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.settings.ignores import read_ignores
 from adaptlint.settings.loading import Settings
 

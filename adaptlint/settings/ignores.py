@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from time import strftime
-from typing import Any
 
 from adaptlint.findings import Fact, Fault, Suppression, Where
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.settings.globs import covers, inside
 

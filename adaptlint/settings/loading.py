@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 OWN, PROJECT = "adaptlint.toml", "pyproject.toml"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+
+from adaptlint.hints import Any
 
 _WORDS = {
     "string": ("text", (str,)),

@@ -11,7 +11,8 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+
+from adaptlint.hints import Any
 
 Names = Mapping[str, Any]
 

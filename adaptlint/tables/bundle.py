@@ -11,7 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+else:
+    Any = object
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUNDLE = "bundle.jsonl"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.testing.torch_writing import write_torch
 from adaptlint.testing.writing import Entry, write_safetensors
 

@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.testing.writing import Entry
 
 Edit = Mapping[str, Any]

@@ -10,9 +10,9 @@ import os
 import shutil
 import tomllib
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint import tables
+from adaptlint.hints import Any
 from adaptlint.methods import PEFT_PREFIX, has_method, load_method
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.release import RELEASES, parse_version

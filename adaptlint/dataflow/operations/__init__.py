@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from adaptlint.dataflow.operations import (
     attention,
@@ -19,6 +18,7 @@ from adaptlint.dataflow.operations import (
     views,
 )
 from adaptlint.dataflow.value import Conflict, Unknown, Value
+from adaptlint.hints import Any
 
 __all__ = ["RULES", "apply", "rule_of", "survivor"]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import clash, fits_into, replaced
 from adaptlint.dataflow.operations.matmul import matmul, one_kind
 from adaptlint.dataflow.value import Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def scaled_dot_product_attention(

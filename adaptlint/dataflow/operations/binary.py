@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from adaptlint.dataflow.operations.dims import KINDS, broadcast, chosen_of, fits_into, highest, promote, value_of
 from adaptlint.dataflow.value import Unknown, Value
+from adaptlint.hints import Any
 
 KEEPS = "__and__ __or__ __rand__ __ror__ __xor__ bitwise_and bitwise_or bitwise_xor lerp logaddexp addcmul"
 COMPARES = "__eq__ __ge__ __gt__ __le__ __lt__ __ne__ eq ge gt isclose le logical_and logical_or lt ne"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import floor
-from typing import Any
 
 from adaptlint.dataflow.operations.dims import clash, count, sizes_of, spread
 from adaptlint.dataflow.operations.matmul import one_kind
 from adaptlint.dataflow.operations.views import windows
 from adaptlint.dataflow.value import Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def convolution(count: int) -> Callable[..., Value]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import Any
 
 from adaptlint.dataflow.value import Conflict, Shape, Unknown, Value
+from adaptlint.hints import Any
 
 KINDS = ("bool", "int", "float", "complex")
 DTYPES = (

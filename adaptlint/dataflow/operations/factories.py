@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Any
 
 from adaptlint.dataflow.operations.dims import clash, highest, kind_of, positive, sizes_of, value_of
 from adaptlint.dataflow.value import Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def from_sizes(fill: int | None) -> Callable[..., Value]:

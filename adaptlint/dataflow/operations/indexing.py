@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import axis, below, broadcast, clash, count, cut, fits_into, replaced, value_of
 from adaptlint.dataflow.value import Conflict, Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def as_index(part: Any) -> Any:

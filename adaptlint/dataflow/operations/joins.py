@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import axis, clash, cut, highest, promote, replaced, value_of, values_of
 from adaptlint.dataflow.value import Unknown, Value
+from adaptlint.hints import Any
 
 
 def cat(tensors: Any, dim: Any = 0, **options: Any) -> Value:

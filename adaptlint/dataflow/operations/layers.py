@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import axis, below, clash, count, replaced
 from adaptlint.dataflow.value import Unknown, Value
+from adaptlint.hints import Any
 
 
 def embedding(input: Value, weight: Value, padding_idx: Any = None, *rest: Any, **options: Any) -> Value:

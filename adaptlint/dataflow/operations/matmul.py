@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import broadcast, clash, fits_into, promote, values_of
 from adaptlint.dataflow.value import Conflict, Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def one_kind(*values: Value) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.binary import higher, lower
 from adaptlint.dataflow.operations.dims import axes, axis, clash, count, cut, kind_of, replaced
 from adaptlint.dataflow.value import Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def reduced(shape: Shape, dim: Any, keepdim: Any) -> Shape:

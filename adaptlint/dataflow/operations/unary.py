@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import axes, axis, clash, kind_of, value_of
 from adaptlint.dataflow.value import Unknown, Value
+from adaptlint.hints import Any
 
 # The kind that comes out for bool, int, float and complex; "-" where torch refuses or differs between devices.
 KEPT = {

@@ -5,8 +5,6 @@ Whether `view` can do without a copy depends on strides, which a value does not 
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.dataflow.operations.dims import (
     axes,
     axis,
@@ -19,6 +17,7 @@ from adaptlint.dataflow.operations.dims import (
     value_of,
 )
 from adaptlint.dataflow.value import Shape, Unknown, Value
+from adaptlint.hints import Any
 
 
 def view(input: Value, *sizes: Any, **options: Any) -> Value:

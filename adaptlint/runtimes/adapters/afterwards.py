@@ -7,11 +7,11 @@ Which releases and models have them was measured on adapters 1.0.0, 1.1.1, 1.2.0
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.findings import Fact, Fault
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.library import FAULTS

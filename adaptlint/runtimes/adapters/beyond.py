@@ -7,10 +7,10 @@ composition is `WHEN`. Where the plan names such a step its end is part of the v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.findings import Fact, Fault, RaisedError
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.afterwards import Used
 from adaptlint.runtimes.adapters.library import FAULTS

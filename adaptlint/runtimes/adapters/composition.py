@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 SETTINGS: dict[str, tuple[str, ...]] = {

@@ -8,10 +8,10 @@ have one: their rows are those that nobody replicates.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from adaptlint.findings import Report
 from adaptlint.graph.labels import mermaid_quoted, plain, quoted
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 INPUT, OUTPUT, CONFLICT = "input", "output", "conflict"

@@ -12,10 +12,10 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 from adaptlint.dataflow.flow_graph import FlowGraph, read_graph
 from adaptlint.dataflow.flow_problem import FlowProblem
+from adaptlint.hints import Any
 
 LIBRARY = "adapters"
 OLDEST = (3, 11)  # of Python, for this package

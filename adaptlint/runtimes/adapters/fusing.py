@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from adaptlint.artefacts import Folder, Malformed, TensorFile, open_folder
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.hub_adapter import FUSION_CONFIG, UNREADABLE, fusion_in
 from adaptlint.runtimes.adapters.hub_faults import faults_of_load
 from adaptlint.runtimes.adapters.loading import Around, load_tensors

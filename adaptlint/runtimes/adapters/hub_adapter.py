@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from adaptlint.artefacts import Document, Folder, Malformed, TensorFile
 from adaptlint.findings import Fact, Where
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.parts import ConfigRefused, Part, parts
 from adaptlint.runtimes.adapters.release import HubRelease
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal

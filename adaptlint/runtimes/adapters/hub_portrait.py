@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from adaptlint.artefacts import BITS, Document, Folder, Malformed, TensorFile
 from adaptlint.findings import fold_paths
 from adaptlint.graph.portrait import CONFIG_NAME, Portrait
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.hub_adapter import (
     FUSION_CONFIG,
     HEAD_CONFIG,

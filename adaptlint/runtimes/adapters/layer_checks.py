@@ -7,9 +7,9 @@ Source: adapters 0.2.2 to 1.3.0, methods/lora.py, methods/bottleneck.py, methods
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint import tables
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.parts import CONFIGS
 from adaptlint.runtimes.adapters.release import HubRelease
 from adaptlint.runtimes.adapters.sites import Site

@@ -6,8 +6,8 @@ Facts: adapters 0.2.2 to 1.3.0, methods/adapter_layer_base.py (`ComposableAdapte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.rows import Raised
 from adaptlint.runtimes.adapters.validation import allowed_in

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from adaptlint.artefacts import Malformed, TensorFile
 from adaptlint.bases import Base
@@ -12,6 +11,7 @@ from adaptlint.dataflow.flow_graph import FlowGraph
 from adaptlint.findings import Fact, Fault, Mismatch, Where
 from adaptlint.graph import Adapter
 from adaptlint.graph.scene import CONFIG
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.heads import load_head
 from adaptlint.runtimes.adapters.hub_adapter import MADE, hub_parts, open_hub_config, open_hub_weights
 from adaptlint.runtimes.adapters.hub_faults import faults_of_load

@@ -7,7 +7,8 @@ have exact coefficients, so that an average that is divided twice is another num
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+
+from adaptlint.hints import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from fractions import Fraction

@@ -9,9 +9,9 @@ Facts: adapters 0.2.2 to 1.3.0, methods/{reft,prompt_tuning,invertible}.py (`fir
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.dataflow.value import Value
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.composition import Block
 from adaptlint.runtimes.adapters.layers import Config, Context
 from adaptlint.runtimes.adapters.numbers import made_by

@@ -7,9 +7,9 @@ Source: adapters 0.2.2 to 1.3.0, configuration/adapter_config.py (`AdapterConfig
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint import tables
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 CONFIGS = "runtimes/adapters/configs.toml"

@@ -7,8 +7,8 @@ configuration/model_adapters_config.py (`match`), methods/*.py (`add_adapter`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters import tensors as t
 from adaptlint.runtimes.adapters.layer_checks import (

@@ -6,12 +6,12 @@ Sizes that were asked for or are implied are numbers in it, the others stand in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, Shape, path_in
 from adaptlint.dataflow.propagate import Moved, Outputs, Results, propagate
 from adaptlint.dataflow.symbols import Dim, decode_shapes, probes
 from adaptlint.findings import fold_paths
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block, drawn
 from adaptlint.runtimes.adapters.judging import Composed, Outcome

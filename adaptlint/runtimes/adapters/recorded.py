@@ -19,11 +19,11 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from adaptlint.bases.templates import Filling, NotCovered, evaluate, holds
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, Ref, Run, integers, read_graph
 from adaptlint.dataflow.fold import joined
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 TABLE_FORMAT = 2

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint import tables
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.sites import Site
 from adaptlint.runtimes.peft.release import parse_version
 

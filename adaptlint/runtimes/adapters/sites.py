@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, path_in
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
 LAYERS = "runtimes/adapters/layers.toml"

@@ -8,8 +8,8 @@ Source: adapters 0.2.2 to 1.3.0, methods/lora.py (LoRA, MTLLoRA, IA3, Vera, LoRA
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.sites import Site
 
 Shape = tuple[int, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint.dataflow.value import Value
+from adaptlint.hints import Any
 from adaptlint.runtimes.adapters.others import PAIRED, kept
 
 

@@ -7,9 +7,9 @@ layer gives when the row's own adapters are active alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from adaptlint.dataflow.value import Conflict, Value
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.bottleneck import BottleneckLayer, Place
 from adaptlint.runtimes.adapters.composition import Block

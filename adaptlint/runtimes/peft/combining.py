@@ -6,9 +6,9 @@ import copy
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from adaptlint.findings import Fact, Fault
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.injection import inject
 from adaptlint.runtimes.peft.plan import Step
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does

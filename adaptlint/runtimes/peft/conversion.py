@@ -8,10 +8,10 @@ rename_source_key). The transforms themselves come with the base, as data.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from adaptlint.bases import Base, Transform, rename_key
 from adaptlint.findings import Where
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.fused import fuse
 from adaptlint.runtimes.peft.refusal import NotModelled

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.patterns import full_match, segment_match

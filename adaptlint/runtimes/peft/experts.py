@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.bases import Base
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.refusal import Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.layers import check_name
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings

@@ -7,10 +7,10 @@ lacks stands in forward_arguments.toml, with the releases of transformers that w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.findings import Fact
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.refusal import Refusal
 from adaptlint.runtimes.peft.release import PEFT, parse_version
 from adaptlint.runtimes.peft.settings import Settings

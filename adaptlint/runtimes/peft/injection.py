@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from adaptlint import tables
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Fault
+from adaptlint.hints import TYPE_CHECKING
 from adaptlint.runtimes.peft import experts, extra_modules, parameters, replication
 from adaptlint.runtimes.peft.entries import Answers, dead_entries, no_match, no_match_facts
 from adaptlint.runtimes.peft.layers import Layers, unsupported

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.runtimes.peft.prompts import text_config
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 from adaptlint.runtimes.peft.release import PEFT

@@ -7,9 +7,9 @@ attributes that `adapter_layer_names` lists, each a container with one entry per
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from adaptlint.findings import Fact, Fault, RaisedError, Verdict
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.peft.live_training import out_of_reach
 

@@ -10,9 +10,9 @@ that are given words (5.23, modeling_utils.py, `_activation_checkpointing_enable
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from adaptlint.findings import Fact, Fault
+from adaptlint.hints import Any
 
 HOOKS = ("_require_grads_hook", "_require_grads_hooks")
 """What transformers keeps of `enable_input_require_grads`, older and newer releases."""

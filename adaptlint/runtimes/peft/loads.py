@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile
 from adaptlint.bases import Base
 from adaptlint.findings import Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.activation import lost_faults
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.doubts import doubts_of

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from adaptlint.artefacts import Document, Malformed, TensorFile, parse_json
 from adaptlint.artefacts.opening import read_whole
@@ -18,6 +17,7 @@ from adaptlint.bases import Base
 from adaptlint.findings import Fault
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import CONFIG, weights_of
+from adaptlint.hints import Any
 from adaptlint.methods import has_method, load_method
 from adaptlint.runtimes.peft.wrapped import PREFIX
 

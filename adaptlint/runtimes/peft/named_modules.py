@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile
 from adaptlint.graph.scene import Adapter, weights_of
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.targets import default_targets
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptlint.bases import Module
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.layers import check_rank_and_scale, made, pattern_value
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.settings import Settings

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
 
 from adaptlint.findings import Where
+from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.patterns import Pattern, prepare_together
 from adaptlint.runtimes.peft.patterns import SEGMENT, SUFFIX, bounded, compiled

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
 
 from adaptlint.findings import Where
+from adaptlint.hints import TypeVar
 from adaptlint.patterns import Pattern, UnboundedPattern, compile_pattern, has_repeats, is_plain
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import TensorFile, ValueRow
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Mismatch, Where
+from adaptlint.hints import Any
 from adaptlint.runtimes.peft.extra_modules import save_modules
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does
 from adaptlint.runtimes.peft.release import PEFT

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 from adaptlint.findings import Fact, Fault, RaisedError, Where
+from adaptlint.hints import TypeVar
 
 Result = TypeVar("Result")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint import tables
+from adaptlint.hints import Any
 
 RELEASES = "runtimes/peft/releases.toml"
 PEFT = "runtimes/peft/peft.toml"

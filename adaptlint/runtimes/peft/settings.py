@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.artefacts import Document
 from adaptlint.findings import Fact, Fault, Where
+from adaptlint.hints import Any
 from adaptlint.methods import Method, has_method, load_method
 from adaptlint.runtimes.peft.pattern_keys import DOTTED, FORMS, SUFFIX, PatternKeys
 from adaptlint.runtimes.peft.refusal import NotModelled, Refusal, as_python_does

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from adaptlint.bases import Base
 from adaptlint.findings import Fault
+from adaptlint.hints import Any
 from adaptlint.patterns import compile_pattern, has_repeats
 from adaptlint.runtimes.peft.pattern_keys import PATTERNS, SEGMENT, SUFFIX
 from adaptlint.runtimes.peft.settings import Settings

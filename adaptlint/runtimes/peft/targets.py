@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from adaptlint import tables
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import Any
 from adaptlint.patterns import is_plain
 from adaptlint.runtimes.peft.layer_numbers import in_layers
 from adaptlint.runtimes.peft.pattern_keys import SEGMENT, PatternKeys

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from adaptlint.bases import Base, Module
 from adaptlint.findings import Fact, Where
+from adaptlint.hints import Any
 from adaptlint.methods import Check, Method, TensorSpec
 from adaptlint.runtimes.peft.layers import CONVOLUTIONS, check_name, feature_sizes, is_other_embedding
 from adaptlint.runtimes.peft.patterns import full_match
