@@ -18,7 +18,6 @@ from adaptlint.findings import AdapterSubject, Asked, Fault, Report, Subject, Ve
 from adaptlint.graph import Adapter, Scene
 from adaptlint.graph.scene import weights_of
 from adaptlint.hints import TYPE_CHECKING, Any, cast
-from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes import Prediction, Request, predict
 
 if TYPE_CHECKING:
@@ -248,6 +247,8 @@ def _is_strange(adapter: Adapter, faults: Sequence[Fault]) -> bool:
         return True
     if any(fault.reason in TOLD_BY_CAUSE for fault in faults):
         return True
+    from adaptlint.methods import PEFT_PREFIX
+
     first = next(iter(weights.tensors), PEFT_PREFIX)
     return not first.startswith(PEFT_PREFIX) or not {row.dtype for row in weights.tensors.values()} <= FLOATS
 

@@ -11,7 +11,6 @@ from adaptlint.findings import Fault, RaisedError, StepResult
 from adaptlint.graph import Adapter
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.afterwards import Used, faults_afterwards
-from adaptlint.runtimes.adapters.beyond import Situation, raised_in, steps_after, told_beside
 from adaptlint.runtimes.adapters.composition import Block, leaf, read_composition, stack
 from adaptlint.runtimes.adapters.forwards import Forwards
 from adaptlint.runtimes.adapters.hub_adapter import hub_name
@@ -114,6 +113,8 @@ def _and_then(told: Told, judged: Judged, asked: Asked) -> Told:
     """With what comes after a forward that works: the plan's own steps, else what the usual ones would raise."""
     if told.outcome != "works":
         return told
+    from adaptlint.runtimes.adapters.beyond import Situation, raised_in, steps_after, told_beside
+
     used = Used(judged.composed.setup, asked.loads, judged.graph, asked.names)
     first = next(iter(judged.outcome.outputs.values()), ())
     rows = first[0] if first and isinstance(first[0], int) else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from adaptlint import tables
 from adaptlint.hints import Any
@@ -13,6 +14,7 @@ PEFT = "runtimes/peft/peft.toml"
 Version = tuple[int, ...]
 
 
+@lru_cache(maxsize=256)  # a check asks each of the few that the tables name many times
 def parse_version(text: str) -> Version:
     """The numbers that a version starts with: (0, 15, 0) of "0.15.0rc1"; empty when it starts with none."""
     found = re.match(r"\d+(?:\.\d+)*", text)
