@@ -7,7 +7,7 @@ Source: adapters 0.2.2 to 1.3.0, methods/{lora,bottleneck,prefix_tuning,reft,pro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from adaptlint import tables
 from adaptlint.dataflow.flow_graph import FlowGraph, Node, path_in
@@ -24,7 +24,6 @@ KINDS = {
     "hub.prompt": "prompt",
     "hub.invertible": "invertible",
 }
-Search = Callable[[str], re.Match[str] | None]
 OUTSIDE = -1  # the number that the library gives to what lies in no layer
 
 
@@ -116,14 +115,13 @@ def _numbers(
     modules: list[str], bodies: dict[str, str], card: dict[str, Any], model_type: str | None
 ) -> dict[str, int]:
     """Module -> the number of its layer."""
-    patterns = [re.compile(pattern).search for pattern in (*card["counting"]["nested"], card["counting"]["general"])]
     layers: dict[str, str] = {}
     of_owner: dict[str, str | None] = {}  # a path ends with its layer's number or has it in its owner's path
     for module in modules:
         owner = module.rpartition(".")[0]
         if owner not in of_owner:
-            of_owner[owner] = _layer_in(owner, patterns)
-        layer = of_owner[owner] or _layer_in(module, patterns)
+            of_owner[owner] = _layer_in(owner, **card["counting"])
+        layer = of_owner[owner] or _layer_in(module, **card["counting"])
         if layer is not None:
             layers[module] = layer
     order = card["order"].get(model_type, [])
@@ -138,8 +136,17 @@ def _numbers(
     return {module: numbers[layer] for module, layer in layers.items()}
 
 
-def _layer_in(path: str, patterns: Sequence[Search]) -> str | None:
-    return next((match.group() for match in (search(path) for search in patterns) if match), None)
+def _layer_in(path: str, stacks: Sequence[str], nested: Sequence[Sequence[str]]) -> str | None:
+    """The path of the layer that a path lies in, None outside of them."""
+    parts = path.split(".")
+    for at, part in enumerate(parts[:-1]):
+        for chain in nested:
+            inner = parts[at : at + 2 * len(chain)]
+            if part == chain[0] and inner[::2] == chain and all(map(str.isdecimal, inner[1::2])):
+                return ".".join(parts[: at + 2 * len(chain)])
+        if part in stacks and parts[at + 1].isdecimal():
+            return ".".join(parts[: at + 2])
+    return None
 
 
 def _rank(layer: str, order: list[str]) -> int:
