@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from adaptlint.cli import CommandLineError, NothingToSay
+from adaptlint.cli.waiting import Waiting
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def _flow_or_stop(
     from adaptlint.dataflow.load import FlowProblem
 
     try:
-        return flow(model, model_class=model_class, attn=attn, sizes=sizes, offline=offline, cache=cache)
+        with Waiting(f"following {model}"):
+            return flow(model, model_class=model_class, attn=attn, sizes=sizes, offline=offline, cache=cache)
     except FlowProblem as problem:
         raise NothingToSay(shown(str(problem))) from None
     except SizeError as wrong:
