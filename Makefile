@@ -223,9 +223,9 @@ bench-replay: .venv-test/.installed
 
 # the schema of Jenkins' xunit plugin, which pytest's own sources bring along
 .jenkins/junit-10.xsd: | .venv-test/.installed
-	$(TEST)/pip download $(PIP_FLAGS) --no-deps --no-binary pytest -d .jenkins pytest
-	tar -xzf .jenkins/pytest-*.tar.gz -C .jenkins --strip-components=3 --wildcards '*/testing/example_scripts/junit-10.xsd'
-	touch $@
+	{ $(TEST)/pip download $(PIP_FLAGS) --no-deps --no-binary pytest -d .jenkins pytest && \
+	tar -xzf .jenkins/pytest-*.tar.gz -C .jenkins --strip-components=3 --wildcards '*/testing/example_scripts/junit-10.xsd' && \
+	touch $@; } || echo "Jenkins' schema of JUnit files could not be fetched; the test that needs it is skipped"
 
 clean:
 	rm -rf .venv .jenkins .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo

@@ -6,6 +6,7 @@ import json
 
 from adaptlint.cli import CommandLineError, NothingToSay
 from adaptlint.cli.check import named, refuse_wrong_composition
+from adaptlint.cli.waiting import Waiting
 from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters.showing import shown
 
@@ -23,7 +24,8 @@ def text_of(options: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
     if target.partition("==")[0] != RUNTIME:
         raise CommandLineError(f"--compose is drawn for {RUNTIME}, AdapterHub's library, not for {target}.")
     refuse_wrong_composition(options["compose"])
-    report = _report(options, target, sizes)
+    with Waiting(f"following {options['compose']}"):
+        report = _report(options, target, sizes)
     _refuse_size(report, sizes)
     if form == "json":
         return json.dumps(_document(report), indent=1)

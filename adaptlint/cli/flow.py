@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from adaptlint.cli import CommandLineError, NothingToSay
+from adaptlint.cli.waiting import Waiting
 from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import shown
 
@@ -46,7 +47,8 @@ def _flow_or_stop(
     from adaptlint.dataflow.load import FlowProblem
 
     try:
-        return flow(model, model_class=model_class, attn=attn, sizes=sizes, offline=offline, cache=cache)
+        with Waiting(f"following {model}"):
+            return flow(model, model_class=model_class, attn=attn, sizes=sizes, offline=offline, cache=cache)
     except FlowProblem as problem:
         raise NothingToSay(shown(str(problem))) from None
     except SizeError as wrong:

@@ -6,6 +6,7 @@ import click
 
 from adaptlint.cli import NOTHING_CHECKED, output
 from adaptlint.cli.problem import explained
+from adaptlint.cli.waiting import Waiting
 from adaptlint.findings import fold_paths
 from adaptlint.hints import TYPE_CHECKING
 from adaptlint.reporters.showing import shown, width_of
@@ -47,7 +48,8 @@ def command(adapter: str, model: str | None, values: str, form: str) -> int:
     if model is not None:
         from adaptlint.engine.inspecting import inspect_on
 
-        sites = inspect_on(model, adapter, values=values)
+        with Waiting(f"reading {model}"):
+            sites = inspect_on(model, adapter, values=values)
     output.say(as_json(found, sites) if form == "json" else as_text(found, sites))
     for problem in found.problems:
         click.echo(said(problem), err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adaptlint.testing import build, read_recipe
+from tests.adapters import write_adapter
 from tests.cli.running import adaptlint, on_a_terminal
 from tests.conftest import ROOT
 
@@ -21,11 +22,19 @@ def command() -> list[str]:
 
 
 def test_a_clock_runs_on_a_terminal_and_leaves_nothing_behind(command: list[str], tmp_path: Path) -> None:
-    said = on_a_terminal([sys.executable, "-m", "adaptlint", *command], tmp_path, 100)
+    said = on_a_terminal([sys.executable, "-m", "adaptlint", *command, "--flow"], tmp_path, 100)
     assert " ... 1 s\x1b[K" in said
     before, _, report = said.rpartition("\r\x1b[K")
     assert "JambaForCausalLM" in report
     assert "JambaForCausalLM" not in before
+
+
+def test_inspect_on_a_base_has_the_clock_too(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    write_adapter(tmp_path / "adapter")
+    command = [sys.executable, "-m", "adaptlint", "inspect", "adapter", "--base", str(SLOW)]
+    said = on_a_terminal(command, tmp_path, 100, ADAPTLINT_CACHE=str(tmp_path / "cache"))
+    assert " ... 1 s\x1b[K" in said
 
 
 def test_a_pipe_gets_no_clock(command: list[str]) -> None:

@@ -19,7 +19,7 @@ from adaptlint.runtimes.adapters.recorded import recorded_graph
 from adaptlint.testing.demo import tell
 from tests.cli.running import adaptlint as run
 from tests.conftest import ROOT
-from tests.releases.prove import ENVIRONMENTS
+from tests.environments import ENVIRONMENTS
 
 STORY = ROOT / "fixtures" / "stories" / "llama-attention"
 CLASS = "LlamaForTokenClassification"  # none of those that ship

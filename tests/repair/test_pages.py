@@ -66,6 +66,7 @@ def test_some_examples_promise_something() -> None:
         "AL004",
         "AL013",
         "AL014",
+        "AL015",
         "AL022",
         "AL023",
         "AL102",

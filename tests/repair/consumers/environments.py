@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.releases.prove import ENVIRONMENTS
+from tests.environments import ENVIRONMENTS
 
 HERE = Path(__file__).parent
 PINS = tomllib.loads((HERE / "pins.toml").read_text(encoding="utf-8"))
