@@ -178,6 +178,7 @@ class Recorder:
         place.mkdir(parents=True, exist_ok=True)
         data = packed(self.table)
         (place / f"{self.spec.model_type}.json.z").write_bytes(data)
+        read_table.cache_clear()  # the next class is put beside this one
         return len(data)
 
 
