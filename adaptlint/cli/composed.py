@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from adaptlint.findings import Report
 
 RUNTIME = "adapters"
+PEFT = "peft"
 
 
 def text_of(options: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
     """The composition in one of the formats; NothingToSay with the reason where no forward of it was walked."""
     target, form = options["target"] or RUNTIME, options["form"]
-    if target.partition("==")[0] != RUNTIME:
-        raise CommandLineError(f"--compose is drawn for {RUNTIME}, AdapterHub's library, not for {target}.")
+    if target.partition("==")[0] not in (RUNTIME, PEFT):
+        raise CommandLineError(f"--compose is drawn for {RUNTIME} and {PEFT}, not for {target}.")
     refuse_wrong_composition(options["compose"])
     with Waiting(f"following {options['compose']}"):
         report = _report(options, target, sizes)
@@ -55,7 +56,12 @@ def _report(options: Mapping[str, Any], target: str, sizes: Mapping[str, int]) -
         batch=sizes.get("batch"),
         seq=sizes.get("seq"),
         decoder_seq=sizes.get("decoder_seq"),
+        sites=target.partition("==")[0] == PEFT,
     )
+    if target.partition("==")[0] == PEFT and report.composition is not None and report.verdicts[0].stage != "compose":
+        from adaptlint.cli.composed_in_peft import with_shapes
+
+        report = with_shapes(report, options, sizes)
     if report.shapes is None or report.composition is None:
         raise NothingToSay(shown(_why(report)))
     return report

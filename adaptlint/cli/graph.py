@@ -27,7 +27,7 @@ OPTIONS = (
     Option("--seq", "With --flow: a number for the sequence length.", "number"),
     Option("--decoder-seq", "With --flow: a number for the decoder's sequence length.", "number"),
     Option("--compose", "With --flow: AdapterHub's expression over ADAPTERs' names.", metavar="'Parallel(a, b)'"),
-    Option("--target", "With --compose: AdapterHub's library in this release.", metavar="adapters==VERSION"),
+    Option("--target", "With --compose: whose composition it is.  [adapters]", metavar="RUNTIME[==VERSION]"),
     Option("--fusion", "With --compose: fusion layer of the model, or its folder; repeatable.", "many", "NAMES"),
     Option("--mask", "With --compose: attention mask of the forward.", choices=("none", "padded")),
     Option("--offline", "Never use the network.", "flag"),

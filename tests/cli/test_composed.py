@@ -13,9 +13,11 @@ import pytest
 
 import adaptlint
 from adaptlint import cli
+from adaptlint.testing import build, read_recipe
 from adaptlint.testing.demo import tell
 from tests.conftest import ROOT
 
+BASES = ROOT / "fixtures" / "bases"
 STORIES = ROOT / "fixtures" / "stories"
 SIZES = {"batch": 4, "seq": 9, "decoder_seq": 7}
 
@@ -117,12 +119,56 @@ def test_every_format_has_the_same_boxes(tmp_path: Path, capsys: pytest.CaptureF
     assert {start for start, end in xml.edges if end in sites} == leaves
 
 
+IN_PEFT = """
+base = "tiny-llama"
+name = "a"
+
+[config]
+r = 8
+target_modules = ["q_proj"]
+
+[[tensors]]
+modules = "model.layers.{0-2}.self_attn.q_proj"
+rank = 8
+in = 32
+out = 32
+
+[others.b]
+"""
+
+
+def test_a_mixed_batch_of_peft_has_the_shapes_of_its_forward(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peft, torch = pytest.importorskip("peft"), pytest.importorskip("torch")
+    from tests.differential.folders import model_of
+
+    built = build(read_recipe(IN_PEFT), str(tmp_path), str(BASES))
+    names = {built.name: built.adapter, **dict(built.others)}
+    given = [f"{name}={path}" for name, path in names.items()]
+    asked = ["--target", "peft", "--compose", "BatchSplit(a, b, batch_sizes=[2, 1])", "--flow", "--seq", "7"]
+    told = json.loads(drawn(capsys, built.model, *given, *asked, "--format", "json"))
+    model = peft.PeftModel.from_pretrained(model_of(Path(built.model), "AutoModelForCausalLM"), built.adapter, "a")
+    model.load_adapter(names["b"], "b")
+    seen: list[list[int]] = []
+    for name, module in model.named_modules():
+        if name.endswith("q_proj"):
+            module.register_forward_hook(lambda _, __, out: seen.append(list(out.shape)))
+    with torch.no_grad():
+        logits = model(torch.ones(3, 7, dtype=torch.long), adapter_names=["a", "a", "b"]).logits
+    (site,) = told["shapes"]["sites"]
+    assert (site["module"], site["adapters"]) == ("model.layers.{0-2}.self_attn.q_proj", ["a", "b"])
+    assert seen == [*site["out"]] * 3
+    assert told["shapes"]["outputs"] == {"logits": list(logits.shape)}
+    assert [edge["dims"] for edge in told["composition"]["edges"]] == [[2], [1]]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["--compose", "Parallel(a, b)"], "--compose needs --flow."),
         (["--flow", "--compose", "Paralel(a, b)"], "Paralel is no block"),
-        (["--flow", "--compose", "Parallel(a, b)", "--target", "peft"], "not for peft."),
+        (["--flow", "--compose", "Parallel(a, b)", "--target", "transformers"], "not for transformers."),
         (["--flow"], "an ADAPTER needs --compose."),
         (["--flow", "--mask", "none"], "--mask needs --compose."),
         (

@@ -1,7 +1,7 @@
 """What a composition meets beyond its forward: `generate`, and a training step with labels or with checkpoints.
 
-Which releases and models have it is library.toml's `beyond`, run on 1.0.0, 1.2.0 and 1.3.0; what has to be true of a
-composition is `WHEN`. Where the plan names such a step its end is part of the verdict; else it is told beside it.
+Which releases and models have it is library.toml's `beyond`, run on 1.0.0, 1.1.1, 1.2.0 and 1.3.0; what has to be true
+of a composition is `WHEN`. Where the plan names such a step its end is part of the verdict; else it is told beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from adaptlint.runtimes.peft.plan import RUNS, Step, parse_plan
 
 GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 TRAINS = ("For", "LMHeadModel")  # what the names of classes have that take labels
+BY_TOKEN = ("ForMaskedLM", "ForTokenClassification")
 SHARED_OUT = ("lora", "bottleneck", "prefix")  # methods that heed the rows that BatchSplit and Parallel give them
 USUAL = (
     Step("generate"),
@@ -165,6 +166,13 @@ def _labels(situation: Situation) -> Numbers | None:
     return {} if _given(situation.step, "labels") and _is_repeated(situation) else None
 
 
+def _prompted(situation: Situation) -> Numbers | None:
+    """A label for every token, and outputs for a prompt too."""
+    known = situation.used.loads.base.model_class or ""
+    prompted = "prompt" in situation.kinds(situation.used.setup.names())
+    return {} if prompted and _given(situation.step, "labels") and known.endswith(BY_TOKEN) else None
+
+
 def _recomputed(situation: Situation) -> Numbers | None:
     """Rows that a block is given repeated already, where it repeated them itself the first time."""
     if not situation.step.option("checkpointing") or not _is_repeated(situation):
@@ -199,6 +207,7 @@ WHEN: dict[str, Callable[[Situation], Numbers | None]] = {
     "positions": _positions,
     "tasks": _tasks,
     "labels": _labels,
+    "prompted": _prompted,
     "recomputed": _recomputed,
     "overwritten": _overwritten,
     "checkpoints": _checkpoints,

@@ -1,0 +1,62 @@
+"""Steps of a plan beyond one forward, in AdapterHub's library: what is asked for decides, the rest stands beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adaptlint
+from adaptlint.runtimes.peft.plan import PlanError
+from adaptlint.testing import build, page_examples, read_recipe
+from tests.conftest import ROOT
+
+PAGE = ROOT / "rules" / "compose" / "AL511-plan-step-raises.md"
+BASES = ROOT / "fixtures" / "bases"
+
+
+def checked(folder: Path, **asked: Any) -> Any:
+    recipe = read_recipe(page_examples(PAGE.read_text(encoding="utf-8"))["bad"][0])
+    built = build(recipe, str(folder), str(BASES))
+    return adaptlint.check(built.model, built.adapters, **{**recipe.check, **asked})
+
+
+@pytest.mark.parametrize(
+    ("plan", "outcome", "stage"),
+    [
+        ("generate", "works", None),
+        ("generate num_beams=3", "fails", "generate"),
+        ("generate num_return_sequences=2", "fails", "generate"),
+        ("backward; generate num_beams=2", "fails", "generate"),
+        ("backward checkpointing=true", "works", None),
+        ("merge", "unknown", None),
+    ],
+)
+def test_a_step_that_is_asked_for_decides(plan: str, outcome: str, stage: str | None, tmp_path: Path) -> None:
+    report = checked(tmp_path, plan=plan)
+    (verdict,) = report.verdicts
+    assert (verdict.outcome, verdict.stage) == (outcome, stage)
+    if stage:
+        assert [step.op for step in verdict.steps][-1] == stage
+        assert {finding.code for finding in report.findings if finding.fingerprint in verdict.why} == {"AL511"}
+
+
+def test_a_step_that_nobody_asked_for_is_told_beside(tmp_path: Path) -> None:
+    report = checked(tmp_path, plan=None)
+    assert report.verdicts[0].outcome == "works"
+    assert [finding.severity for finding in report.findings if finding.code == "AL550"] == ["note"]
+    assert all(finding.code != "AL511" for finding in report.findings)
+
+
+def test_peft_says_that_it_does_not_follow_such_a_step(tmp_path: Path) -> None:
+    recipe = read_recipe(page_examples((ROOT / "rules/values/AL402-update-is-zero.md").read_text())["good"][0])
+    built = build(recipe, str(tmp_path), str(BASES))
+    (verdict,) = adaptlint.check(built.model, built.adapter, plan="load default; generate").verdicts
+    assert verdict.outcome == "unknown"
+
+
+@pytest.mark.parametrize("plan", ["generate beams=2", "generate num_beams=none", "backward labels=1 rank=2"])
+def test_options_that_a_step_does_not_have_are_refused(plan: str, tmp_path: Path) -> None:
+    with pytest.raises(PlanError):
+        checked(tmp_path, plan=plan)
