@@ -23,7 +23,7 @@ from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
 from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
-from tests.families.space import LAYER_TYPES, Space
+from tests.families.space import ACTIVATIONS, LAYER_TYPES, Space
 
 DRAWS = 6
 EACH = 2
@@ -320,7 +320,7 @@ class FlowRecording:
 
     def _pair(self) -> None:
         """Two settings at once, or a setting where a comparison comes out otherwise; activations are no such."""
-        plain = [one for one in self.telling if not any(isinstance(value, str | dict) for value in one.values())]
+        plain = [one for one in self.telling if not any(_no_pair(value) for value in one.values())]
         pairs = [(one, other) for one, other in combinations(plain, 2) if not one.keys() & other.keys()]
         for one, other in pairs[:MOST_PAIRS]:
             self.tried({**self.space.start, **one, **other})
@@ -566,6 +566,10 @@ def table_of(backend: str, classes: dict[str, Any], pool: Pool) -> dict[str, Any
         "classes": classes,
         "templates": list(pool.texts),
     }
+
+
+def _no_pair(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, str) and value in ACTIVATIONS)
 
 
 def _above_one(value: Any) -> bool:
