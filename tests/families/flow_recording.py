@@ -23,7 +23,7 @@ from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
 from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.learning import Unlearnt
 from tests.families.live import built, resolved
-from tests.families.space import LAYER_TYPES, Space
+from tests.families.space import ACTIVATIONS, LAYER_TYPES, Space
 
 DRAWS = 6
 EACH = 2
@@ -103,7 +103,7 @@ class FlowRecording:
         """The class's entry of a table, and how many fresh configs gave the graphs of live recordings."""
         start = self._recorded(self.space.start)
         if isinstance(start, str) and self._chosen_start() is not None:
-            self.space.start = {**self._with_all_experts(), **self.needed}
+            self.space.start = {**with_all_experts(self.space), **self.needed}
             start = self._recorded(self.space.start)
         if isinstance(start, str):
             raise Failed(start)
@@ -160,7 +160,7 @@ class FlowRecording:
         return entry
 
     def _start(self) -> None:
-        start = self.tried(self.space.start) or self.tried(self._with_all_experts()) or self._chosen_start()
+        start = self.tried(self.space.start) or self.tried(with_all_experts(self.space)) or self._chosen_start()
         if start is None:
             raise Failed(f"the default config has no forward: {self.refused}")
         self.space.start = start.raw
@@ -179,21 +179,10 @@ class FlowRecording:
         ]
 
     def _chosen_start(self) -> Trial | None:
-        """With what a class of experts cannot do without: how many are asked, where it has a null, and a width that
-        grouped products take."""
-        fields = self.space.fields.items()
-        nulls = [name for name, field in fields if field.default is None and "int" in field.kinds]
-        needed = {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))}
-        widths = {name: field.default for name, field in fields if "intermediate_size" in name}
-        needed |= {
-            name: width - width % ALIGNED for name, width in widths.items() if type(width) is int and width % ALIGNED
-        }
+        """With what a class of experts cannot do without."""
+        needed = needed_of(self.space)
         self.needed |= needed
-        return self.tried({**self._with_all_experts(), **self.needed}) if needed else None
-
-    def _with_all_experts(self) -> Raw:
-        """The config to start from, but for its few experts: groups of them may be too small to choose from."""
-        return {name: value for name, value in self.space.start.items() if "expert" not in name}
+        return self.tried({**with_all_experts(self.space), **self.needed}) if needed else None
 
     def tried(self, raw: Raw) -> Trial | None:
         """The trial of a config, None if there is none; kept."""
@@ -320,7 +309,7 @@ class FlowRecording:
 
     def _pair(self) -> None:
         """Two settings at once, or a setting where a comparison comes out otherwise; activations are no such."""
-        plain = [one for one in self.telling if not any(isinstance(value, str | dict) for value in one.values())]
+        plain = [one for one in self.telling if not any(_no_pair(value) for value in one.values())]
         pairs = [(one, other) for one, other in combinations(plain, 2) if not one.keys() & other.keys()]
         for one, other in pairs[:MOST_PAIRS]:
             self.tried({**self.space.start, **one, **other})
@@ -554,6 +543,21 @@ class FlowRecording:
                     self.asked.add(key)
 
 
+def needed_of(space: Space) -> Raw:
+    """How many experts are asked, where that is null by default, and widths that grouped products take."""
+    fields = space.fields.items()
+    nulls = [name for name, field in fields if field.default is None and "int" in field.kinds]
+    widths = {name: field.default for name, field in fields if "intermediate_size" in name}
+    return {name: 1 for name in nulls if any(word in name for word in ("expert", "topk", "group"))} | {
+        name: width - width % ALIGNED for name, width in widths.items() if type(width) is int and width % ALIGNED
+    }
+
+
+def with_all_experts(space: Space) -> Raw:
+    """The config to start from, but for its few experts: groups of them may be too small to choose from."""
+    return {name: value for name, value in space.start.items() if "expert" not in name}
+
+
 def table_of(backend: str, classes: dict[str, Any], pool: Pool) -> dict[str, Any]:
     """The table of a model type and backend."""
     import transformers
@@ -566,6 +570,10 @@ def table_of(backend: str, classes: dict[str, Any], pool: Pool) -> dict[str, Any
         "classes": classes,
         "templates": list(pool.texts),
     }
+
+
+def _no_pair(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, str) and value in ACTIVATIONS)
 
 
 def _above_one(value: Any) -> bool:

@@ -25,8 +25,8 @@ START_LAYERS = 2
 MOST_COUNTED = 64
 MOST_LABELS = 40
 BEYOND = {"doge": ("is_moe",)}
-"""Fields that keep their default: transformers 5.23, modeling_doge.py, takes square roots of numbers of experts, for
-which templates have no formula.
+"""Fields that keep their default: transformers 5.23, modeling_doge.py, takes the square root of how many experts there
+are, for which templates have no formula.
 """
 TIED = "tie_word_embeddings"
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
