@@ -51,6 +51,14 @@ def test_planted_findings_on_a_case_that_loads_are_all_refuted() -> None:
     assert "refuted 3 (100.0 %)" in "\n".join(figures([row]))
 
 
+def test_where_the_load_raises_the_files_refute_what_is_planted() -> None:
+    """Nothing arrives then, and that a file has no such tensor, and a base no such module, is seen all the same."""
+    row = compare(adapters.SAMPLE, adapters.RAISES)
+    assert row.verdict == "confirmed"
+    assert {status for _, status, _ in row.planted} == {"refuted"}, row.planted
+    assert "the file has no tensor of planted.layers.0.nowhere" in {seen for _, _, seen in row.planted}
+
+
 def replayed(name: str) -> tuple[Any, list[records.Entry]]:
     from tests.replay.inside import replayed as run
 

@@ -10,7 +10,7 @@ from typing import Any
 from .compositions import text_of
 from .models import SEEDS, answer, build, inputs_of, known_of, outputs, runs_alone
 from .peft_composed import Composed, NoCall, NoReference
-from .peft_loads import load, observed_load
+from .peft_loads import held_by, load, observed_load
 from .telling import Channel
 from .tolerances import close, tolerance_of
 
@@ -68,6 +68,8 @@ class PeftRun:
         except Exception as problem:
             artefact = self.meta and any(word in str(problem) for word in ON_META)
             error = self.channel.error(problem)
+            if step["op"] == "load":
+                told["file"] = held_by(self.folders[step["name"]], self.base)
             self.channel.say("step", outcome="raises", error=error, artefact=artefact, **told)
             return False
         self.channel.say("step", outcome="ok", **told, **seen)
