@@ -30,7 +30,11 @@ class PeftRun:
 
     def __init__(self, job: Job, channel: Channel) -> None:
         self.job, self.channel = job, channel
-        self.folders: dict[str, str] = {each["name"]: each["folder"] for each in job["adapters"]}
+        self.folders: dict[str, str] = {}  # of what is loaded under each name
+        self.queue: dict[str, list[str]] = {}  # folders that are still to be loaded: several may have one name
+        for each in job["adapters"]:
+            self.queue.setdefault(each["name"], []).append(each["folder"])
+            self.folders.setdefault(each["name"], each["folder"])
         self.meta = job["scale"] == "load"
         self.several = len(job["plan"]) > 1
         self.model: Any = None
@@ -105,6 +109,9 @@ class PeftRun:
         import torch
 
         given = {key: value == "true" for key, value in options}
+        if self.queue.get(name):
+            self.folders[name] = self.queue[name].pop(0)
+            self._alone.pop(name, None)
         torch.manual_seed(SEED)
         first = self.model is None
         target = self.base if first else self.model
