@@ -5,10 +5,9 @@ PEFT replicates no rows and adds to what a layer gives: shapes are those of the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from adaptlint.cli import CommandLineError, NothingToSay
 from adaptlint.cli.flow import DEFAULT_BACKEND
+from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters.showing import shown
 
 if TYPE_CHECKING:

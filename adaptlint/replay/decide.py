@@ -10,11 +10,11 @@ from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay.observed import UNDECIDED, Observed, is_whole, observed, says
 from adaptlint.replay.plan import decides
+from adaptlint.replay.unloaded import by_files
 
 Entry = Mapping[str, Any]
-SAME_ERRORS = {
-    ("NoMatchingPeftModuleError", "ValueError")
-}  # the former is one of the latter, which older releases raise
+# the former is one of the latter, which older releases raise
+SAME_ERRORS = {("NoMatchingPeftModuleError", "ValueError")}
 LONGEST = 300  # characters of a message that is quoted
 LISTED = 3
 STOOD_IN = "a reference stood in for flash-attn's kernel"
@@ -23,6 +23,7 @@ LEFT = ("AL201", "AL204", "AL207", "AL208", "AL210", "AL215", "AL216", "AL217", 
 IGNORED = ("AL202", "AL209", "AL282")
 NOTHING = ("AL203", "AL206", "AL212", "AL213", "AL280")
 OF_LOAD = frozenset({*LEFT, *IGNORED, *NOTHING, "AL205", "AL401", "AL404"})
+KINDS = {**dict.fromkeys(LEFT, "left"), **dict.fromkeys(IGNORED, "ignored"), "AL401": "nonfinite", "AL404": "zero"}
 OF_LIBRARY = ("AL540", "AL541")
 OF_VALUES = ("AL401", "AL404", "AL205")
 WITHOUT_EFFECT = ("AL402", "AL403", "AL129")
@@ -119,10 +120,11 @@ def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -
     if finding.code in OF_LOAD:
         if not is_whole(entry) and finding.code not in OF_VALUES:
             return Mark("inconclusive", "one layer says nothing of which tensors arrive")
-        if entry["scale"] == "load" and finding.code in OF_VALUES:
+        if entry["scale"] == "load" and finding.code in OF_VALUES and seen.loaded:
             return Mark("inconclusive", "no numbers were loaded")
         if not seen.loaded:
-            return Mark("inconclusive", f"it raised before: {described(seen)}")
+            told = by_files(finding, seen.files, KINDS.get(finding.code, "")) if seen.stage == "load" else None
+            return Mark(*told) if told else Mark("inconclusive", f"it raised before: {described(seen)}")
         return _of_load(finding, verdict, seen)
     if rests and verdict.outcome == "fails":
         return _raises(error_of(finding, verdict), verdict.stage, entry, seen)

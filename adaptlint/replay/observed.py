@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
+from adaptlint.replay.unloaded import Files
 
 Entry = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ class Observed(NamedTuple):
 
     `before` are exceptions that were being handled when the error was raised. `reasons` are what is wrong though
     nothing was raised, `computed` says whether a forward was run. `undecided` says why nothing tells what a composition
-    ought to give, `idle` are its adapters that do nothing alone.
+    ought to give, `idle` are its adapters that do nothing alone. `files` are those of a load that raised.
     """
 
     outcome: str
@@ -44,6 +45,7 @@ class Observed(NamedTuple):
     broken: tuple[str, ...] = ()
     undecided: str = ""
     idle: tuple[str, ...] = ()
+    files: Files = Files()
     loaded: bool = False
     computed: bool = False
 
@@ -76,7 +78,11 @@ def observed(entry: Entry) -> Observed:
         done = stage == "forward"
         before = tuple((each["type"], each["message"]) for each in error.get("before", ()))
         told = seen._replace(outcome="fails", error=(error["type"], error["message"]), before=before)
-        return told._replace(stage=stage, loaded=done, computed=done)
+        held: Mapping[str, Any] = (
+            next((row["file"] for row in steps if isinstance(row.get("file"), dict)), {}) if whole else {}
+        )
+        files = Files(*(tuple(held.get(name, ())) for name in Files._fields))
+        return told._replace(stage=stage, loaded=done, computed=done, files=files)
     if entry["status"] not in ENDED or not (steps or entry["compositions"]):
         return seen
     computed = bool(forward) or any(not row.get("undecided") for row in entry["compositions"])

@@ -187,7 +187,8 @@ def _is_observation(row: Mapping[str, Any]) -> bool:
     error = row.get("error")
     if error is not None and not _is_error(error):
         return False
-    lists = [row.get(name, []) for name in LISTED]
+    held = row.get("file", {})
+    lists = [row.get(name, []) for name in LISTED] + (list(held.values()) if isinstance(held, dict) else [None])
     measured = "status" not in row or (isinstance(row.get("detail"), str) and isinstance(row.get("number"), int))
     return measured and all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)
 

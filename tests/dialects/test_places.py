@@ -21,19 +21,9 @@ import adaptlint
 from adaptlint.artefacts import Folder, Malformed, open_folder
 from adaptlint.testing import Entry, build, read_recipe, write_safetensors
 from tests.conftest import ROOT
+from tests.recipes import QUERIES
 from tests.test_rules import BASES, TARGET, TRANSFORMERS
 
-HEALTHY = """
-base = "tiny-llama"
-[config]
-r = 4
-target_modules = ["q_proj"]
-[[tensors]]
-modules = "model.layers.{0-2}.self_attn.q_proj"
-rank = 4
-in = 32
-out = 32
-"""
 MODEL = str(BASES / "tiny-llama")
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 SECONDS = 2.0
@@ -41,7 +31,7 @@ SECONDS = 2.0
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
-    return Path(build(read_recipe(HEALTHY), str(tmp_path), str(BASES)).adapter)
+    return Path(build(read_recipe(QUERIES), str(tmp_path), str(BASES)).adapter)
 
 
 def checked(path: Path) -> dict[str, str]:
@@ -135,7 +125,7 @@ def test_file_without_permission_is_told(name: str, reason: str) -> None:
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as top:  # pytest's own folders are closed to other users
         os.chmod(top, 0o755)  # noqa: S103
-        adapter = Path(build(read_recipe(HEALTHY), top, str(BASES)).adapter)
+        adapter = Path(build(read_recipe(QUERIES), top, str(BASES)).adapter)
         (adapter / name).chmod(0)
         ours, theirs = context.Pipe()
         child = context.Process(target=_as_nobody, args=(str(adapter), name, theirs))

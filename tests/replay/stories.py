@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 import adaptlint
 from adaptlint.findings import Report
+from adaptlint.replay.conduct import base_of, marked
+from adaptlint.replay.records import read_record, subject_of
+from adaptlint.replay.worker.running import is_there
 from adaptlint.testing import Built, Recipe, build, read_recipe
 from adaptlint.testing.demo import story_recipe
 from tests.conftest import ROOT
@@ -29,6 +32,7 @@ TABLE = Path(__file__).with_name("stories.toml")
 HEALTHY = "healthy"
 NEWEST = "peft==0.21.2"
 CPU, HALF = "cpu", "bfloat16"  # the flash kernels of a GPU take no float32
+BACKENDS = 3  # the number of their invariant
 ARGUMENTS = {"model_class": "--model-class", "compose": "--compose", "attn": "--attn", "batch": "--batch"}
 ARGUMENTS |= {"seq": "--seq", "decoder_seq": "--decoder-seq", "mask": "--mask", "plan": "--plan", "task": "--task"}
 
@@ -90,11 +94,49 @@ def present(device: str) -> bool:
     """Whether torch can use the device here."""
     import torch
 
-    return device == CPU or bool(getattr(torch, device).is_available())
+    return device == CPU or is_there(torch, device)
+
+
+def placed_on(device: str, options: Sequence[str]) -> list[str]:
+    """What a run on another device than a CPU is asked for beside: the device, its type, every backend's invariants."""
+    if device == CPU:
+        return []
+    return ["--device", device, "--dtype", HALF, *([] if "--invariants" in options else ["--invariants"])]
+
+
+def run(chapter: Chapter, device: str) -> Path:
+    """Replay one story; its record."""
+    record = chapter.record_on(device)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        placed = placed_on(device, chapter.options)
+        command = [*chapter.command(folder), *placed, "--record", str(record), "--quiet"]
+        shown = shlex.join(["adaptlint", *command]).replace(str(ROOT) + os.sep, "").replace(folder, "FOLDER")
+        print(f"$ {shown}", flush=True)
+        settings = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-m", "adaptlint", *command], cwd=ROOT, env=settings, check=False)
+    return record
+
+
+def judged(chapter: Chapter, record: Path) -> tuple[bool, str]:
+    """Whether a record decides its story as stories.toml says, and a line about it: marks, devices, backends."""
+    if not record.exists():
+        return False, f"{chapter.name}: no record"
+    entries = read_record(str(record))
+    with tempfile.TemporaryDirectory() as folder:
+        report = chapter.report(folder)
+        (verdict,) = marked(report, entries, subject_of(report, base_of(report))).verdicts
+    ended = [f"{entry['scale']} on {entry['gpu'].get('name', entry['device'])} {entry['status']}" for entry in entries]
+    backends = [row["detail"] for entry in entries for row in entry["invariants"] if row["number"] == BACKENDS]
+    broken = [row["detail"] for entry in entries for row in entry["invariants"] if row["status"] == "broken"]
+    fine = verdict.replay.status == chapter.verdict and all(entry["status"] == "done" for entry in entries)
+    line = f"{chapter.name}: {verdict.replay.status}, {verdict.replay.observed}; {', '.join(ended)}"
+    told = [f"backends: {'; '.join(backends)}"] if backends else []
+    return fine, "\n    ".join([line, *told, *(f"broken: {detail}" for detail in broken)])
 
 
 def main() -> int:
-    """Replay what is asked for; 1 without a record where the device is not there."""
+    """Replay what is asked for and judge the records; 1 where one does not decide its story, or without the device."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--device", default=CPU)
@@ -102,19 +144,10 @@ def main() -> int:
     if not present(options.device):
         print(f"torch of {sys.executable} has no device {options.device} here; no record is written", file=sys.stderr)
         return 1
-    settings = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for chapter in chapters():
-        if not re.search(options.only, chapter.name):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            record = chapter.record_on(options.device)
-            record.parent.mkdir(parents=True, exist_ok=True)
-            placed = [] if options.device == CPU else ["--device", options.device, "--dtype", HALF]
-            command = [*chapter.command(folder), *placed, "--record", str(record), "--quiet"]
-            shown = shlex.join(["adaptlint", *command]).replace(str(ROOT) + os.sep, "").replace(folder, "FOLDER")
-            print(f"$ {shown}", flush=True)
-            subprocess.run([sys.executable, "-m", "adaptlint", *command], cwd=ROOT, env=settings, check=False)
-    return 0
+    chosen = [chapter for chapter in chapters() if re.search(options.only, chapter.name)]
+    seen = [judged(chapter, run(chapter, options.device)) for chapter in chosen]
+    print(*("  ".join(("ok " if fine else "NOT", line)) for fine, line in seen), sep="\n")
+    return int(not all(fine for fine, _ in seen))
 
 
 if __name__ == "__main__":

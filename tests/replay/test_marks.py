@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+import adaptlint
 from adaptlint.findings.reading import NotAReport, report_from
 from adaptlint.replay import records
 from adaptlint.replay.conduct import base_of, marked
 from adaptlint.replay.plan import Settings
 from adaptlint.reporters import render
+from adaptlint.testing import build, read_recipe
+from tests.conftest import ROOT
+from tests.recipes import QUERIES
 from tests.replay import adapters
 from tests.replay.oracle import compare, figures
 
 pytest.importorskip("peft")
+BASES = ROOT / "fixtures" / "bases"
 FLAGGED = [
     adapters.IGNORED,
     adapters.MISSING,
@@ -49,6 +55,27 @@ def test_planted_findings_on_a_case_that_loads_are_all_refuted() -> None:
         ("AL301", "refuted"),
     ]
     assert "refuted 3 (100.0 %)" in "\n".join(figures([row]))
+
+
+def test_where_the_load_raises_the_files_refute_what_is_planted() -> None:
+    """Nothing arrives then, and that a file has no such tensor, and a base no such module, is seen all the same."""
+    row = compare(adapters.SAMPLE, adapters.RAISES)
+    assert row.verdict == "confirmed"
+    assert {status for _, status, _ in row.planted} == {"refuted"}, row.planted
+    assert "the file has no tensor of planted.layers.0.nowhere" in {seen for _, _, seen in row.planted}
+
+
+def test_two_adapters_of_one_name_are_loaded_one_after_the_other(tmp_path: Path) -> None:
+    """PEFT keeps the config of the first, so that the second one's rank does not fit."""
+    from tests.replay.inside import replayed as run
+
+    ranks = {4: QUERIES, 2: QUERIES.replace("r = 4", "r = 2").replace("rank = 4", "rank = 2")}
+    built = {rank: build(read_recipe(text), str(tmp_path / str(rank)), str(BASES)) for rank, text in ranks.items()}
+    given = [("default", built[rank].adapter) for rank in (4, 2)]
+    report, _ = run(adaptlint.check(built[4].model, given), Settings())
+    (verdict,) = report.verdicts
+    assert (verdict.outcome, verdict.replay.status) == ("fails", "confirmed"), verdict.replay
+    assert "torch.Size([2, 32])" in (verdict.replay.observed or "")
 
 
 def replayed(name: str) -> tuple[Any, list[records.Entry]]:

@@ -19,6 +19,7 @@ from adaptlint.replay.worker import reference_kernels as kernels
 from adaptlint.testing import build, read_recipe
 from tests.cli.running import adaptlint as run_adaptlint
 from tests.conftest import ROOT
+from tests.recipes import QUERIES
 from tests.replay.inside import entry_with
 
 torch = pytest.importorskip("torch")
@@ -75,18 +76,8 @@ def test_rows_without_a_key_are_zero_and_what_does_not_fit_is_refused() -> None:
         kernels.flash_attn_func(*[drawn(1, 2, 1, 264)] * 3)
 
 
-CASE = """
-base = { from = "tiny-llama", config = { dtype = "bfloat16" } }
-[config]
-r = 4
-task_type = "CAUSAL_LM"
-target_modules = ["q_proj"]
-[[tensors]]
-modules = "model.layers.{0-2}.self_attn.q_proj"
-rank = 4
-in = 32
-out = 32
-"""
+HALF = 'base = { from = "tiny-llama", config = { dtype = "bfloat16" } }'
+CASE = QUERIES.replace('base = "tiny-llama"', HALF).replace("[config]", '[config]\ntask_type = "CAUSAL_LM"')
 
 
 @pytest.mark.skipif(find_spec("flash_attn") is not None, reason="flash-attn is installed")

@@ -16,7 +16,7 @@ from adaptlint.replay import records
 from adaptlint.replay.conduct import base_of, marked
 from adaptlint.replay.observed import observed
 from tests.cli.running import adaptlint
-from tests.replay.stories import RUNS, Chapter, chapters
+from tests.replay.stories import RUNS, Chapter, chapters, judged, placed_on
 
 CHAPTERS = [pytest.param(chapter, id=chapter.name) for chapter in chapters()]
 
@@ -66,6 +66,24 @@ def test_without_a_gpu_no_record_of_one_is_written() -> None:
     assert done.returncode == 1
     assert "no device cuda here" in done.stderr
     assert sorted(RUNS.rglob("*.json")) == before
+
+
+def test_the_command_that_makes_them_judges_what_it_made() -> None:
+    """Every record of its own story decides it; another story's, or none, does not."""
+    one, other = (
+        next(each for each in chapters() if each.name == name) for name in ("healthy-0.21.2", "t5-parallel-1.3.0")
+    )
+    fine, line = judged(one, one.record)
+    assert fine
+    assert "load on meta done, layer on cpu done" in line
+    assert not judged(one, other.record)[0]
+    assert judged(one, one.record_on("cuda").with_name("nowhere.json")) == (False, "healthy-0.21.2: no record")
+
+
+def test_on_a_gpu_every_backend_is_asked_for() -> None:
+    assert placed_on("cpu", ["--all"]) == []
+    assert placed_on("cuda", ["--all"]) == ["--device", "cuda", "--dtype", "bfloat16", "--invariants"]
+    assert "--invariants" not in placed_on("cuda", ["--all", "--invariants"])
 
 
 @pytest.mark.parametrize("path", sorted((RUNS / "cuda").glob("*.json")), ids=lambda path: path.name)

@@ -24,6 +24,8 @@ RECORDS = ROOT / "fixtures" / "runs" / "wild"
 DOC = ROOT / "docs" / "found-in-the-wild.md"
 CAUSES = Path(__file__).with_name("wild.toml")
 SWEPT = RECORDS / "swept.json"
+LEFT_OUT = RECORDS / "left-out.json"
+REASON = 160  # characters of why a class was not measured
 SAID = 110  # characters of what a library said
 Row = dict[str, Any]
 
@@ -38,19 +40,31 @@ def name_of(row: Row) -> str:
     return f"{row['library']}-{row['class']}-{row['method']}"
 
 
-def keep(rows: Iterable[Row]) -> None:
-    """Write the record of every fault, and the counts of what was swept, in place of those of the same methods."""
+def keep(rows: Iterable[Row], part: str = "") -> None:
+    """Write the record of every fault, and the counts of what was swept, in place of those of the same methods.
+
+    A `part` is a sweep of its own over some classes: its counts and reasons stand beside those of the methods.
+    """
     RECORDS.mkdir(parents=True, exist_ok=True)
-    latest = {name_of(row): row for row in rows}
+    latest: dict[str, Row] = {}
+    for row in rows:  # a class under two model types: where it could be made counts
+        if "not_made" not in row or name_of(row) not in latest:
+            latest[name_of(row)] = row
+    reasons: dict[str, dict[str, str]] = json.loads(LEFT_OUT.read_text()) if LEFT_OUT.exists() else {}
+    behind = f" {part}" if part else ""
     counts: dict[str, dict[str, int]] = json.loads(SWEPT.read_text()) if SWEPT.exists() else {}
     fresh: dict[str, Counter[str]] = {}
     for row in latest.values():
-        fresh.setdefault(f"{row['library']} {row['method']}", Counter())
+        fresh.setdefault(f"{row['library']} {row['method']}{behind}", Counter())
+    reasons |= {key: {} for key in fresh}
     for old in RECORDS.glob("*.json"):
-        if old != SWEPT and "{library} {method}".format(**json.loads(old.read_text())) in fresh:
+        if old not in (SWEPT, LEFT_OUT) and "{library} {method}".format(**json.loads(old.read_text())) in fresh:
             old.unlink()
     for name, row in sorted(latest.items()):
-        count = fresh[f"{row['library']} {row['method']}"]
+        key = f"{row['library']} {row['method']}{behind}"
+        count = fresh[key]
+        if "not_made" in row:
+            reasons[key][row["class"]] = " ".join(row["not_made"].split())[:REASON]
         count["not made" if "not_made" in row else "faulty" if faults(row) else "sound"] += 1
         count["classes measured"] += "not_made" not in row
         for each in row.get("invariants", ()):
@@ -60,12 +74,13 @@ def keep(rows: Iterable[Row]) -> None:
         if "versions" in row:
             count["version " + row["versions"][row["library"]]] = 1
     counts |= {key: dict(sorted(count.items())) for key, count in fresh.items()}
+    LEFT_OUT.write_text(json.dumps(dict(sorted(reasons.items())), indent=1) + "\n")
     SWEPT.write_text(json.dumps(dict(sorted(counts.items())), indent=1) + "\n")
 
 
 def rows() -> list[Row]:
     """The records that are kept."""
-    return [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json")) if path != SWEPT]
+    return [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json")) if path not in (SWEPT, LEFT_OUT)]
 
 
 def wild_page() -> str:
@@ -97,8 +112,12 @@ Backend: transformers' choice for the class (sdpa where it has it), and eager be
 
 ## How wide
 
-LoRA over every class; the other methods over a sample of the classes, drawn with a seed, as many as there was time for
-(`--sample`, `--seed` and `--minutes` of `python -m tests.replay.sweep`, which goes on where it was ended).
+Classes of the Auto tables in an order that a seed draws, as many as there was time for: of PEFT's 432 with LoRA 306, of
+AdapterHub's 48 all, and with the other methods a sample (`--sample`, `--seed` and `--minutes` of
+`python -m tests.replay.sweep`, which goes on where it was ended). The part "in other ways" are classes whose tiny model
+had not been built or had not run: more and wider layers, fewer experts, two layers of their own width, or what
+small_bases.toml says (`tests/replay/small_bases.py`). Why each class of that part that is still not measured is not
+stands in [left-out.json](../fixtures/runs/wild/left-out.json).
 """
 
 
@@ -106,7 +125,7 @@ def widths() -> list[str]:
     """What was swept."""
     lines = []
     for key, count in json.loads(SWEPT.read_text()).items():
-        library, method = key.split()
+        library, method = key.split(" ", 1)
         release = ", ".join(name.removeprefix("version ") for name in count if name.startswith("version "))
         held = sum(value for name, value in count.items() if name.endswith(": held"))
         skipped = sum(value for name, value in count.items() if name.endswith(": skipped"))
@@ -149,6 +168,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--kinds", default="")
     parser.add_argument("--methods", default="lora")
+    parser.add_argument("--part", default="", help="what a sweep of some classes alone is called on the page")
     options = parser.parse_args()
     files = options.rows
     with tempfile.TemporaryDirectory() as place:
@@ -158,7 +178,7 @@ def main() -> None:
         files = files or sorted(Path(place).glob("*.jsonl"))
         told = [json.loads(line) for path in files for line in path.read_text().splitlines()]
     if options.rows or not (options.library or options.only or options.kinds):
-        keep(told)
+        keep(told, options.part)
         DOC.write_text(wild_page())
         return
     for row in told:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Any
+
+from .cutting import tensors_in
 
 Record = dict[str, Any]
 MARK = 0.8125  # a value that no initialisation leaves in a whole tensor; exact in every float type
@@ -131,3 +135,24 @@ def values(model: Any, name: str) -> Record:
         if not bool(fine.all()):
             broken.append(key)
     return {"nonfinite": broken, "all_zero": [key for key, value in mine.items() if not bool(value.any())]}
+
+
+def held_by(folder: str, base: Any) -> Record:
+    """What decides findings where a load raises: the file's tensors, their numbers, and the modules of the base.
+
+    Methods that are no change of modules are left out, and files that cannot be read.
+    """
+    import torch
+
+    with contextlib.suppress(Exception):
+        with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as stream:
+            prompts = "num_virtual_tokens" in json.load(stream)
+        tensors = {} if prompts else tensors_in(folder) or {}
+        numbers = {key: value for key, value in tensors.items() if value.is_floating_point()}
+        return {
+            "tensors": sorted(tensors),
+            "nonfinite": sorted(key for key, value in numbers.items() if not bool(torch.isfinite(value).all())),
+            "all_zero": sorted(key for key, value in numbers.items() if not bool(value.any())),
+            "modules": [path for path, _ in base.named_modules() if path],
+        }
+    return {}

@@ -10,7 +10,7 @@ from typing import Any
 from .compositions import text_of
 from .models import SEEDS, answer, build, inputs_of, known_of, outputs, runs_alone
 from .peft_composed import Composed, NoCall, NoReference
-from .peft_loads import load, observed_load
+from .peft_loads import held_by, load, observed_load
 from .telling import Channel
 from .tolerances import close, tolerance_of
 
@@ -30,7 +30,11 @@ class PeftRun:
 
     def __init__(self, job: Job, channel: Channel) -> None:
         self.job, self.channel = job, channel
-        self.folders: dict[str, str] = {each["name"]: each["folder"] for each in job["adapters"]}
+        self.folders: dict[str, str] = {}  # of what is loaded under each name
+        self.queue: dict[str, list[str]] = {}  # folders that are still to be loaded: several may have one name
+        for each in job["adapters"]:
+            self.queue.setdefault(each["name"], []).append(each["folder"])
+            self.folders.setdefault(each["name"], each["folder"])
         self.meta = job["scale"] == "load"
         self.several = len(job["plan"]) > 1
         self.model: Any = None
@@ -68,6 +72,8 @@ class PeftRun:
         except Exception as problem:
             artefact = self.meta and any(word in str(problem) for word in ON_META)
             error = self.channel.error(problem)
+            if step["op"] == "load":
+                told["file"] = held_by(self.folders[step["name"]], self.base)
             self.channel.say("step", outcome="raises", error=error, artefact=artefact, **told)
             return False
         self.channel.say("step", outcome="ok", **told, **seen)
@@ -103,6 +109,9 @@ class PeftRun:
         import torch
 
         given = {key: value == "true" for key, value in options}
+        if self.queue.get(name):
+            self.folders[name] = self.queue[name].pop(0)
+            self._alone.pop(name, None)
         torch.manual_seed(SEED)
         first = self.model is None
         target = self.base if first else self.model

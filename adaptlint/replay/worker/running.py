@@ -80,18 +80,23 @@ def has_device(job: Job, channel: Channel) -> bool:
     device = job["device"]
     if device in ("meta", "cpu"):
         return True
-    places: list[Any] = [getattr(place, device.split(":")[0], None) for place in (torch.backends, torch)]
-    asked = [place.is_available for place in places if hasattr(place, "is_available")]
-    count = torch.cuda.device_count() if device.startswith("cuda") else 1
-    number = int(device.partition(":")[2] or 0)
-    there = bool(asked) and all(available() for available in asked)  # torch.mps has no such function
-    if not there or number >= count:
+    if not is_there(torch, device):
         channel.say("refused", reason="no-device", device=device, torch=torch.__version__)
         return False
     if device.startswith("cuda"):
         channel.say("device", name=torch.cuda.get_device_name(device), cuda=torch.version.cuda)
         guards.steady(torch, job["memory"], device)
     return True
+
+
+def is_there(torch: Any, device: str) -> bool:
+    """Whether torch has this device here: cuda, cuda:1, mps or xpu."""
+    name, _, number = device.partition(":")
+    places: list[Any] = [getattr(place, name, None) for place in (torch.backends, torch)]
+    asked = [place.is_available for place in places if hasattr(place, "is_available")]  # torch.mps has no such function
+    if not asked or not all(available() for available in asked):
+        return False
+    return name != "cuda" or int(number or 0) < int(torch.cuda.device_count())
 
 
 def conduct(job: Job, channel: Channel) -> None:
