@@ -22,8 +22,8 @@ from adaptlint.bases.templates import Filling, NotCovered, holds
 from adaptlint.dataflow.calls import ANOTHER
 from adaptlint.dataflow.flow_graph import FORMAT as GRAPH_FORMAT
 from adaptlint.dataflow.flow_graph import FlowGraph, integers, path_in, read_graph, size_of
-from adaptlint.dataflow.fold import joined
 from adaptlint.dataflow.propagate import propagate
+from adaptlint.dataflow.runs import joined
 from adaptlint.dataflow.stacks import counted, unstacked
 from adaptlint.hints import Any
 

@@ -96,7 +96,7 @@ def test_a_shared_layer_is_called_again_and_again() -> None:
 
 
 def test_calls_that_are_joined_come_apart_again() -> None:
-    from adaptlint.dataflow.fold import joined
+    from adaptlint.dataflow.runs import joined
     from tests.families.flow_trials import apart
 
     graph = graph_of("tiny-t5", num_layers=5, num_decoder_layers=4)

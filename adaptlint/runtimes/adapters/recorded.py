@@ -22,7 +22,7 @@ from functools import lru_cache
 
 from adaptlint.bases.templates import Filling, NotCovered, evaluate, holds
 from adaptlint.dataflow.flow_graph import FORMAT, FlowGraph, Ref, Run, integers, read_graph
-from adaptlint.dataflow.fold import joined
+from adaptlint.dataflow.runs import joined
 from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 
