@@ -144,6 +144,6 @@ def test_several_processes(run: Run, pytester: pytest.Pytester, monkeypatch: pyt
 def test_the_plugin_is_cheap_and_registered() -> None:
     code = "import sys, pytest; old = set(sys.modules); import adaptlint.pytest_plugin; print(*set(sys.modules) - old)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"adaptlint", "adaptlint.pytest_plugin"}
+    assert set(done.stdout.split()) == {"adaptlint", "adaptlint.hints", "adaptlint.pytest_plugin"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"adaptlint.pytest_plugin": "adaptlint.pytest_plugin"}
