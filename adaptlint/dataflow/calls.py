@@ -185,7 +185,7 @@ class Call:
         if found is None:
             found = apply(node.op, args, kwargs)
         if node.op == "__setitem__" or (node.op.endswith("_") and not node.op.endswith("__")):
-            self._write(node.args[0])
+            self._write(node.args[0] if node.args else node.kwargs["tensor"])  # torch.nn.init names its tensor
         return found
 
     def _write(self, argument: Any) -> None:
