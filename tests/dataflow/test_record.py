@@ -52,6 +52,17 @@ def test_every_module_gives_what_it_gives_for_real(name: str, backend: str) -> N
         assert len(same) > 0.8 * len(real)
 
 
+def test_layers_that_a_forward_makes_itself_are_followed() -> None:
+    """BigBird takes other attention layers for short texts, and initialises them inside its forward."""
+    from adaptlint.dataflow.record import record
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "vocab_size": 97}
+    config = transformers.BigBirdConfig(**sizes, num_hidden_layers=2).to_dict()
+    graph, doubt = record({**config, "architectures": ["BigBirdForMaskedLM"]}, None, "eager")
+    assert doubt == ""
+    assert any(node.op == "kaiming_uniform_" for template in graph.templates for node in template.nodes)
+
+
 def test_a_graph_survives_json(tmp_path: Path) -> None:
     from adaptlint.dataflow.flow_graph import read_graph
     from adaptlint.dataflow.propagate import propagate
