@@ -129,6 +129,8 @@ def class_of(
     architectures = raw.get("architectures")
     architectures = architectures if isinstance(architectures, list) else []
     first = architectures[0] if architectures and isinstance(architectures[0], str) else None
+    if first and first not in table["classes"] and first.lower() in map(str.lower, table["classes"]):
+        first = None  # a name of the author's own: no two classes of transformers differ in upper case alone
     found: Any = None
     if not (asked and asked.startswith("Auto")) and (asked or first):
         found, chosen_by = asked or first, "asked" if asked else "architectures"

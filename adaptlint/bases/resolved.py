@@ -49,6 +49,8 @@ _ROPE_OPTIONAL = frozenset(
     }
 )
 SMALL_HEAD = 4
+_KEPT = ("_num_labels",)
+"""What older releases saved and no class asks for."""
 _SCALED = ("llama3", "yarn", "longrope")
 _NOT_SAVED = frozenset(
     {
@@ -82,12 +84,16 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
             if not admits(fields[key], value):
                 raise NotCovered(f"{key}: {value!r}"[:200])
             given[key] = value
+            if table["unlisted"].get(key):
+                extras[key] = value
+        elif key in table["taken"]:
+            if type(value) not in (int, float) or value <= 0 or (key.endswith("pct") and value > 1):
+                raise NotCovered(key)
         elif key not in POPPED and key not in table["popped"] and not (key in ROPE_KEYS and "rope" in table):
             if key in table["config"]:
                 made[key] = value
                 continue
-            kind = "null" if value is None else type(value).__name__
-            if key.startswith("_") or kind not in table["read"].get(key, (kind,)):
+            if not _changes_nothing(table, key, value):
                 raise NotCovered(key)
             extras[key] = kept(value)
     inputs = {**table["defaults"], **given}
@@ -106,6 +112,15 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
         if rope is not None:
             config["rope_parameters"] = rope
     return inputs, config
+
+
+def _changes_nothing(table: Mapping[str, Any], key: str, value: Any) -> bool:
+    """Whether a key that is no field is one that nothing asks for, or has a value that was tried and does nothing."""
+    if key.startswith("_") and key not in _KEPT:
+        return False
+    kind = "null" if value is None else type(value).__name__
+    tried = table["harmless"].get(key, ())
+    return kind in table["read"].get(key, (kind,)) or any(value == one and type(value) is type(one) for one in tried)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -219,8 +234,8 @@ def _check_rope(given: Any, known: Mapping[str, Any]) -> None:
         if key not in given:
             raise NotCovered(f"rope_parameters: {key}")
     for key, value in given.items():
-        if key in ("rope_type", "type"):
-            continue
+        if key in ("rope_type", "type") or (key == "truncate" and isinstance(value, bool)):
+            continue  # transformers 5.23, modeling_rope_utils.py: `truncate` rounds the bounds of yarn's ramp
         number = type(value) in (int, float) and value > 0
         if not number or (key not in _ROPE_OPTIONAL and key not in ROPE_NUMBERS[kind]):
             raise NotCovered(f"rope_parameters: {key}")

@@ -52,6 +52,8 @@ UNASKED = frozenset(
 """Keys of a config that no forward without a cache and without labels asks for."""
 MORE = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
 """What a config may ask for beside the answer, and usually does not."""
+ENDS = "eos_token_id"
+"""May be a list of tokens; where it makes no difference whether there is one, several make none."""
 ROPE = "rope_parameters"
 ROPE_NAMES = {"partial_rotary_factor": "partial_rotary_factor", "rotary_pct": "partial_rotary_factor"}
 
@@ -160,10 +162,10 @@ def covers(
     for key, value in config.items():
         like = likeness(value)
         if key in settings:
-            if settings[key] != like:
+            if settings[key] != like and not _is_free(known["free"].get(key), settings[key], like, names):
                 return False
         elif key in idle:
-            if like not in idle[key]:
+            if like not in idle[key] and not _is_as_idle(key, value, idle[key]):
                 return False
         elif key in known["read"]:
             return False
@@ -176,6 +178,23 @@ def covers(
     if not all(_within(names.get(name), *bounds) for name, bounds in variant["within"].items()):
         return False
     return any(_all_hold(conditions, names) for conditions in variant["held"])
+
+
+def _is_free(known: Mapping[str, Any] | None, usual: Any, like: Any, names: dict[str, Any]) -> bool:
+    """Whether a setting of this likeness has the graph of the usual one."""
+    if known is None or known["usual"] != usual:
+        return False
+    for other, alternatives in known["others"]:
+        if other == like:
+            return any(_all_hold(conditions, names) for conditions in alternatives)
+    return False
+
+
+def _is_as_idle(key: str, value: Any, idle: list[Any]) -> bool:
+    """Whether a value is one of the tried ones but for how it is written: several tokens, or a rate without a point."""
+    if key == ENDS and isinstance(value, list) and all(type(part) is int for part in value):
+        return likeness(0) in idle
+    return type(value) is int and likeness(0.0) in idle
 
 
 def power_of_two(value: Any) -> bool:

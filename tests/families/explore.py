@@ -8,12 +8,15 @@ from typing import Any
 
 from adaptlint.bases.base import BaseProblem
 from tests.families.live import built, learnable, resolved
-from tests.families.space import ACTIVATIONS, LAYER_TYPES, START_LAYERS, Field, Raw, Space
+from tests.families.space import ACTIVATIONS, LAYER_TYPES, MOST_COUNTED, START_LAYERS, Field, Raw, Space
 
 LARGE = 1_000_000
 JUNK_TEXT = "zzz"
+FEW_OPTIONS = 4
 ROUNDS_OF_ALL = 3
 SIZES = 3
+HARMLESS: tuple[Any, ...] = (False, True, None, 0, 1, 0.25, "")
+"""What keys that are no fields are tried with one by one, where not every value of a kind is the same."""
 FOREIGN: tuple[Any, ...] = (7, True, 0.5, JUNK_TEXT, None, [3, 1], {"a": 1})
 
 
@@ -83,7 +86,7 @@ class Explorer:
         return self.active != before
 
     def _unmask(self, trial: Trial, pairs: list[tuple[str, Any]], classes: list[str]) -> None:
-        if not pairs or not self._unlike(self.tried({**trial.raw, **dict(pairs)}, classes), trial):
+        if not pairs or not self.unlike(self.tried({**trial.raw, **dict(pairs)}, classes), trial):
             return
         if len(pairs) == 1:
             self.active.add(pairs[0][0])
@@ -135,17 +138,27 @@ class Explorer:
             left = [name for name in left if name in inert or name not in batch]
         return {name: found for name, found in kinds.items() if name in left}
 
+    def harmless(self, names: list[str]) -> dict[str, list[Any]]:
+        """For names that are no fields: the values of HARMLESS that change nothing but the config's own text."""
+        base, found = self.trials[0], dict[str, list[Any]]()
+        tested = [name for name in names if name.isidentifier() and name not in self.space.fields]
+        for value in HARMLESS:
+            batch = [n for n in tested if resolved(self.space.config_class, {**base.raw, n: value}) is not None]
+            for name in self._inert(base, batch, value, None):
+                found.setdefault(name, []).append(value)
+        return found
+
     def _inert(self, base: Trial, batch: list[str], value: Any, classes: list[str] | None) -> list[str]:
         if not batch:
             return []
         trial = self.tried({**base.raw, **dict.fromkeys(batch, value)}, classes)
         kept = trial.config is not None and {**(base.config or {}), **dict.fromkeys(batch, value)} == trial.config
-        if kept and not self._unlike(trial, base):
+        if kept and not self.unlike(trial, base):
             return batch
         if len(batch) == 1:
             return []
         middle = len(batch) // 2
-        some = self._unlike(trial, base)[:1] or self.classes[:1]
+        some = self.unlike(trial, base)[:1] or self.classes[:1]
         found = [n for part in (batch[:middle], batch[middle:]) for n in self._inert(base, part, value, some)]
         return self._inert(base, found, value, None) if classes is None and len(found) < len(batch) else found
 
@@ -157,7 +170,7 @@ class Explorer:
         if not batch:
             return
         trial = self.tried({**base.raw, **dict(batch)}, classes)
-        unlike = self._unlike(trial, base)
+        unlike = self.unlike(trial, base)
         if not unlike:
             for name, value in batch:
                 self.fine.setdefault(name, []).append(value)
@@ -173,7 +186,7 @@ class Explorer:
                     for pair in batch
                     if pair[0] not in self.active and pair[1] not in self.refused.get(pair[0], [])
                 ]
-                if self._unlike(self.tried({**base.raw, **dict(left)}, classes), base):
+                if self.unlike(self.tried({**base.raw, **dict(left)}, classes), base):
                     self._sort(base, left[: len(left) // 2], classes)
                     self._sort(base, left[len(left) // 2 :], classes)
 
@@ -190,7 +203,8 @@ class Explorer:
             self.active.add(name)
             self.trials.append(trial)
 
-    def _unlike(self, one: Trial, other: Trial) -> list[str]:
+    def unlike(self, one: Trial, other: Trial) -> list[str]:
+        """The classes of which the two made something else."""
         return [
             name
             for name in one.parts
@@ -211,7 +225,7 @@ class Explorer:
         if type(value) is int:
             found += [value * 2, value + 1]
         if "int" in kinds or type(value) is int:
-            found += [1, 0, -1, LARGE]
+            found += [1, 0, -1, LARGE, *([MOST_COUNTED] if value is None else [])]
         if "float" in kinds or type(value) is float:
             found += [0.5, 0.0, 1.0, float(LARGE), -1.0, 1, 0, LARGE]
         if isinstance(value, str) or "str" in kinds:
@@ -219,8 +233,11 @@ class Explorer:
         if isinstance(value, list) and value:
             changed = value[0] * 2 if type(value[0]) is int else not value[0] if type(value[0]) is bool else value[0]
             found += [[changed, *value[1:]]]
+        if {"list", "str"} <= kinds and 1 < len(field.options) < FEW_OPTIONS:  # words in a list, or parted by bars
+            orders = (field.options, field.options[::-1])
+            found += [*orders, *map("|".join, orders), *([word] for word in field.options)]
         if "list" in kinds or isinstance(value, list):
-            found += [[], [3, 1], ["a", "b"]]
+            found += [[], [3, 1], [1, 0], ["a", "b"]]
             if "type" in field.name:
                 found += [[name] * START_LAYERS for name in LAYER_TYPES]
         if "dict" in kinds or isinstance(value, dict):
@@ -265,8 +282,9 @@ class Explorer:
 
     def _domain(self, field: Field) -> dict[str, Any]:
         active = field.name in self.active
-        seen = [field.default]
-        seen += [t.raw[field.name] for t in self.trials if field.name in t.raw]
+        seen = [] if field.default is None and field.name in self.space.unlisted else [field.default]
+        told = [(t.raw[field.name], t.parts.values()) for t in self.trials if field.name in t.raw]
+        seen += [value for value, parts in told if value is not None or None not in parts]  # a class may ask for it
         refused = [json.dumps(value) for value in self.refused.get(field.name, [])]
         fine = [value for value in self.fine.get(field.name, []) if json.dumps(value) not in refused]
         seen += [

@@ -8,7 +8,7 @@ from typing import Any
 
 from adaptlint.dataflow.flow_graph import FlowGraph
 from tests.dataflow.unfolding import apart
-from tests.families.flow_trials import MEASURED, WIDE, without_floats
+from tests.families.flow_trials import MEASURED, SCALE, WIDE, without_floats
 
 CASTS = ("to", "float", "type")
 Sources = dict[int, int]
@@ -29,6 +29,8 @@ def unfolded(graph: FlowGraph) -> Any:
         for node in nodes:
             if node[0] not in MEASURED:
                 node[3:5] = without_floats(node[3:5])
+            if node[0] == "dropout" and "p" in node[4]:
+                node[4]["p"] = SCALE  # a rate of nothing may be written as a whole number
         sources.append(_sources(nodes))
         for module in modules:
             module[1] = [_source([*ref], sources[-1]) for ref in module[1]]

@@ -18,6 +18,7 @@ from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
 from tests.families.flow_comparing import difference, unfolded
+from tests.families.flow_free import free
 from tests.families.flow_learning import Group, Pool, grouped, named, settings_of
 from tests.families.flow_limits import ALIGNED, Limits, NothingLeft
 from tests.families.flow_trials import Raw, Recorder, Refused, Trial
@@ -31,7 +32,7 @@ MIXED = 12
 TRIES = 16
 SHALLOW = 3
 DEEP = 5
-MOST_PAIRS = 10
+MOST_PAIRS = 16
 MOST_GROUPS = 64
 FRESH = 4
 ROUNDS = 2
@@ -41,7 +42,7 @@ AGAIN = 3
 MOST_OPTIONS = 3
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
 EXTRA = {"decoder_start_token_id": 0}
-"""What configs of a class have that is no field of it, and its files ask for, as those of T5 do."""
+PADDING = "pad_token_id"
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
 TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 ROPES: tuple[Raw, ...] = (
@@ -201,7 +202,7 @@ class FlowRecording:
         """Sort every setting that is no size: idle, or asked; as another class or backend has it, if there was one."""
         if self.known is not None:
             self.asked = set(self.known.asked & self.start.config.keys())
-            extra = {key: self.known.idle[key] for key in EXTRA if key in self.known.idle}
+            extra = {key: likes for key, likes in self.known.idle.items() if key not in self.start.config}
             self.idle = {key: self.known.idle.get(key, likes) for key, likes in self.idle.items()} | extra
             self.flips, self.drawn = list(self.known.flips), list(self.known.drawn)
             self.telling = [change for change in self.known.telling if self.tried({**self.space.start, **change})]
@@ -215,12 +216,35 @@ class FlowRecording:
                 self._try_setting({name: value})
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
-        for name, value in EXTRA.items():
-            if name in self.read and name not in self.start.config:
-                self.idle[name] = []
-                self._try_setting({name: value})
+        self.explore_keys()
         self.trials += [one for one in self.set_aside if self._settings(one) != self._settings(self.start)]
         self._turn_powers()
+
+    def explore_keys(self) -> None:
+        """What keys do that the class reads and does not list: those of configs that were published long ago."""
+        names = sorted(self.read - self.start.config.keys() - self.space.fields.keys())
+        kept = [name for name in names if name.isidentifier() and not hasattr(self.recorder.config_class, name)]
+        for value in (*EXTRA.values(), False, None):
+            wanted = [name for name in kept if name in EXTRA] if value == 0 and value is not False else kept
+            for name in self._idle_among(wanted, value):
+                self.idle.setdefault(name, []).append(likeness(value))
+
+    def _idle_among(self, names: list[str], value: Any) -> list[str]:
+        """Of these keys, those with which the forward is the same."""
+        if not names:
+            return []
+        raw = {**self.space.start, **dict.fromkeys(names, value)}
+        config = resolved(self.recorder.config_class, raw)
+        try:
+            trial = None if config is None else self.recorder.trial(raw)
+        except Refused:
+            trial = None
+        if trial is not None and trial.graph == self.start.graph and trial.held <= self.start.held:
+            return names
+        if len(names) == 1:
+            return []
+        middle = len(names) // 2
+        return self._idle_among(names[:middle], value) + self._idle_among(names[middle:], value)
 
     def _turn_powers(self) -> None:
         """Numbers of heads that are powers of two, where the default ones are not, and the other way round."""
@@ -308,9 +332,15 @@ class FlowRecording:
                     yield change
 
     def _pair(self) -> None:
-        """Two settings at once, or a setting where a comparison comes out otherwise; activations are no such."""
-        plain = [one for one in self.telling if not any(_no_pair(value) for value in one.values())]
+        """Two settings at once, or a setting where a comparison comes out otherwise; activations are no such.
+
+        What a class takes without listing it comes first, for published configs have it; padding comes last, which
+        mostly serves any other setting (`flow_free`).
+        """
+        plain = [one for one in self.telling if not any(map(_no_pair, one.values()))]
+        plain.sort(key=lambda one: (PADDING in one, not one.keys() & self.space.unlisted.keys()))
         pairs = [(one, other) for one, other in combinations(plain, 2) if not one.keys() & other.keys()]
+        pairs.sort(key=lambda pair: PADDING in pair[1])
         for one, other in pairs[:MOST_PAIRS]:
             self.tried({**self.space.start, **one, **other})
 
@@ -420,7 +450,7 @@ class FlowRecording:
         ]
         positive = [n for n in numbers if all(type(t.names.get(n)) is not int or t.names[n] > 0 for t in self.trials)]
         idle = {key: known for key, known in self.idle.items() if key not in self.asked}
-        return {
+        entry = {
             "class": self.recorder.name,
             "idle": idle,
             "read": sorted(self.read - self.start.config.keys()),
@@ -428,6 +458,11 @@ class FlowRecording:
             "rope": self.start.rope,
             "variants": variants,
         }
+        texts = free(entry, list(self.own.texts))
+        self.own = Pool()
+        for text in texts:
+            self.own.place(text)
+        return entry
 
     def table(self, entry: dict[str, Any]) -> dict[str, Any]:
         """A table of this class alone."""

@@ -65,15 +65,29 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--why", action="store_true")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--keys", action="store_true", help="only what other keys of a config do, into shipped tables")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     with quick():
         for model_type in options.model_types or model_types():
+            if options.keys:
+                put_keys(model_type, options.seed)
+                continue
             outcome = recorded(model_type, options.seed, options.why)
             print(told(outcome), flush=True)
             if options.write:
                 write(outcome)
     return 0
+
+
+def put_keys(model_type: str, seed: int) -> None:
+    """Write the part of a shipped table that is about keys that are no fields."""
+    path = TABLES / f"{model_type}.json"
+    if path.exists():
+        table = json.loads(path.read_text(encoding="utf-8"))
+        Recording(model_type, seed).of_other_keys(table)
+        path.write_text(json.dumps(table, separators=(",", ":")) + "\n", encoding="utf-8")
+        print(model_type, {name: values for name, values in table["harmless"].items() if values}, flush=True)
 
 
 def write(outcome: Outcome) -> None:

@@ -18,19 +18,25 @@ from adaptlint.bases.templates import NotCovered
 from adaptlint.bases.wanted import buildable
 from tests.families.comparing import difference
 from tests.families.demands import all_hold, breaking, fact, fewest, relations, shortest, unique
-from tests.families.explore import Explorer, Trial, in_turn
+from tests.families.explore import FOREIGN, Explorer, Trial, in_turn
+from tests.families.keys import aliases_of, each_value, some_of, taken_of, unlisted_of
 from tests.families.learning import Learner, Sample, Unlearnt
 from tests.families.live import auto_tables, built, classes_of, resolved
 from tests.families.sharing import Sharing
 from tests.families.space import Raw, Space, sources_of
 
-CONFIGS = 160
-CONFIG_TURNS = 4
+CONFIGS = 400
+CONFIG_TURNS = 6
 TRIALS = 56
 MORE_TRIALS = 24
-ROUNDS = 4
+ROUNDS = 6
 FRESH = 30
+MOST_FRESH = 90
+"""Where some class was hardly ever covered: one whose sizes have to fit each other in many ways."""
+BRANCHES = 2
+MOST_WORDS = 4
 LEAST_COVERED = 5
+ALL = len(FOREIGN)
 LABELS = ("id2label", "label2id")
 ROPE_SAMPLES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -74,8 +80,10 @@ class Recording:
         self.uncovered: Counter[str] = Counter()
         self.held: dict[str, bool] = {}
         self.foreign: dict[str, list[str]] | None = None
+        self.harmless: dict[str, list[Any]] = {}
         self.named: dict[int, Sample] = {}
         self.good: Raw | None = None
+        self.covered: Counter[str] = Counter()
         self.configs: list[tuple[Raw, Raw]] = []
         self.config_draw = random.Random(f"configs {model_type} {seed}")
         self.learner: Learner | None = None
@@ -120,6 +128,22 @@ class Recording:
             raise Failed("no class is left: " + "; ".join(f"{n}: {w}" for n, w in self.dropped.items()))
         self.table["verified"] = {name: covered[name] for name in self.table["classes"]}
         return dict(self.table["verified"])
+
+    def of_other_keys(self, table: dict[str, Any]) -> None:
+        """Put into a table that was learnt before what `HARMLESS` values of keys that are no fields do."""
+        for name in self.space.unlisted.keys() - table["fields"].keys():
+            del self.space.fields[name], self.space.unlisted[name]
+        self.explorer.trials = [self.explorer.tried(self.space.start, list(table["classes"]))]
+        self.explorer.classes = list(table["classes"])
+        names = [
+            name for name, kinds in table["read"].items() if len(kinds) < ALL and not hasattr(self.config_class, name)
+        ]
+        table["harmless"] = self.explorer.harmless(names)
+        table["aliases"] = aliases_of(self.config_class, set(table["fields"]))
+        table["taken"] = taken_of(self.explorer, self.sources, table)
+        table.setdefault("unlisted", {})
+        self.table = table
+        self._learn_config()
 
     def mark(self, what: str) -> None:
         """Say when a step was done."""
@@ -175,6 +199,9 @@ class Recording:
             "popped": sorted(popped + ["output_attentions"] * ("output_attentions" not in fields)),
             "aliases": {},
             "read": {},
+            "harmless": {},
+            "unlisted": {},
+            "taken": [],
             "labels": len((self.explorer.trials[0].config or {}).get("id2label") or ()),
             "demands": self.explorer.layer_lists(),
             "config": {},
@@ -183,13 +210,14 @@ class Recording:
             "shared": [],
         }
         apart = {"output_attentions", "num_labels", *LABELS, *ROPE_KEYS}
-        aliases = {
-            new: old for old, new in self.config_class.attribute_map.items() if old in fields and new not in fields
-        }
+        aliases = aliases_of(self.config_class, set(fields))
         foreign = read - fields.keys() - set(popped) - apart
         tested = sorted(foreign - set(self.config_class.attribute_map) - set(aliases) - reserved - {"per_layer_config"})
         if self.foreign is None:
             self.foreign = self.explorer.explore_foreign(tested)
+            self.harmless = self.explorer.harmless([name for name in tested if len(self.foreign.get(name, ())) < ALL])
+        table["harmless"] = self.harmless
+        table["unlisted"] = unlisted_of(self.explorer)
         table["aliases"] = aliases
         made = self.explorer.trials[0].config or {}
         counted = [key for key, value in made.items() if type(value) is int and value]
@@ -198,6 +226,7 @@ class Recording:
         rope = self._rope()
         if rope is not None:
             table["rope"] = rope
+        table["taken"] = taken_of(self.explorer, self.sources, table)
         return table
 
     def _rope(self) -> dict[str, Any] | None:
@@ -274,7 +303,8 @@ class Recording:
         keys = set.intersection(*(set(sample.value) for sample in samples))
         usable = [name for name in flat(self.space.defaults()) if name not in LABELS]
         usable += [name for name in samples[0].names if name not in usable]
-        for key in sorted(keys - {*LABELS, *(("rope_parameters",) if "rope" in self.table else ())}):
+        always = resolved(self.config_class, {"model_type": self.space.model_type}) or {}
+        for key in sorted(keys & always.keys() - {*LABELS, *(("rope_parameters",) if "rope" in self.table else ())}):
             column = [sample.with_value(sample.value[key]) for sample in samples]
             try:
                 self.table["config"][key] = _with_default(Learner(_near(key, usable)), column, key)
@@ -284,7 +314,7 @@ class Recording:
     def _config_samples(self) -> list[Sample]:
         if not self.configs:
             self.configs = [(t.raw, t.config) for t in self.explorer.trials if t.config is not None]
-            for raw in self._config_draws(CONFIGS):
+            for raw in [*each_value(self.table, self.space.start), *self._config_draws(CONFIGS)]:
                 config = resolved(self.config_class, raw)
                 if config is not None:
                     self.configs.append((raw, config))
@@ -383,7 +413,7 @@ class Recording:
 
     def _verify(self) -> tuple[dict[str, int], dict[str, str]]:
         """Fresh configs, whose answers are held against live builds: (covered by class, what was wrong by class)."""
-        covered: Counter[str] = Counter(dict.fromkeys(self.table["classes"], 0))
+        self.covered = covered = Counter(dict.fromkeys(self.table["classes"], 0))
         wrong: dict[str, str] = {}
         names = list(self.table["classes"])
         for turn, raw in enumerate(self._fresh_configs()):
@@ -412,12 +442,28 @@ class Recording:
         """The class's own default config in full, then neighbours of configs that were right, all fields moved."""
         yield {"model_type": self.space.model_type}
         names, active = sorted(self.space.fields), self._walked()
-        for turn in range(FRESH):
+        yield from self._of_each_branch()
+        for turn in range(MOST_FRESH):
+            if turn >= FRESH and min(self.covered.values()) >= LEAST_COVERED:
+                return
             here = self.good if self.good and turn % 6 else self.fresh.choice(self.explorer.trials).raw
             raw = self.space.moved(here, self.fresh, active, self.fresh.choice((1, 2, 3)))
             if turn % 3 == 0:
                 raw = self.space.moved(raw, self.fresh, names, 4)
             yield self._renamed(raw) if turn % 4 == 1 else raw
+
+    def _of_each_branch(self) -> Iterator[Raw]:
+        """Other sizes where a field is null, or has another of its words: what such a branch makes may be rare."""
+        names = [name for name in self.space.fields if type(self.space.value(self.space.start, name)) is int]
+        sizes = [name for name in names if self.space.sized(name)]
+        for name in sorted(self.explorer.active & self.table["fields"].keys()):
+            domain = self.table["fields"][name]
+            words = [
+                value for kind in ("null", "bool", "str") if kind in domain for value in some_of(kind, domain[kind])
+            ]
+            for value in [word for word in words if word != self.space.value(self.space.start, name)][:MOST_WORDS]:
+                for _ in range(BRANCHES):
+                    yield self.space.moved({**self.space.start, name: value}, self.fresh, sizes, 3)
 
     def _renamed(self, raw: Raw) -> Raw:
         """The same config under the names that the class saves."""
@@ -431,7 +477,7 @@ class Recording:
         explorer._keep(trial)
         for name in [n for n in raw if n in self.space.fields and n not in explorer.active and n != "num_labels"]:
             without = {key: value for key, value in raw.items() if key != name}
-            if explorer._unlike(explorer.tried(without), trial):
+            if explorer.unlike(explorer.tried(without), trial):
                 explorer.active.add(name)
 
 
@@ -472,6 +518,8 @@ def _fields(raw: Raw, table: dict[str, Any]) -> Raw:
 
 def _with_default(learner: Learner, samples: list[Sample], key: str) -> Any:
     """A template for a key of a resolved config: mostly what is given, or what the class puts for a null or a zero."""
+    if all(json.dumps(s.value) == json.dumps(s.names.get(key, "-")) for s in samples):
+        return {"$": key}
     absences: dict[str, Callable[[Any], bool]] = {"null": lambda value: value is None, "no": lambda value: not value}
     for kind, absent in absences.items():
         own = [sample for sample in samples if absent(sample.names.get(key))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import json
@@ -16,6 +17,9 @@ from adaptlint.bases.wanted import MAX_COUNT, _limit
 
 Raw = dict[str, Any]
 APART = frozenset({"transformers_version", "dtype", "id2label", "label2id", "model_type", "return_dict", *ROPE_KEYS})
+ROPE_NAMES = ("rotary_emb_base", "rotary_pct", "global_rope_theta", "local_rope_theta", "rope_local_base_freq")
+"""What settings of rotary embeddings were called."""
+NO_FIELDS = frozenset({"num_labels", "num_hidden_layers", "vocab_size", *ROPE_NAMES})
 LAYERS = ("layer", "depth", "block", "stage")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "gelu_fast", "tanh", "swish")
 SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
@@ -24,11 +28,22 @@ DEEPEST = 6
 START_LAYERS = 2
 MOST_COUNTED = 64
 MOST_LABELS = 40
-BEYOND = {"doge": ("is_moe",)}
-"""Fields that keep their default: transformers 5.23, modeling_doge.py, takes the square root of how many experts there
-are, for which templates have no formula.
+BEYOND = {
+    "doge": ("is_moe",),
+    "gemma3_text": ("use_bidirectional_attention",),
+    "deberta": ("pos_att_type",),
+    "deberta-v2": ("pos_att_type", "position_buckets", "conv_kernel_size", "conv_groups", "conv_act", "embedding_size"),
+}
+"""Fields that keep their default, for which templates have no formula: Doge takes the square root of how many experts
+there are, Gemma 3 makes its window half as wide and one more in both directions, and DeBERTa has projections by the
+words in a list, a convolution that pads by half of its kernel, and rows by buckets where there are any (transformers
+5.23). Its published models are therefore not covered.
 """
 TIED = "tie_word_embeddings"
+UNLISTED = re.compile(
+    r"""(?:getattr\(\s*(?:self\.)?config,|kwargs\.(?:pop|get)\()\s*["'](\w+)["'],\s*([^()]*?(?:\([^()]*\))?[^()]*?)\)"""
+)
+"""Keys that a class takes without listing them, with the default: those of configs that were published long ago."""
 _LITERAL = re.compile(r"Literal\[(.*?)\]")
 
 
@@ -64,6 +79,10 @@ class Space:
         self.fields["num_labels"] = Field("num_labels", 2, frozenset({"int"}), [])
         if TIED not in self.fields and f'kwargs.pop("{TIED}"' in inspect.getsource(config_class):
             self.fields[TIED] = Field(TIED, True, frozenset({"bool"}), [])  # as T5's asks for what is no field of it
+        self.unlisted = {
+            name: field for name, field in _unlisted(sources).items() if name not in {*self.fields, *APART, *NO_FIELDS}
+        }
+        self.fields |= self.unlisted
         self.kept = BEYOND.get(model_type, ())
         self.start = self._small()
 
@@ -89,7 +108,7 @@ class Space:
     def layered(self, name: str) -> bool:
         """True for fields that count layers; where the default is null the class counts as another field does."""
         field = self.fields.get(name)
-        if field is None or "head" in name:
+        if field is None or "head" in name or name in self.unlisted:
             return False
         counted = field.default is None and "int" in field.kinds and name.startswith("num_")
         if type(field.default) is not int and not counted:
@@ -114,7 +133,7 @@ class Space:
             self._scale(moved, draw, names)
         for name in draw.sample(names, min(steps, len(names))):
             self._move(moved, draw, name)
-        return moved
+        return {name: value for name, value in moved.items() if value is not None or name not in self.unlisted}
 
     def _scale(self, raw: Raw, draw: random.Random, names: list[str]) -> None:
         """Several sizes times the same factor."""
@@ -227,12 +246,29 @@ def _field(field: Any, sources: str) -> Field:
     return Field(field.name, default, frozenset(kinds), _options(field.name, default, options, sources))
 
 
+def _unlisted(sources: str) -> dict[str, Field]:
+    """The fields that `UNLISTED` finds; a default that is no literal is one that the class works out itself."""
+    found: dict[str, Field] = {}
+    for name, text in UNLISTED.findall(sources):
+        try:
+            default = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            default = None
+        if name in found and found[name].default != default:
+            default = None  # each place has its own
+        number = "float" if "drop" in name else "int"
+        kinds = {"null", number} if default is None else {type(default).__name__}
+        found[name] = Field(name, default, frozenset(kinds), _options(name, default, [], sources))
+    return found
+
+
 def _options(name: str, default: Any, literal: list[str], sources: str) -> list[str]:
     found = set(literal)
     if isinstance(default, str):
         found.add(default)
         if default in ACTIVATIONS:
             found.update(ACTIVATIONS)
+    found.update(re.findall(rf"""["'](\w+)["'] in (?:self\.|config\.)+{name}\b""", sources))
     for match in re.finditer(rf"\b{name}\s*(?:==|!=|(?:not )?in)\s*(\[[^\]]*\]|\([^)]*\)|[\"'][^\"']*[\"'])", sources):
         found.update(re.findall(r"""["']([A-Za-z0-9_-]{1,40})["']""", match[1]))
     return sorted(found)

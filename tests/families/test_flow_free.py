@@ -1,0 +1,82 @@
+"""One variant serves settings that change nothing but how a number is said, and no others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.families.flow_free import free
+
+LINEAR = ["linear", "lm_head", "modeling.py:9", [{"n": [0, 0]}], {}, [], [], []]
+
+
+def embedding(row: Any, size: Any) -> list[Any]:
+    """One template: an embedding with a padding row, and a constant of this size."""
+    constant = ["", "rotary", "", ["inv_freq"], {}, [[size]], ["float"], []]
+    return [
+        [["embedding", "embed", "modeling.py:1", [{"n": [0, 0]}], {"padding_idx": row}, [], [], []], constant],
+        [],
+        [],
+    ]
+
+
+def entry(*variants: tuple[dict[str, Any], list[Any], list[Any]]) -> tuple[dict[str, Any], list[str]]:
+    texts = [json.dumps(template, separators=(",", ":")) for _, template, _ in variants]
+    found = [
+        {"settings": s, "held": held, "graph": {}, "templates": {"a": at}, "powers": {}, "fixed": {}, "within": {}}
+        for at, (s, _, held) in enumerate(variants)
+    ]
+    return {"variants": found}, texts
+
+
+HALF = {"$": ["//", ["+", "head_dim", 1], 2]}
+SAME = {"$": ["//", ["int", ["*", "head_dim", 1.0]], 2]}
+OTHER = {"$": ["//", "head_dim", 4]}
+PAD = {"$": "pad_token_id"}
+
+
+def test_a_padding_row_and_a_kind_of_rotation_are_free() -> None:
+    positive = ["not", ["<", "pad_token_id", 0]]
+    told, texts = entry(
+        ({"pad": None, "rope": 0}, embedding(None, HALF), [[["=", "heads", 1]]]),
+        ({"pad": "#", "rope": 0}, embedding({"$": "pad"}, HALF), [[["=", "heads", 1], positive]]),
+        ({"pad": None, "rope": 1}, embedding(None, SAME), [[["=", "heads", 1]]]),
+    )
+    texts = free(told, texts)
+    (left,) = told["variants"]
+    assert told["free"] == {
+        "pad": {"usual": None, "others": [["#", [[positive]]]]},
+        "rope": {"usual": 0, "others": [[1, [[]]]]},
+    }
+    ((embed, constant), _, _) = json.loads(texts[left["templates"]["a"]])
+    assert embed[4] == {"padding_idx": {"$?": ["null", "pad"], "then": None, "else": {"$": "pad"}}}
+    assert constant[5] == [[HALF]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        embedding(None, OTHER),
+        embedding(7, HALF),
+        [[*embedding(None, HALF)[0], LINEAR], [], []],
+        [embedding(None, HALF)[0], [[0, 1, "<", 2, True, ""]], []],
+    ],
+)
+def test_another_size_argument_operation_or_branch_is_not(other: list[Any]) -> None:
+    told, texts = entry(({"bias": False}, embedding(None, HALF), [[]]), ({"bias": True}, other, [[]]))
+    assert free(told, list(texts)) == texts
+    assert told["free"] == {}
+    assert len(told["variants"]) == 2
+
+
+def test_a_variant_without_a_partner_says_the_padding_row_as_well() -> None:
+    told, texts = entry(
+        ({"pad_token_id": None, "tied": False}, embedding(None, HALF), [[]]),
+        ({"pad_token_id": "#", "tied": False}, embedding(PAD, HALF), [[]]),
+        ({"pad_token_id": None, "tied": True}, [[*embedding(None, HALF)[0], LINEAR], [], []], [[]]),
+    )
+    texts = free(told, texts)
+    rows = [json.loads(texts[one["templates"]["a"]])[0][0][4]["padding_idx"] for one in told["variants"]]
+    assert rows == [{"$?": ["null", "pad_token_id"], "then": None, "else": PAD}] * 2
