@@ -13,7 +13,10 @@ pytest.importorskip("peft")
 from peft.tuners.lora.layer import Linear  # noqa: E402
 
 from adaptlint.replay.worker.invariants_state import _descent  # noqa: E402
+from adaptlint.replay.worker.models import inputs_of  # noqa: E402
 from adaptlint.replay.worker.subjects import PeftSubject  # noqa: E402
+from tests.replay.small_bases import small_base  # noqa: E402
+from tests.replay.sweep import job_of  # noqa: E402
 from tests.replay.test_invariants import DELTA, examined, job  # noqa: E402
 
 
@@ -96,3 +99,20 @@ def test_a_step_that_is_too_long_is_taken_back() -> None:
     losses, reached = _descent({"value": value}, lambda: (value - aim).pow(2).sum())
     assert losses[1] > losses[0] > min(losses)
     assert reached == {"value"}
+
+
+@pytest.mark.parametrize("mask", [None, "padded"])
+@pytest.mark.parametrize(
+    ("model_type", "name"), [("bart", "BartForSequenceClassification"), ("t5", "T5ForSequenceClassification")]
+)
+def test_texts_of_a_classifier_beside_an_encoder_end(model_type: str, name: str, mask: str | None) -> None:
+    """Without an end in each text, and as many in all, these classes raise, whatever the adapter."""
+
+    def asked(config: dict[str, Any]) -> dict[str, Any]:
+        made = job_of("peft", config, name, "")
+        made["conditions"]["mask"] = mask
+        return made
+
+    config, model = small_base(model_type, name, asked)
+    words = inputs_of(model, asked(config))["input_ids"]
+    assert (words == model.config.eos_token_id).sum(1).tolist() == [1, 1]

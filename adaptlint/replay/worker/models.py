@@ -124,11 +124,14 @@ def inputs_of(model: Any, job: Job) -> dict[str, Any]:
         given[main] = floats(width, frames) if config.model_type == "whisper" else floats(frames, width)
     if main == "input_values":
         given[main] = floats(SAMPLES)
-    if getattr(config, "is_encoder_decoder", False):
-        classifies = "Classification" in type(model).__name__  # by the decoder's state at the input's last token
+    beside_encoder = getattr(config, "is_encoder_decoder", False)
+    classifies = beside_encoder and "Classification" in type(model).__name__  # by the decoder's state at the text's end
+    if beside_encoder:
         given["decoder_input_ids"] = ids(sizes["seq"] if classifies else sizes["decoder_seq"])
     if job["conditions"].get("mask") == "padded" and "input_ids" in given:
         _pad(given, sizes["seq"], config)
+    if classifies and "input_ids" in given:
+        _end(given, config.eos_token_id)
     return {name: value.to(device_of(job)) for name, value in given.items()}
 
 
@@ -152,6 +155,19 @@ def _pad(given: dict[str, Any], seq: int, config: Any) -> None:
     given["attention_mask"] = torch.ones_like(given["input_ids"])
     given["attention_mask"][-1, seq // 2 + 1 :] = 0
     given["input_ids"][-1, seq // 2 + 1 :] = getattr(config, "pad_token_id", None) or 0
+
+
+def _end(given: dict[str, Any], end: Any) -> None:
+    """Every text ends with the token that says so, and has it nowhere else: BART's and T5's classifiers count them."""
+    import torch
+
+    end = end[0] if isinstance(end, list) and end else end
+    if not isinstance(end, int):
+        return
+    words, mask = given["input_ids"], given.get("attention_mask")
+    words[words == end] = end + 1 if end == 0 else end - 1
+    last = torch.full((len(words),), words.shape[1] - 1) if mask is None else mask.sum(1) - 1
+    words[torch.arange(len(words)), last] = end
 
 
 def outputs(result: Any) -> list[Any]:
