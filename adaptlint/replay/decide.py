@@ -97,10 +97,11 @@ def _verdict(verdict: Verdict, entry: Entry, seen: Observed) -> Mark:
         return Mark("refuted" if entry["scale"] == "full" or real else "inconclusive", said)
     if not seen.computed and "wrong" not in (verdict.outcome, seen.outcome):
         return Mark("inconclusive", f"{said}; no forward was run")
-    if verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED):
-        return Mark("confirmed", said)
-    if seen.undecided:
+    agrees = verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED)
+    if seen.undecided and (verdict.outcome == "works" or not agrees):
         return Mark("inconclusive", said)
+    if agrees:
+        return Mark("confirmed", said)
     return Mark("refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive", said)
 
 

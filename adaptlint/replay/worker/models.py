@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from .telling import unless_out_of_memory
+
 Job = dict[str, Any]
 SEEDS = {"weights": 11, "inputs": 5, "adapter": 3}
 WORDS = (3, 30)  # ids of ordinary tokens: no padding, no end of text, in the vocabulary of the smallest model
@@ -26,13 +28,13 @@ def build(job: Job, attn: str | None = None, meta: bool = False) -> Any:
     asked = attn or job["conditions"].get("attn")
     settings = {"attn_implementation": asked} if asked else {}
     torch.manual_seed(SEEDS["weights"])
-    if base.get("weights"):
-        model = kind.from_pretrained(base["weights"], use_safetensors=True, local_files_only=True, **settings)
-        return model.to(device_of(job)).eval()
     config = config_of(base["config"])
     dtype = dtype_of(job, config)
+    typed = "dtype" if hasattr(config, "dtype") else "torch_dtype"  # renamed in transformers 4.56
+    if base.get("weights") and not meta:
+        return saved(job, kind, {**settings, typed: dtype or torch.float32})
     if dtype is not None:
-        setattr(config, "dtype" if hasattr(config, "dtype") else "torch_dtype", dtype)
+        setattr(config, typed, dtype)
     maker = kind.from_config if base["class"].startswith("Auto") else kind._from_config
     with default_dtype(dtype), torch.device("meta") if meta else contextlib.nullcontext():
         model = maker(config, **settings)
@@ -40,6 +42,23 @@ def build(job: Job, attn: str | None = None, meta: bool = False) -> Any:
         return model.eval()
     model = model.to(device_of(job))
     return (model if dtype is None else model.to(dtype)).eval()
+
+
+class Unreadable(Exception):
+    """The base's own weights cannot be read, which says nothing of an adapter."""
+
+
+def saved(job: Job, kind: Any, settings: Job) -> Any:
+    """The base with its own weights. Raises Unreadable where they alone are why it cannot be had."""
+    try:
+        model = kind.from_pretrained(
+            job["base"]["weights"], use_safetensors=True, local_files_only=True, trust_remote_code=False, **settings
+        )
+    except Exception as problem:
+        unless_out_of_memory(problem)
+        build(job, settings.get("attn_implementation"), meta=True)  # what its config alone raises is the base's own
+        raise Unreadable(f"{type(problem).__name__}: {problem}") from problem
+    return model.to(device_of(job)).eval()
 
 
 def config_of(told: dict[str, Any]) -> Any:
