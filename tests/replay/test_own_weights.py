@@ -16,6 +16,7 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from adaptlint.bases import Base  # noqa: E402
 from adaptlint.replay.conduct import base_of, job_of  # noqa: E402
 from adaptlint.replay.plan import Run, Settings, plan  # noqa: E402
 from adaptlint.replay.worker.models import build  # noqa: E402
@@ -111,3 +112,16 @@ def test_the_weights_are_held_in_the_type_that_is_asked_for(dtype: str, saved: P
     own = transformers.AutoModelForCausalLM.from_pretrained(saved).state_dict()
     assert {value.dtype for value in model.parameters()} == {getattr(torch, dtype)}
     assert all(value.equal(own[key].to(value.dtype)) for key, value in model.state_dict().items())
+
+
+def test_a_type_that_the_config_names_costs_what_it_takes() -> None:
+    report = report_of(adapters.SAMPLE, adapters.HEALTHY)
+    base = base_of(report)
+    assert isinstance(base, Base)
+    halved = base._replace(config={**base.config, "dtype": "bfloat16"})
+
+    def memory(dtype: str) -> int:
+        (run,) = (each for each in plan(report, halved, Settings(all=True, dtype=dtype)) if isinstance(each, Run))
+        return run.cost.memory
+
+    assert memory("auto") == memory("bfloat16") < memory("float32")
