@@ -22,7 +22,7 @@ WORDS = 128
 LARGEST = 300_000_000  # parameters of a model that is examined; some twenty-five are made of it
 EXPERTS = {"n_routed_experts": 8, "num_experts": 8, "num_local_experts": 8, "num_experts_per_tok": 2, "moe_topk": 2}
 TOKENS = ("_token_id", "_token_index")
-UNNAMED = ("dtype", "torch_dtype", "transformers_version")
+UNNAMED = ("dtype", "torch_dtype", "transformers_version", "out_features", "out_indices", "stage_names")
 
 
 def candidates(whole: Config) -> Iterator[Config]:
@@ -44,7 +44,7 @@ def shallow(config: Config, layers: int) -> Config:
     depths = {value for name in deep if isinstance(value := config[name], int) and value > layers}
     made: Config = {}
     for name, value in config.items():
-        if name in deep and value in depths:
+        if name in deep and isinstance(value, int) and value in depths:
             made[name] = layers
         elif isinstance(value, dict) and value and all(str(key).isdecimal() for key in value):  # a layer each
             made[name] = (

@@ -16,7 +16,7 @@ pytest.importorskip("peft")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from adaptlint.bases import Base  # noqa: E402
+from adaptlint.bases import load_base  # noqa: E402
 from adaptlint.replay.conduct import base_of, job_of  # noqa: E402
 from adaptlint.replay.plan import Run, Settings, plan  # noqa: E402
 from adaptlint.replay.worker.models import build  # noqa: E402
@@ -114,11 +114,10 @@ def test_the_weights_are_held_in_the_type_that_is_asked_for(dtype: str, saved: P
     assert all(value.equal(own[key].to(value.dtype)) for key, value in model.state_dict().items())
 
 
-def test_a_type_that_the_config_names_costs_what_it_takes() -> None:
-    report = report_of(adapters.SAMPLE, adapters.HEALTHY)
-    base = base_of(report)
-    assert isinstance(base, Base)
-    halved = base._replace(config={**base.config, "dtype": "bfloat16"})
+def test_a_type_that_the_config_names_costs_what_it_takes(base: Path) -> None:
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    report, halved = report_of(adapters.SAMPLE, adapters.HEALTHY), load_base(str(base))
 
     def memory(dtype: str) -> int:
         (run,) = (each for each in plan(report, halved, Settings(all=True, dtype=dtype)) if isinstance(each, Run))
