@@ -98,11 +98,9 @@ def _verdict(verdict: Verdict, entry: Entry, seen: Observed) -> Mark:
     if not seen.computed and "wrong" not in (verdict.outcome, seen.outcome):
         return Mark("inconclusive", f"{said}; no forward was run")
     agrees = verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED)
-    if seen.undecided and (verdict.outcome == "works" or not agrees):
-        return Mark("inconclusive", said)
-    if agrees:
-        return Mark("confirmed", said)
-    return Mark("refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive", said)
+    told = "confirmed" if agrees else "refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive"
+    left_open = seen.undecided and (verdict.outcome == "works" or not agrees)
+    return Mark("inconclusive" if left_open else told, said)
 
 
 def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -> Mark:

@@ -53,9 +53,7 @@ def test_without_an_index_nothing_is_left_and_every_installer_is_quoted(
         "PIP_CONFIG_FILE": "/dev/null",
     }.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(
-        EnvironmentRefused, match=r"uv ended with 2: no such index; python ended with 1: .*peft==0"
-    ):
+    with pytest.raises(EnvironmentRefused, match=r"uv ended with 2: no such index; python ended with 1: .*peft==0"):
         interpreter(ASKED, False, said)
     assert not folder.exists()
 

@@ -112,10 +112,11 @@ Backend: transformers' choice for the class (sdpa where it has it), and eager be
 
 ## How wide
 
-The classes of the Auto tables: with LoRA all of PEFT's 432 and of AdapterHub's 48, with the other methods a sample that a seed draws
-(`--sample`, `--seed` and `--minutes` of `python -m tests.replay.sweep`, which goes on where it was ended). A class is made small in the first of
-several ways that gives a model that runs: few narrow layers, more and wider ones, fewer experts, two layers of their own width, or what
-small_bases.toml says (`tests/replay/small_bases.py`). Why a class is not measured stands in
+The classes of the Auto tables: with LoRA all of PEFT's 432 and of AdapterHub's 48, with the other methods a sample
+that a seed draws (`--sample`, `--seed` and `--minutes` of `python -m tests.replay.sweep`, which goes on where it was
+ended). A class is made small in the first of several ways that gives a model that runs: few narrow layers, more and
+wider ones, fewer experts, two layers of their own width, or what small_bases.toml says
+(`tests/replay/small_bases.py`). Why a class is not measured stands in
 [left-out.json](../fixtures/runs/wild/left-out.json).
 """
 

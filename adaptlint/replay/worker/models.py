@@ -143,13 +143,11 @@ def inputs_of(model: Any, job: Job) -> dict[str, Any]:
         given[main] = floats(width, frames) if config.model_type == "whisper" else floats(frames, width)
     if main == "input_values":
         given[main] = floats(SAMPLES)
-    beside_encoder = getattr(config, "is_encoder_decoder", False)
-    classifies = beside_encoder and "Classification" in type(model).__name__  # by the decoder's state at the text's end
-    if beside_encoder:
-        given["decoder_input_ids"] = ids(sizes["seq"] if classifies else sizes["decoder_seq"])
+    if getattr(config, "is_encoder_decoder", False):
+        given["decoder_input_ids"] = ids(sizes["seq"] if _classifies(model) else sizes["decoder_seq"])
     if job["conditions"].get("mask") == "padded" and "input_ids" in given:
         _pad(given, sizes["seq"], config)
-    if classifies and "input_ids" in given:
+    if _classifies(model) and "input_ids" in given:
         _end(given, config.eos_token_id)
     return {name: value.to(device_of(job)) for name, value in given.items()}
 
@@ -161,6 +159,11 @@ def words_of(config: Any) -> int:
         if isinstance(size, int):
             return size
     return WORDS[1]
+
+
+def _classifies(model: Any) -> bool:
+    """True for a decoder beside an encoder that is classified by its state at the text's end."""
+    return bool(getattr(model.config, "is_encoder_decoder", False)) and "Classification" in type(model).__name__
 
 
 def _sees_and_reads(config: Any) -> bool:
