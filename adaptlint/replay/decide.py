@@ -97,11 +97,10 @@ def _verdict(verdict: Verdict, entry: Entry, seen: Observed) -> Mark:
         return Mark("refuted" if entry["scale"] == "full" or real else "inconclusive", said)
     if not seen.computed and "wrong" not in (verdict.outcome, seen.outcome):
         return Mark("inconclusive", f"{said}; no forward was run")
-    if verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED):
-        return Mark("confirmed", said)
-    if seen.undecided:
-        return Mark("inconclusive", said)
-    return Mark("refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive", said)
+    agrees = verdict.outcome == seen.outcome or (seen.reasons and seen.reasons <= UNDECIDED)
+    told = "confirmed" if agrees else "refuted" if entry["scale"] != "load" and is_whole(entry) else "inconclusive"
+    left_open = seen.undecided and (verdict.outcome == "works" or not agrees)
+    return Mark("inconclusive" if left_open else told, said)
 
 
 def _finding(finding: Finding, verdict: Verdict, entry: Entry, seen: Observed) -> Mark:

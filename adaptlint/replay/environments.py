@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
@@ -83,36 +84,73 @@ def interpreter(requirement: str, offline: bool, say: Callable[[str], object]) -
             f"there is no environment of {requirement} in the cache, and --offline forbids to make one. Run once "
             "without --offline, or name an interpreter that has it with --python."
         )
-    say(f"making an environment with {', '.join(asked.requirements)}: this takes minutes, once")
-    _make(asked, requirement)
+    with _alone(asked.folder, lambda: say(f"another adaptlint is making the environment of {requirement}: waiting")):
+        if not os.path.exists(os.path.join(asked.folder, MADE)):
+            say(f"making an environment with {', '.join(asked.requirements)}: this takes minutes, once")
+            _make(asked, requirement)
     return python
 
 
-def _make(asked: Wanted, requirement: str) -> None:
-    """A fresh environment, called whole only when everything is installed."""
-    shutil.rmtree(asked.folder, ignore_errors=True)
-    os.makedirs(os.path.dirname(asked.folder), exist_ok=True)
-    uv = shutil.which("uv")
-    python = os.path.join(asked.folder, "bin", "python")
-    if uv:
-        _run([uv, "venv", "--quiet", "--python", sys.executable, asked.folder], requirement)
-        _run([uv, "pip", "install", "--quiet", "--python", python, *asked.requirements], requirement)
-    else:
-        _run([sys.executable, "-m", "venv", asked.folder], requirement)
-        quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
-        _run([python, "-m", "pip", "install", *quiet, *asked.requirements], requirement)
-    with open(os.path.join(asked.folder, MADE), "w", encoding="utf-8") as stream:
-        stream.write("\n".join(asked.requirements) + "\n")
+@contextlib.contextmanager
+def _alone(folder: str, waiting: Callable[[], object]) -> Iterator[None]:
+    """Nobody else makes this environment meanwhile.
 
-
-def _run(command: list[str], requirement: str) -> None:
+    Installers inherit the lock: one that outlives an adaptlint which was killed keeps it until it has ended.
+    """
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    except OSError as error:
-        raise EnvironmentRefused(f"{command[0]} cannot be run: {error.strerror}.") from error
-    if done.returncode:
-        told = " ".join((done.stderr or done.stdout).split())[-TOLD:]
-        raise EnvironmentRefused(
-            f"the environment of {requirement} could not be made ({os.path.basename(command[0])} ended with "
-            f"{done.returncode}: {told}). Without a network name an interpreter that has it with --python."
+        import fcntl
+    except ImportError:  # a system without locks of this kind
+        yield
+        return
+    with open(folder + ".lock", "w", encoding="utf-8") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(asked: Wanted, requirement: str) -> None:
+    """A fresh environment, called whole only when everything is installed; with pip where uv cannot make it."""
+    python, complaints = os.path.join(asked.folder, "bin", "python"), []
+    uv = shutil.which("uv")
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+    ways = [
+        [[sys.executable, "-m", "venv", asked.folder], [python, "-m", "pip", "install", *quiet, *asked.requirements]]
+    ]
+    if uv:  # it knows nothing of indices that pip alone was told
+        place = ["--quiet", "--python"]
+        ways[:0] = [
+            [[uv, "venv", *place, sys.executable, asked.folder],
+             [uv, "pip", "install", *place, python, *asked.requirements]]
+        ]  # fmt: skip
+    for way in ways:
+        shutil.rmtree(asked.folder, ignore_errors=True)
+        complaint = next(filter(None, map(_complaint, way)), "")
+        if not complaint:
+            with open(os.path.join(asked.folder, MADE), "w", encoding="utf-8") as stream:
+                stream.write("\n".join(asked.requirements) + "\n")
+            return
+        complaints.append(complaint)
+    shutil.rmtree(asked.folder, ignore_errors=True)
+    raise EnvironmentRefused(
+        f"the environment of {requirement} could not be made ({'; '.join(complaints)}). Without a network name an "
+        "interpreter that has it with --python."
+    )
+
+
+def _complaint(command: list[str]) -> str:
+    """Why a command of an installer failed; "" where it did not."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, close_fds=os.name == "nt"
         )
+    except OSError as error:
+        return f"{command[0]} cannot be run: {error.strerror}"
+    if not done.returncode:
+        return ""
+    told = " ".join((done.stderr or done.stdout).split())[-TOLD:]
+    return f"{os.path.basename(command[0])} ended with {done.returncode}: {told}"

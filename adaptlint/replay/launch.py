@@ -168,6 +168,8 @@ def refusal(event: Event) -> str:
     if reason == "other-release":
         found = event.get("found") or "none"
         return f"this interpreter has {event['library']} {found}, and the verdict is about {event['wanted']}"
+    if reason == "weights":
+        return f"the base's own weights cannot be read ({event['error']['message']})"
     return f"torch {event.get('torch', '')} of this interpreter has no device {event.get('device', '')}"
 
 

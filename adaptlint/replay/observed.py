@@ -54,6 +54,7 @@ def observed(entry: Entry) -> Observed:
     """Read one entry; what a worker did not get to is absent, never guessed."""
     steps, forward = entry["steps"], entry["forward"]
     whole = is_whole(entry)
+    no_numbers = "the base alone answers with what is no number" if forward.get("base_finite") is False else ""
     wrapped = True if any(row.get("unchanged") is True for row in entry["library"]) else None
     seen = Observed(
         "",
@@ -68,7 +69,7 @@ def observed(entry: Entry) -> Observed:
         effect=forward.get("effect"),
         cached=next((row["cached"] for row in entry["library"] if isinstance(row.get("cached"), int)), None),
         broken=tuple(row["detail"] for row in entry["invariants"] if row.get("status") == "broken"),
-        undecided=next((row["undecided"] for row in entry["compositions"] if row.get("undecided")), ""),
+        undecided=next((row["undecided"] for row in entry["compositions"] if row.get("undecided")), no_numbers),
         idle=tuple(name for row in entry["compositions"] for name in row.get("idle", ())),
         unchanged=next((row["unchanged"] for row in entry["library"] if row.get("unchanged") is False), wrapped),
     )
@@ -138,7 +139,7 @@ def _reasons(entry: Entry, seen: Observed) -> frozenset[str]:
         "composition": seen.why,
         "wrapping": seen.unchanged is False,
         "library": any(row.get("status") == "broken" and row["number"] in OF_FORWARD for row in entry["invariants"]),
-        "forward-not-finite": entry["forward"].get("finite") is False and not seen.nonfinite,
+        "forward-not-finite": entry["forward"].get("finite") is False and not seen.nonfinite and not seen.undecided,
     }
     return frozenset(name for name, held in found.items() if held)
 

@@ -180,8 +180,11 @@ def _at(run: Run, scale: str, report: Report, base: Base, asked: Asked, settings
     models = {"adapters": 3, "peft": 1 + (len(report.subject.adapters) > 1)}.get(run.library, 1)
     models += 1 if composes(report, report.verdicts[run.verdict]) else 0  # what an expression means is computed apart
     models += 2 if settings.invariants else 0  # a second model beside the one that is measured, and one to merge into
-    spent = sizes.cost(count, run.dtype, models, adapter_bytes(report), scale == "load")
+    own = run.config.get("dtype") or run.config.get("torch_dtype") if run.dtype == "auto" else run.dtype
+    spent = sizes.cost(count, str(own), models, adapter_bytes(report), scale == "load")
     weights = _weights(asked.model) if scale == "full" and settings.full else ""
+    if weights:  # they are mapped while they are copied
+        spent = spent._replace(memory=spent.memory + _largest(weights))
     if scale == "load":
         run = run._replace(device="meta")
     words = [size for each in (base.config, config or {}) if isinstance(size := each.get("vocab_size"), int)]
@@ -194,6 +197,12 @@ def _weights(model: str) -> str:
     """The base's folder where it has weights that can be read without unpickling."""
     held = ("model.safetensors", "model.safetensors.index.json")
     return model if any(os.path.exists(os.path.join(model, name)) for name in held) else ""
+
+
+def _largest(folder: str) -> int:
+    """The size of the largest file of weights in a folder."""
+    with os.scandir(folder) as entries:
+        return max((entry.stat().st_size for entry in entries if entry.name.endswith(".safetensors")), default=0)
 
 
 def adapter_bytes(report: Report) -> int:

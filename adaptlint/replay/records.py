@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from adaptlint.artefacts import Malformed, read_json
-from adaptlint.artefacts.marks import folder_mark
+from adaptlint.artefacts.marks import WEIGHTS, folder_mark
 from adaptlint.bases import Base, BaseProblem
 from adaptlint.findings import Asked, Report
 from adaptlint.hints import Any
@@ -79,6 +79,7 @@ def digest(content: bytes) -> str:
 def key_of(subject: Mapping[str, Any], run: Run, settings: Settings) -> str:
     """What a run is found again by, when a replay goes on where it was interrupted."""
     parts = [subject, run.library, run.version, run.scale, run.layer, run.device, run.dtype, list(settings.invariants)]
+    parts += [folder_mark(run.weights, WEIGHTS)] if run.weights else []
     return digest(json.dumps(parts, sort_keys=True).encode())
 
 

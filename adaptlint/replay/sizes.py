@@ -12,7 +12,7 @@ from adaptlint.named_tuple import NamedTuple
 from adaptlint.replay.shrink import FEW_WORDS
 
 REPEATED = re.compile(r"\{([0-9,-]+)\}")
-ITEM = {"float64": 8, "float32": 4, "auto": 4, "bfloat16": 2, "float16": 2}
+ITEM = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 LIBRARIES_MEMORY = 700_000_000  # bytes that torch, transformers and a library hold before any tensor
 START = 10.0  # seconds until they are imported, on two cores
 PER_PARAMETER = 2.5e-8  # seconds to initialise one and to go through it once, on two cores

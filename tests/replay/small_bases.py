@@ -19,10 +19,11 @@ from adaptlint.replay.worker.models import answer, inputs_of
 Config = dict[str, Any]
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 WORDS = 128
+NOTHING = 1e-4  # a model that answers with less shows no difference
 LARGEST = 300_000_000  # parameters of a model that is examined; some twenty-five are made of it
 EXPERTS = {"n_routed_experts": 8, "num_experts": 8, "num_local_experts": 8, "num_experts_per_tok": 2, "moe_topk": 2}
 TOKENS = ("_token_id", "_token_index")
-UNNAMED = ("dtype", "torch_dtype", "transformers_version")
+UNNAMED = ("dtype", "torch_dtype", "transformers_version", "out_features", "out_indices", "stage_names")
 
 
 def candidates(whole: Config) -> Iterator[Config]:
@@ -44,7 +45,7 @@ def shallow(config: Config, layers: int) -> Config:
     depths = {value for name in deep if isinstance(value := config[name], int) and value > layers}
     made: Config = {}
     for name, value in config.items():
-        if name in deep and value in depths:
+        if name in deep and isinstance(value, int) and value in depths:
             made[name] = layers
         elif isinstance(value, dict) and value and all(str(key).isdecimal() for key in value):  # a layer each
             made[name] = (
@@ -121,7 +122,8 @@ def small_base(model_type: str, name: str, job: Any) -> tuple[Config, Any]:
             torch.manual_seed(0)
             made = CONFIG_MAPPING[model_type].from_dict(copy.deepcopy(config))
             model = getattr(transformers, name)._from_config(made).eval()
-            answer(model, inputs_of(model, job(config)))
+            if float(answer(model, inputs_of(model, job(config))).abs().max()) < NOTHING:
+                raise ValueError("its answer with random weights is as good as zero")
             return config, model
         except Exception as problem:
             first = first or problem

@@ -112,12 +112,12 @@ Backend: transformers' choice for the class (sdpa where it has it), and eager be
 
 ## How wide
 
-Classes of the Auto tables in an order that a seed draws, as many as there was time for: of PEFT's 432 with LoRA 306, of
-AdapterHub's 48 all, and with the other methods a sample (`--sample`, `--seed` and `--minutes` of
-`python -m tests.replay.sweep`, which goes on where it was ended). The part "in other ways" are classes whose tiny model
-had not been built or had not run: more and wider layers, fewer experts, two layers of their own width, or what
-small_bases.toml says (`tests/replay/small_bases.py`). Why each class of that part that is still not measured is not
-stands in [left-out.json](../fixtures/runs/wild/left-out.json).
+The classes of the Auto tables: with LoRA all of PEFT's 432 and of AdapterHub's 48, with the other methods a sample
+that a seed draws (`--sample`, `--seed` and `--minutes` of `python -m tests.replay.sweep`, which goes on where it was
+ended). A class is made small in the first of several ways that gives a model that runs: few narrow layers, more and
+wider ones, fewer experts, two layers of their own width, or what small_bases.toml says
+(`tests/replay/small_bases.py`). Why a class is not measured stands in
+[left-out.json](../fixtures/runs/wild/left-out.json).
 """
 
 

@@ -15,6 +15,7 @@ class Bases:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.rounding: tuple[float, float] | None = None  # how far it moves the adapted base, and the largest output
         self._kept: dict[str | None, tuple[Any, int]] = {}
 
     def base(self, attn: str | None = None, own: bool = False) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .compositions import Forwards, filled, leaves, read, text_of, unlike
 from .hub_loads import load, opened
-from .models import build, placed
+from .models import Unreadable, build, placed
 from .telling import Channel, unless_out_of_memory
 
 Job = dict[str, Any]
@@ -34,6 +34,8 @@ def run_hub(job: Job, channel: Channel) -> Any:
     """Everything that the job asks for; the wrapped model, None where a load raised."""
     try:
         model = wrapped(job, meta=job["scale"] == "load")
+    except Unreadable:
+        raise
     except Exception as problem:
         channel.say("base", outcome="raises", error=channel.error(problem))
         return None
@@ -81,7 +83,7 @@ def forwards(job: Job, model: Any, channel: Channel) -> None:
     """What the library makes of the base itself, then a forward for each composition and mask."""
     filled(model, [*model.adapters_config])
     for masked in job["masks"]:
-        channel.say("library", masked=masked, **library(job, model, masked))
+        channel.say("library", masked=masked, **library(job, masked))
     for names in job["fusions"]:
         try:
             model.add_adapter_fusion(names.split(","))
@@ -113,10 +115,13 @@ def case_of(job: Job) -> Record:
     return {"sizes": job["sizes"], "fusions": job["fusions"]}
 
 
-def library(job: Job, model: Any, masked: bool) -> Record:
-    """With no adapter: whether the model answers as before it was wrapped, and what a forward leaves in the cache."""
+def library(job: Job, masked: bool) -> Record:
+    """With no adapter: whether the model answers as before it was wrapped, and what a forward leaves in the cache.
+
+    The model is a fresh one: a load takes the head that lies beside an adapter, too.
+    """
     try:
-        wrapped_one = Forwards(model, case_of(job), masked)
+        wrapped_one = Forwards(placed(wrapped(job), job), case_of(job), masked)
         plain = Forwards(build(job), case_of(job), masked)
         plain.model.set_active_adapters = lambda _: None
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .models import answer, build, inputs_of, known_of, runs_alone
+from .models import Unreadable, answer, build, inputs_of, known_of, runs_alone
 from .telling import Channel
 
 LISTS = ("missing_keys", "unexpected_keys")
@@ -16,6 +16,8 @@ def run_integration(job: dict[str, Any], channel: Channel) -> None:
     try:
         model = build(job, meta=meta)
         runs_alone(model, job)
+    except Unreadable:
+        raise
     except Exception as problem:
         channel.say("base", outcome="raises", error=channel.error(problem), artefact=job["scale"] == "tiny")
         return

@@ -53,12 +53,15 @@ def examine(job: Job, channel: Channel, subject_class: Any = None) -> None:
             continue
         told: dict[str, Any] = {"number": each.number, "name": each.name}
         started = time.monotonic()
+        bound = tolerance_of(job)["atol"]
         with tempfile.TemporaryDirectory(prefix="adaptlint-") as place:
             try:
-                found = each.measure(kind(job, place, bases))._asdict()
+                subject = kind(job, place, bases)
+                found = each.measure(subject)._asdict()
+                bound = subject.tolerance["atol"]
             except Unsupported as reason:
                 found = {"status": "skipped", "detail": str(reason)}
             except Exception as problem:
                 found = {"status": "raised", "detail": "", "error": channel.error(problem)}
         spent = round(time.monotonic() - started, 2)
-        channel.say("invariant", **told, **found, tolerance=tolerance_of(job)["atol"], seconds=spent)
+        channel.say("invariant", **told, **found, tolerance=bound, seconds=spent)

@@ -16,7 +16,7 @@ from .invariants_forward import Found
 from .models import answer, outputs
 from .subjects import Unsupported
 from .telling import unless_out_of_memory
-from .tolerances import apart, close, tolerance_of
+from .tolerances import apart, tolerance_of
 
 BACKENDS = ("eager", "sdpa")
 ON_GPU = ("flash_attention_2", "flex_attention")
@@ -77,7 +77,7 @@ def measured(subject: Any, place: tuple[str, str | None], meant: Meant, model: A
             plain = answer(subject.base(name), given)
     except Exception as problem:
         return Found("skipped", None, f"{called} ({why(problem)})")
-    if not close(meant.base, plain, tolerance_of(subject.job)):
+    if not subject.agree(meant.base, plain):
         return Found("skipped", None, f"{called} (the base itself is another one under it)")
     with under(kernel):
         return against(subject, (name, called), meant, model, given)
@@ -104,11 +104,11 @@ def under(kernel: str | None) -> Iterator[None]:
 
 def against(subject: Any, place: tuple[str, str], meant: Meant, model: Any, given: dict[str, Any]) -> Found:
     """The model under one backend, `place` its name and what it is called, against eager: output, then gradients."""
-    (name, called), tolerance = place, tolerance_of(subject.job)
+    name, called = place
     found = answer(model, given)
     far = apart(meant.output, found)
-    if not close(meant.output, found, tolerance):
-        where = first_divergence(meant.model, model, given, tolerance)
+    if not subject.agree(meant.output, found):
+        where = first_divergence(meant.model, model, given, subject.tolerance)
         return Found("broken", far, f"{called} gives another output than eager", where)
     try:
         own = slopes(subject, model, given)
@@ -117,7 +117,7 @@ def against(subject: Any, place: tuple[str, str], meant: Meant, model: Any, give
         if learns_alone(subject, name, given):
             raise
         return Found("held", far, f"{called} (forward alone)")
-    differing = first_slope(meant.slopes, own, tolerance)
+    differing = first_slope(meant.slopes, own, tolerance_of(subject.job))
     if differing:
         return Found("broken", differing[1], f"{called} gives another gradient than eager", differing[0])
     return Found("held", far, called)

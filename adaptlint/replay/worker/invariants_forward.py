@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from .diverging import first_divergence
 from .models import answer, outputs
 from .subjects import OTHER, Unsupported
-from .tolerances import apart, close, tolerance_of
+from .tolerances import apart, close
 
 PIECE = 3  # tokens that are decoded with a cache
 
@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
 def compared(subject: Any, one: Any, other: Any, what: str, where: str | None = None) -> Found:
     """Two outputs that ought to be equal."""
-    held = close(one, other, tolerance_of(subject.job))
+    held = subject.agree(one, other)
     return Found("held" if held else "broken", apart(one, other), "" if held else what, None if held else where)
 
 
@@ -36,8 +36,8 @@ def wrapping(subject: Any) -> Found:
     with subject.off(model):
         after = answer(model, given)
         where = None
-        if not close(before, after, tolerance_of(subject.job)):
-            where = first_divergence(plain, model, given, tolerance_of(subject.job))
+        if not subject.agree(before, after):
+            where = first_divergence(plain, model, given, subject.tolerance)
     return compared(subject, before, after, "with no adapter active the output is another one than before", where)
 
 
@@ -48,12 +48,14 @@ def future(subject: Any) -> Found:
     ids = given.get("decoder_input_ids", given.get("input_ids"))
     if ids is None:
         raise Unsupported("it reads no tokens")
-    if not close(*_before_last(plain, given), tolerance_of(subject.job)):
+    if not close(*_before_last(plain, given), subject.tolerance):
         raise Unsupported("the base itself is not causal")
+    if _blind(plain, given):
+        raise Unsupported("no token of the base sees another one yet")
     model = subject.wrapped()
     with subject.off(model):
         one, other = _before_last(model, given)
-    if not close(one, other, tolerance_of(subject.job)):
+    if not subject.agree(one, other):
         return Found("broken", apart(one, other), "with no adapter active earlier tokens see the last one")
     one, other = _before_last(model, given)
     return compared(subject, one, other, "with the adapter active earlier tokens see the last one")
@@ -61,14 +63,25 @@ def future(subject: Any) -> Found:
 
 def _before_last(model: Any, given: dict[str, Any]) -> tuple[Any, Any]:
     """The output up to the last token, for two texts that differ in that token alone."""
+    one, other = _with_another(model, given, -1)
+    return one[:, : one.shape[1] - 1], other[:, : other.shape[1] - 1]
+
+
+def _blind(model: Any, given: dict[str, Any]) -> bool:
+    """True where the first token changes nothing behind it: an attention that starts with an answer of zero."""
+    one, other = _with_another(model, given, 0)
+    return apart(one[:, 1:], other[:, 1:]) == 0.0
+
+
+def _with_another(model: Any, given: dict[str, Any], at: int) -> tuple[Any, Any]:
+    """The outputs of two texts that differ in the token at this place."""
     name = "decoder_input_ids" if "decoder_input_ids" in given else "input_ids"
     changed = given[name].clone()
-    changed[:, -1] = (changed[:, -1] + 1) % (int(changed.max()) + 2)
+    changed[:, at] = (changed[:, at] + 1) % (int(changed.max()) + 2)
     one, other = answer(model, given), answer(model, {**given, name: changed})
-    length = given[name].shape[1]
-    if one.dim() < 3 or one.shape[1] < length:
+    if one.dim() < 3 or one.shape[1] < given[name].shape[1]:
         raise Unsupported("its output is not one of tokens")
-    return one[:, : one.shape[1] - 1], other[:, : other.shape[1] - 1]
+    return one, other
 
 
 def cached(subject: Any) -> Found:
@@ -80,17 +93,16 @@ def cached(subject: Any) -> Found:
         or "use_cache" not in inspect.signature(plain.forward).parameters
     ):
         raise Unsupported("it is no decoder of tokens with a cache")
-    tolerance = tolerance_of(subject.job)
     try:
         one, other = _decoded(plain, given)
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as problem:
         raise Unsupported(f"the base itself cannot decode with a cache: {type(problem).__name__}") from problem
-    if not close(one, other, tolerance):
+    if not subject.agree(one, other):
         raise Unsupported("the base itself answers otherwise with its cache")
     model = subject.wrapped()
     with subject.off(model):
         one, other = _decoded(model, given)
-    if not close(one, other, tolerance):
+    if not subject.agree(one, other):
         return Found("broken", apart(one, other), "with no adapter active cached decoding is another forward")
     one, other = _decoded(model, given)
     return compared(subject, one, other, "with the adapter active cached decoding is another forward")
@@ -137,7 +149,7 @@ def rows(subject: Any) -> Found:
     for name, folder in pair:
         alone = answer(subject.loaded([(name, folder)]), given)
         mine = torch.tensor([each == name for each in names])
-        if not close(alone[mine], mixed[mine], tolerance_of(subject.job)):
+        if not subject.agree(alone[mine], mixed[mine]):
             far = apart(alone[mine], mixed[mine])
             return Found("broken", far, f"the rows of {name} are not what it gives alone")
     return Found("held", 0.0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .invariants_forward import Found, compared
 from .models import answer, outputs
 from .subjects import OTHER
-from .tolerances import apart, close, tolerance_of
+from .tolerances import apart
 
 STEPS, RATE = 8, 0.01  # of the training that is tried
+SHORTER = 0.1  # a step after one that went too far
 
 
 def arrives(subject: Any) -> Found:
@@ -80,26 +82,25 @@ def switched(subject: Any) -> Found:
     given = subject.given(plain)
     meant = {name: answer(subject.loaded([(name, folder)]), given) for name, folder in pair}
     bare = answer(plain, given)
-    tolerance = tolerance_of(subject.job)
     for order in (pair, pair[::-1]):
         model = subject.loaded(order)
         names = [name for name, _ in order]
         for step in (names[0], names[1], names[0]):
             subject.activate(model, step)
             seen = answer(model.eval(), given)
-            if not close(meant[step], seen, tolerance):
+            if not subject.agree(meant[step], seen):
                 told = f"loaded as {' then '.join(names)}, {step} is not what it is alone once it is active"
                 return Found("broken", apart(meant[step], seen), told)
         with subject.off(model):
             seen = answer(model, given)
-        if not close(bare, seen, tolerance):
+        if not subject.agree(bare, seen):
             return Found("broken", apart(bare, seen), "with both adapters off the model is not the base")
         seen = answer(model, given)
-        if not close(meant[names[0]], seen, tolerance):
+        if not subject.agree(meant[names[0]], seen):
             return Found("broken", apart(meant[names[0]], seen), f"after switching off and on {names[0]} is another")
         subject.delete(model, names[1])
         seen = answer(model.eval(), given)
-        if not close(meant[names[0]], seen, tolerance):
+        if not subject.agree(meant[names[0]], seen):
             told = f"after {names[1]} was deleted {names[0]} is not what it was"
             return Found("broken", apart(meant[names[0]], seen), told)
     return Found("held", 0.0)
@@ -127,15 +128,7 @@ def learns(subject: Any) -> Found:
     asleep = {name for name in own if not _has_part(model, name, ran)}
     source = torch.Generator().manual_seed(7)
     aim = torch.randn(first.shape, generator=source).to(first.device) * max(float(first.std()), 1e-2)
-    losses, reached = [], set()
-    for _ in range(STEPS):
-        model.zero_grad()
-        loss = (outputs(model(**given))[0].float() - aim).pow(2).mean()
-        loss.backward()
-        losses.append(float(loss.detach()))
-        slopes = {name: value.grad for name, value in own.items() if value.grad is not None and bool(value.grad.any())}
-        reached |= set(slopes)
-        _downhill(own, slopes)
+    losses, reached = _descent(own, lambda: (outputs(model(**given))[0].float() - aim).pow(2).mean())
     left = [name for name in own if name not in reached and name not in asleep]
     if left:
         return Found("broken", float(len(left)), f"no gradient reaches {len(left)} of {len(own)} parameters", left[0])
@@ -144,8 +137,43 @@ def learns(subject: Any) -> Found:
     return Found("held", losses[0] - min(losses[1:]))
 
 
-def _downhill(own: dict[str, Any], slopes: dict[str, Any]) -> None:
-    """One step against the gradient, a hundredth as long as the parameters themselves."""
+def _descent(own: dict[str, Any], loss_of: Callable[[], Any]) -> tuple[list[float], set[str]]:
+    """The losses along small steps against the gradient, and the parameters that a gradient reached.
+
+    A step that made the loss larger was longer than the slope holds: it is taken back, and a shorter one tried.
+    """
+    rate, losses = RATE, list[float]()
+    reached: set[str] = set()
+    held: dict[str, Any] = {}
+    slopes: dict[str, Any] = {}
+    for _ in range(STEPS):
+        for value in own.values():
+            value.grad = None
+        loss = loss_of()
+        loss.backward()
+        found = {name: value.grad for name, value in own.items() if value.grad is not None and bool(value.grad.any())}
+        reached |= set(found)
+        if losses and not float(loss.detach()) <= min(losses):
+            rate *= SHORTER
+            _put(own, held)
+        else:
+            held, slopes = {name: value.detach().clone() for name, value in own.items()}, found
+        losses.append(float(loss.detach()))
+        _downhill(own, slopes, rate)
+    return losses, reached
+
+
+def _put(own: dict[str, Any], values: dict[str, Any]) -> None:
+    """Give the parameters these values."""
+    import torch
+
+    with torch.no_grad():
+        for name, value in values.items():
+            own[name].copy_(value)
+
+
+def _downhill(own: dict[str, Any], slopes: dict[str, Any], rate: float) -> None:
+    """One step against the gradient, `rate` times as long as the parameters themselves."""
     import torch
 
     steep = sum(float(slope.float().norm()) ** 2 for slope in slopes.values()) ** 0.5
@@ -153,7 +181,7 @@ def _downhill(own: dict[str, Any], slopes: dict[str, Any]) -> None:
     if steep:
         with torch.no_grad():
             for name, slope in slopes.items():
-                own[name].sub_(slope * (RATE * max(size, RATE) / steep))
+                own[name].sub_(slope * (rate * max(size, RATE) / steep))
 
 
 def executed(model: Any) -> set[str]:

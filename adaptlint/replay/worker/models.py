@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from .telling import unless_out_of_memory
+
 Job = dict[str, Any]
 SEEDS = {"weights": 11, "inputs": 5, "adapter": 3}
 WORDS = (3, 30)  # ids of ordinary tokens: no padding, no end of text, in the vocabulary of the smallest model
@@ -26,13 +28,13 @@ def build(job: Job, attn: str | None = None, meta: bool = False) -> Any:
     asked = attn or job["conditions"].get("attn")
     settings = {"attn_implementation": asked} if asked else {}
     torch.manual_seed(SEEDS["weights"])
-    if base.get("weights"):
-        model = kind.from_pretrained(base["weights"], use_safetensors=True, local_files_only=True, **settings)
-        return model.to(device_of(job)).eval()
     config = config_of(base["config"])
     dtype = dtype_of(job, config)
+    typed = "dtype" if hasattr(config, "dtype") else "torch_dtype"  # renamed in transformers 4.56
+    if base.get("weights") and not meta:
+        return saved(job, kind, {**settings, typed: dtype or torch.float32})
     if dtype is not None:
-        setattr(config, "dtype" if hasattr(config, "dtype") else "torch_dtype", dtype)
+        setattr(config, typed, dtype)
     maker = kind.from_config if base["class"].startswith("Auto") else kind._from_config
     with default_dtype(dtype), torch.device("meta") if meta else contextlib.nullcontext():
         model = maker(config, **settings)
@@ -40,6 +42,23 @@ def build(job: Job, attn: str | None = None, meta: bool = False) -> Any:
         return model.eval()
     model = model.to(device_of(job))
     return (model if dtype is None else model.to(dtype)).eval()
+
+
+class Unreadable(Exception):
+    """The base's own weights cannot be read, which says nothing of an adapter."""
+
+
+def saved(job: Job, kind: Any, settings: Job) -> Any:
+    """The base with its own weights. Raises Unreadable where they alone are why it cannot be had."""
+    try:
+        model = kind.from_pretrained(
+            job["base"]["weights"], use_safetensors=True, local_files_only=True, trust_remote_code=False, **settings
+        )
+    except Exception as problem:
+        unless_out_of_memory(problem)
+        build(job, settings.get("attn_implementation"), meta=True)  # what its config alone raises is the base's own
+        raise Unreadable(f"{type(problem).__name__}: {problem}") from problem
+    return model.to(device_of(job)).eval()
 
 
 def config_of(told: dict[str, Any]) -> Any:
@@ -125,10 +144,11 @@ def inputs_of(model: Any, job: Job) -> dict[str, Any]:
     if main == "input_values":
         given[main] = floats(SAMPLES)
     if getattr(config, "is_encoder_decoder", False):
-        classifies = "Classification" in type(model).__name__  # by the decoder's state at the input's last token
-        given["decoder_input_ids"] = ids(sizes["seq"] if classifies else sizes["decoder_seq"])
+        given["decoder_input_ids"] = ids(sizes["seq"] if _classifies(model) else sizes["decoder_seq"])
     if job["conditions"].get("mask") == "padded" and "input_ids" in given:
         _pad(given, sizes["seq"], config)
+    if _classifies(model) and "input_ids" in given:
+        _end(given, config.eos_token_id)
     return {name: value.to(device_of(job)) for name, value in given.items()}
 
 
@@ -139,6 +159,11 @@ def words_of(config: Any) -> int:
         if isinstance(size, int):
             return size
     return WORDS[1]
+
+
+def _classifies(model: Any) -> bool:
+    """True for a decoder beside an encoder that is classified by its state at the text's end."""
+    return bool(getattr(model.config, "is_encoder_decoder", False)) and "Classification" in type(model).__name__
 
 
 def _sees_and_reads(config: Any) -> bool:
@@ -152,6 +177,19 @@ def _pad(given: dict[str, Any], seq: int, config: Any) -> None:
     given["attention_mask"] = torch.ones_like(given["input_ids"])
     given["attention_mask"][-1, seq // 2 + 1 :] = 0
     given["input_ids"][-1, seq // 2 + 1 :] = getattr(config, "pad_token_id", None) or 0
+
+
+def _end(given: dict[str, Any], end: Any) -> None:
+    """Every text ends with the token that says so, and has it nowhere else: BART's and T5's classifiers count them."""
+    import torch
+
+    end = end[0] if isinstance(end, list) and end else end
+    if not isinstance(end, int):
+        return
+    words, mask = given["input_ids"], given.get("attention_mask")
+    words[words == end] = end + 1 if end == 0 else end - 1
+    last = torch.full((len(words),), words.shape[1] - 1) if mask is None else mask.sum(1) - 1
+    words[torch.arange(len(words)), last] = end
 
 
 def outputs(result: Any) -> list[Any]:

@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from .compositions import text_of
-from .models import SEEDS, answer, build, inputs_of, known_of, outputs, runs_alone
+from .models import SEEDS, Unreadable, answer, build, inputs_of, known_of, outputs, runs_alone
 from .peft_composed import Composed, NoCall, NoReference
 from .peft_loads import held_by, load, observed_load
 from .telling import Channel
@@ -48,6 +48,8 @@ class PeftRun:
         try:
             self.base = build(self.job, meta=self.meta)
             runs_alone(self.base, self.job)
+        except Unreadable:
+            raise
         except Exception as problem:
             made = self.job["scale"] == "tiny"  # what its shrinking broke says nothing of the adapter
             self.channel.say("base", outcome="raises", error=self.channel.error(problem), artefact=made)
@@ -242,6 +244,8 @@ def effect(model: Any, given: dict[str, Any], on: list[Any]) -> Record:
             off = outputs(model(**given))
     except Exception:
         return {"effect": None}
+    if not all(bool(each.isfinite().all()) for each in off):
+        return {"effect": None, "base_finite": False}
     if len(on) != len(off) or any(one.shape != other.shape for one, other in zip(on, off)):
         return {"effect": True}  # virtual tokens have outputs of their own
     differences = [float((one - other).abs().float().nan_to_num(1.0).max()) for one, other in zip(on, off)]

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from . import guards, reference_kernels
-from .models import SEEDS
+from .models import SEEDS, Unreadable
 from .telling import Channel, out_of_memory
 from .tolerances import tolerance_of
 
@@ -25,12 +25,16 @@ def main(path: str) -> None:
         job: Job = json.load(stream)
     guards.die_with_parent(job["parent"])
     guards.keep_quiet()
-    channel = Channel({each["folder"]: "<{}>".format(each["name"]) for each in job["adapters"]})
+    hidden = {each["folder"]: "<{}>".format(each["name"]) for each in job["adapters"]}
+    weights = job["base"].get("weights")
+    channel = Channel({**hidden, **({os.path.abspath(weights): "<base>", weights: "<base>"} if weights else {})})
     started = time.time()
     try:
         guards.limit_memory(job["memory"], job["device"])
         if prepared(job, channel):
             conduct(job, channel)
+    except Unreadable as problem:
+        channel.say("refused", reason="weights", error=channel.told(problem))
     except Exception as problem:
         channel.say("failed", error=channel.told(problem), out_of_memory=out_of_memory(problem))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

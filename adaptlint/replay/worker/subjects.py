@@ -9,6 +9,8 @@ from typing import Any
 
 from .bases import Bases
 from .models import SEEDS, inputs_of, placed
+from .rounding import SHARE, TIMES, moved
+from .tolerances import close, tolerance_of
 
 Job = dict[str, Any]
 OTHER = "other"  # the name of a second adapter, made of the first
@@ -29,10 +31,28 @@ class PeftSubject:
         """`place` is a folder for what is saved meanwhile."""
         self.job, self.place, self.bases = job, place, bases
         self.name, self.folder = job["adapters"][0]["name"], job["adapters"][0]["folder"]
+        self.tolerance = tolerance_of(job)
 
     def base(self, attn: str | None = None, own: bool = False) -> Any:
         """The base without anything; the same weights every time, its own to write to if asked for."""
         return self.bases.base(attn, own)
+
+    def agree(self, one: Any, other: Any) -> bool:
+        """Whether two outputs are equal within the bound; widened where rounding alone moves this model further.
+
+        Raises Unsupported where rounding moves it so far that nothing can be told.
+        """
+        if close(one, other, self.tolerance):
+            return True
+        if self.bases.rounding is None:
+            model = self.wrapped()
+            self.bases.rounding = moved(model, self.given(model))
+        far, size = self.bases.rounding
+        self.tolerance = {**self.tolerance, "atol": max(self.tolerance["atol"], TIMES * far)}
+        equal = close(one, other, self.tolerance)
+        if equal and TIMES * far > SHARE * size:
+            raise Unsupported(f"rounding alone moves its output by {far:.2g}")
+        return equal
 
     def wrapped(self, attn: str | None = None, own: bool = False) -> Any:
         """The base with the adapter, active."""

@@ -24,7 +24,7 @@ def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Itera
     """Rows of peft.toml: what a base's own forward cannot stand, whatever is in the adapter's file."""
     base = wrapped.base
     for row in tables.load()[PEFT]["forward_fault"] if wrapped.release.transformers >= (5,) else ():
-        if base.model_class not in row["classes"] or settings["task_type"] not in row.get(
+        if base.model_class not in row.get("classes", (base.model_class,)) or settings["task_type"] not in row.get(
             "tasks", (settings["task_type"],)
         ):
             continue
@@ -32,10 +32,11 @@ def _library_faults(wrapped: Wrapped, adapter: str, settings: Settings) -> Itera
             continue
         if any(str(name) in row.get("head", "") for name in settings["modules_to_save"] or ()):
             continue
-        leaves = row.get("leaves")
-        module = next((path for path in wrapped.sites if not leaves or path.rpartition(".")[2] in leaves), "")
-        if module or not leaves:
-            at = settings.where("target_modules" if leaves else "task_type")
+        leaves, layers = row.get("leaves"), row.get("layers")
+        named = (path for path in wrapped.sites if not leaves or path.rpartition(".")[2] in leaves)
+        module = next((path for path in named if not layers or wrapped.by_path[path].cls in layers), "")
+        if module or not (leaves or layers):
+            at = settings.where("target_modules" if leaves or layers else "task_type")
             facts: dict[str, Fact] = {"class": base.model_class, "cause": row["cause"]}
             yield _refuse(row["type"], row["match"], "library-forward-fault", at, facts, module)
 

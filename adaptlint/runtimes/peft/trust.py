@@ -48,7 +48,7 @@ def unsure_of_base(base: Base, outcome: str, error: RaisedError | None, release:
     """
     if outcome in ("works", "wrong") and release.transformers < (5,):
         rows = tables.load()[PEFT]["forward_fault"]
-        if any(base.model_class in row["classes"] for row in rows):
+        if any(base.model_class in row.get("classes", ()) for row in rows):
             problem = f"the forward of {base.model_class} in this release of transformers"
             return Fault("release-not-modelled", at=Where(base.ref), facts={"problem": problem})
     sizes_clash = error is not None and error.match.startswith("size mismatch")
