@@ -16,7 +16,12 @@ from tests.differential.truth import outputs, with_task
 
 
 def composed(
-    model: Any, written: Written, asked: Mapping[str, Any], fresh: Callable[[], Any], alone: Callable[[str], Any]
+    model: Any,
+    written: Written,
+    asked: Mapping[str, Any],
+    fresh: Callable[[], Any],
+    alone: Callable[[str], Any],
+    folders: Mapping[str, Any],
 ) -> Composed:
     """A model that is asked for an expression with these sizes, else with as many texts as the expression has rows."""
     sizes = {"batch": sum(sizes_of(written)), **asked} if kind(written) == "BatchSplit" else dict(asked)
@@ -27,7 +32,7 @@ def composed(
         with torch.no_grad():
             return outputs(model(**with_task(model, ordinary_inputs(inner, sizes)), **extra))[0]
 
-    return Composed(model, answer, fresh, alone)
+    return Composed(model, answer, fresh, alone, folders)
 
 
 def error_of(problem: Exception) -> dict[str, str]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Union
 
+from .peft_arrow import arrow_faults
+
 Written = Union[str, list[Any]]  # a name, or [kind, [children], {settings}]
 NEAR = 1e-4  # of the largest number of an output in float32
 IN_TURN = ("BOFT", "HRA", "IA3", "OFT", "ROAD")  # scaled or rotated: no sum says what is right
-CALLED = ("BatchSplit", "Stack", "Average")
+CALLED = ("BatchSplit", "Stack", "Average", "Arrow")
 BASE = "__base__"  # PEFT's own word for a row without an adapter
 
 
@@ -29,7 +31,8 @@ class Composed:
     """A model with its adapters loaded, and one expression over them.
 
     `answer` gives what a model makes of the inputs, with further arguments of the forward; `fresh` makes the base, and
-    `alone` one adapter on it (NoReference for one that has no files). `near` is the bound, of the largest number.
+    `alone` one adapter on it (NoReference for one that has no files), which lie in `folders` by their names. `near` is
+    the bound, of the largest number.
     """
 
     def __init__(
@@ -38,9 +41,11 @@ class Composed:
         answer: Callable[..., Any],
         fresh: Callable[[], Any],
         alone: Callable[[str], Any],
+        folders: Mapping[str, Any],
         near: float = NEAR,
     ) -> None:
         self.model, self.answer, self.fresh, self.alone, self.bound = model, answer, fresh, alone, near
+        self.folders = {name: str(folder) for name, folder in folders.items()}
         self.averages: dict[str, dict[str, float]] = {}
 
     def faults(self, written: Written) -> Iterator[str]:
@@ -50,9 +55,13 @@ class Composed:
         for word in words(written):
             if word not in CALLED:
                 getattr(peft, word)  # no such block: AttributeError
-        written = self.averaged(written)
         while kind(written) == "Stack" and len(written[1]) == 1:
             written = written[1][0]
+        if kind(written) == "Arrow":
+            settings: Any = written[2]
+            yield from arrow_faults(self, [single(child) for child in written[1]], settings)
+            return
+        written = self.averaged(written)
         if kind(written) == "BatchSplit":
             yield from self.rows(written)
             return

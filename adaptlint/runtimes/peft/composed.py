@@ -1,7 +1,7 @@
 """AdapterHub's compositions in PEFT's ways of combining adapters (docs/decisions/0013-compositions-in-peft.md).
 
 A name is `set_adapter`, a Stack several active adapters, an Average `add_weighted_adapter` with the type linear, and a
-BatchSplit a mixed batch by `adapter_names`.
+BatchSplit a mixed batch by `adapter_names`. Arrow is a word of PEFT's own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ ALONE = {
     "Stack": "what is active together are adapters and averages",
     "Average": "what is averaged are adapters",
     "BatchSplit": "each row has one adapter or average",
+    "Arrow": "what is routed among are adapters, each loaded from its folder",
 }
 
 
@@ -37,7 +38,7 @@ class Told(NamedTuple):
 
 def compose(run: Run, request: Request) -> Told:
     """Set the adapters active as the expression says, and judge one forward; the run's model is changed."""
-    setup = read_composition(request.compose or "")
+    setup = read_composition(request.compose or "", in_peft=True)
     try:
         _check_words(setup)
         return _judged(run, setup, request)
@@ -51,7 +52,7 @@ def compose(run: Run, request: Request) -> Told:
 
 def drawing(request: Request) -> dict[str, object]:
     """The report's `composition`: its nodes, and on the edges the rows that each is given."""
-    setup = read_composition(request.compose or "")
+    setup = read_composition(request.compose or "", in_peft=True)
     split = [block for block in setup.blocks() if block.kind == "BatchSplit"]
     rows = request.batch or (sum(split[0].sizes("batch_sizes")) if split else "batch")
     return {**drawn(setup, rows)}
@@ -72,9 +73,14 @@ def _refuse_word(block: Block, instead: str) -> None:
 
 def _judged(run: Run, setup: Block, request: Request) -> Told:
     faults: list[Fault] = []
-    setup = _averaged(run, setup, faults)
-    if setup.kind == "Stack" and len(setup.children) == 1:
+    while setup.kind == "Stack" and len(setup.children) == 1:
         setup = setup.children[0]
+    if setup.kind == "Arrow":
+        from adaptlint.runtimes.peft.arrow import route
+
+        experts = [name for child in setup.children for name in _single(child, "Arrow")]
+        return _ended(route(run, setup, experts, request), "forward", tuple(experts))
+    setup = _averaged(run, setup, faults)
     if setup.kind == "BatchSplit":
         from adaptlint.runtimes.peft.batches import mixed_batch
 
