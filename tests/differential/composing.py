@@ -1,7 +1,8 @@
 """`python -m tests.differential.composing --n 200 --seed 7`: compositions in PEFT, verdicts against real runs.
 
 Two adapters of one method, or three for a router, are made on the spot, and an expression over them is played
-(tests/releases/composed.py). Exit status 1 on a false alarm: a failure or a fault told of a run whose numbers are right.
+(tests/releases/composed.py). Exit status 1 on a false alarm: a failure or a fault told of a run whose numbers are
+right.
 """
 
 from __future__ import annotations
@@ -62,6 +63,14 @@ EXPRESSIONS = (
     "Average(a)",
     "Parallel(a, b)",
     "Stack(a, Fuse(a, b))",
+    "MultiTask(a)",
+    "MultiTask(a, task_ids=[0, 1])",
+    "MultiTask(b, task_ids=[2, 0, 2])",
+    "MultiTask(a, task_ids=[0, 3])",
+    "MultiTask(b, task_ids=[0, -1])",
+    "MultiTask(a, task_ids=[1, -4])",
+    "MultiTask(a, task_ids=0)",
+    "MultiTask(a, b)",
     "Arrow(a, b)",
     "Arrow(a, b, top_k=2)",
     "Arrow(b, a, top_k=1, router_temperature=0.5)",
@@ -73,6 +82,7 @@ EXPRESSIONS = (
     "Stack(Arrow(a, b, top_k=1), b)",
 )
 ROUTED = ("CausalLM", "Seq2Seq", "SequenceClassification", "TokenClassification")
+ATTENTION = ["q_proj", "v_proj", "query", "value", "q", "v", "q_lin", "Wqkv"]
 BASES = ("llama", "opt", "gpt2", "t5", "qwen2_moe", "bert", "gemma")
 
 
@@ -94,7 +104,9 @@ def make(seed: int, index: int, folder: Path, only: str = "") -> tuple[str, Any,
     """Adapters `a` and `b`, for a router `c` too, below the folder: the method's name, the base and the expression."""
     source = random.Random(f"composing {seed} {index}")
     expression = source.choice([each for each in EXPRESSIONS if only in each])
-    routed = "Arrow" in expression
+    routed, tasked = "Arrow" in expression, "MultiTask" in expression
+    if tasked and source.random() < 0.9:
+        return (*_tasked(source, folder), expression)
     if source.random() < (0.9 if routed else 0.6):
         return ("LORA", _loras(source, folder, routed), expression)
     from tests.differential.making import save_adapter
@@ -136,6 +148,38 @@ def _loras(source: random.Random, folder: Path, routed: bool) -> Any:
                 randomise(model)
                 model.save_pretrained(folder / name)
             return base
+    raise RuntimeError("no pair of adapters fits any base")
+
+
+def _tasked(source: random.Random, folder: Path) -> tuple[str, Any]:
+    """Two adapters of a method that has tasks: its name and the base."""
+    import peft
+    import torch
+
+    from tests.differential.architectures import architectures, fresh
+    from tests.differential.configs import TASKS
+    from tests.differential.making import randomise
+
+    method = source.choice(("POLY", "MULTITASK_PROMPT_TUNING"))
+    for _ in range(40):
+        base = source.choice(architectures([*BASES, "roberta", "mpt", "distilbert"]))
+        with suppress(Exception):  # a task that this base is not for, or no layer
+            settings: dict[str, Any] = {"task_type": TASKS.get(base.auto) if source.random() < 0.8 else None}
+            if method == "POLY":
+                settings |= {"r": 4, "n_tasks": source.choice([1, 3]), "n_skills": 2, "n_splits": source.choice([1, 2])}
+                settings["target_modules"] = source.choice(
+                    [ATTENTION, ATTENTION, r".*(fc1|dense|classifier|shared_expert_gate)"]
+                )
+                config: Any = peft.PolyConfig(**settings)
+            else:
+                settings |= {"num_tasks": source.choice([1, 3]), "num_virtual_tokens": 4, "num_ranks": 2}
+                config = peft.MultitaskPromptTuningConfig(**settings)
+            for name in "ab":
+                model = peft.get_peft_model(fresh(base), config)
+                torch.manual_seed(source.randrange(1 << 30))
+                randomise(model)
+                model.save_pretrained(folder / name)
+            return method, base
     raise RuntimeError("no pair of adapters fits any base")
 
 

@@ -27,14 +27,15 @@ def test_compositions_hold_against_real_peft(tmp_path: Path, capsys: pytest.Capt
     assert len(decided) >= 0.8 * len(rows)
 
 
-def test_arrow_models_hold_against_real_peft(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("word", ["Arrow", "MultiTask"])
+def test_words_of_peft_hold_against_real_peft(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("peft")
     from tests.differential.composing import run
 
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
-    rows = [row for row in run(ROUTED, seed, tmp_path, "Arrow") if row.wanted and row.got != "unknown"]
+    rows = [row for row in run(ROUTED, seed, tmp_path, word) if row.wanted and row.got != "unknown"]
     with capsys.disabled():
-        print("", f"Arrow: seed {seed}, {sum(row.agrees for row in rows)} of {len(rows)} agree")
+        print("", f"{word}: seed {seed}, {sum(row.agrees for row in rows)} of {len(rows)} agree")
     assert [row for row in rows if not row.agrees] == []
     assert rows
 

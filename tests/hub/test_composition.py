@@ -44,6 +44,7 @@ def test_a_fuse_looks_for_the_layer_of_its_last_names() -> None:
         ("Stack(a, depth=2)", 10, "no setting 'depth'"),
         ("Fuse(a, b, name=)", 17, "')' where a value is expected"),
         ("Arrow(a, b, top_k=1)", 1, "Arrow is no block; blocks are Stack"),
+        ("MultiTask(a, task_ids=[0, 1])", 14, "MultiTask has no setting 'task_ids' here"),
     ],
 )
 def test_a_typo_points_at_its_column(text: str, column: int, says: str) -> None:

@@ -20,8 +20,11 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "Average": ("weights", "normalize_weights"),
     "MultiTask": (),
 }
-IN_PEFT: dict[str, tuple[str, ...]] = {"Arrow": ("general", "top_k", "router_temperature", "rng_seed")}
-"""Words beside these that the target peft has (docs/decisions/0013-compositions-in-peft.md)."""
+IN_PEFT: dict[str, tuple[str, ...]] = {
+    "Arrow": ("general", "top_k", "router_temperature", "rng_seed"),
+    "MultiTask": ("task_ids",),
+}
+"""What the target peft has beside these, or otherwise (docs/decisions/0013-compositions-in-peft.md)."""
 KINDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "general": str,

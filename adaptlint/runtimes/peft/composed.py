@@ -1,7 +1,7 @@
 """AdapterHub's compositions in PEFT's ways of combining adapters (docs/decisions/0013-compositions-in-peft.md).
 
 A name is `set_adapter`, a Stack several active adapters, an Average `add_weighted_adapter` with the type linear, and a
-BatchSplit a mixed batch by `adapter_names`. Arrow is a word of PEFT's own.
+BatchSplit a mixed batch by `adapter_names`. Arrow, and MultiTask of one adapter with task_ids, are PEFT's own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ ALONE = {
     "Stack": "what is active together are adapters and averages",
     "Average": "what is averaged are adapters",
     "BatchSplit": "each row has one adapter or average",
+    "MultiTask": "it is an adapter that has tasks",
     "Arrow": "what is routed among are adapters, each loaded from its folder",
 }
 
@@ -62,7 +63,7 @@ def _check_words(setup: Block) -> None:
     """Refusal for a block that PEFT has nothing for, with what it has instead."""
     known = tables.load()[TABLE]["without_counterpart"]
     for block in setup.blocks():
-        if block.kind in known:
+        if block.kind in known and not (block.kind == "MultiTask" and len(block.children) == 1):
             _refuse_word(block, known[block.kind])
 
 
@@ -80,6 +81,11 @@ def _judged(run: Run, setup: Block, request: Request) -> Told:
 
         experts = [name for child in setup.children for name in _single(child, "Arrow")]
         return _ended(route(run, setup, experts, request), "forward", tuple(experts))
+    if setup.kind == "MultiTask":
+        from adaptlint.runtimes.peft.tasks import by_task
+
+        (name,) = _single(setup.children[0], "MultiTask")
+        return _ended(by_task(run, setup, name, request), "forward", (name,))
     setup = _averaged(run, setup, faults)
     if setup.kind == "BatchSplit":
         from adaptlint.runtimes.peft.batches import mixed_batch
