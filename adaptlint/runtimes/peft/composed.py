@@ -92,12 +92,16 @@ def _judged(run: Run, setup: Block, request: Request) -> Told:
 
         rows = list(_rows(setup))
         faults += mixed_batch(run, rows, request)
+        given = [run.over_changed_base(() if row == BASE else (row,)) for row in dict.fromkeys(rows)]
+        faults += next(filter(None, given), [])
         names = tuple(name for name in dict.fromkeys(rows) if name in run.loaded)
         return _ended(faults, "forward", names)
     from adaptlint.runtimes.peft.together import set_active
 
     names = tuple(name for child in setup.children or (setup,) for name in _single(child, "Stack"))
     faults += set_active(run, names)
+    if not any(fault.decides for fault in faults):
+        faults += run.over_changed_base(names)
     return _ended(faults, "forward", tuple(name for name in dict.fromkeys(names) if name in run.loaded))
 
 
