@@ -33,6 +33,8 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "router_temperature": (int, float),
 }
 """Of what type the values of a setting are; of the others they are whole numbers."""
+SINGLE = ("name", "normalize_weights", "top_k", "router_temperature", "rng_seed")
+LISTED = ("weights",)
 REQUIRED = {"Split": "splits", "BatchSplit": "batch_sizes"}
 MAX_TEXT = 4096
 MAX_DEPTH = 16
@@ -236,7 +238,8 @@ class _Reader:
         numbers = value if isinstance(value, list) else [value]
         if name == "normalize_weights" and value in ("True", "False"):
             return value == "True"
-        if not all(isinstance(one, KINDS.get(name, int)) for one in numbers):
+        misplaced = name in (SINGLE if isinstance(value, list) else LISTED)
+        if misplaced or not numbers or not all(isinstance(one, KINDS.get(name, int)) for one in numbers):
             raise ExpressionError(f"{value!r} is no value for {name} of {block}", word.column)
         return value
 
