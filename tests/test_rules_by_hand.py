@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -109,6 +110,45 @@ def test_expert_without_a_factor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     left = model.get_submodule("base_model.lora_model.model.model.layers.1.self_attn.q_proj.lora_B.1").weight
     assert not torch.any(left)
     assert torch.any(lost)
+
+
+def test_second_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = healthy("AL216", tmp_path)
+    given = [("one", built.adapter), ("two", built.adapter)]
+    report = adaptlint.check(built.model, given, targets=(TARGET,), transformers=TRANSFORMERS)
+    (verdict,) = report.verdicts
+    assert verdict.error is not None
+    assert ([finding.code for finding in report.findings], verdict.outcome) == (["AL103"], "fails")
+    peft = pytest.importorskip("peft")
+    base = model_of(Path(built.model).resolve(), "AutoModelForCausalLM")
+    monkeypatch.chdir(built.adapter)
+    model = peft.PeftModel.from_pretrained(base, built.adapter, adapter_name="one")
+    with pytest.raises(AttributeError, match=verdict.error.match):
+        model.load_adapter(built.adapter, "two")
+
+
+def test_experts_exchanged(tmp_path: Path) -> None:
+    peft, torch = pytest.importorskip("peft"), pytest.importorskip("torch")
+    from tests.differential.mixing_experts import answer, base_of, model, save, uncached
+
+    base, names = base_of("llama"), {}
+    for number in range(11):
+        torch.manual_seed(number)
+        expert = peft.get_peft_model(model(base), peft.LoraConfig(r=4, init_lora_weights=False))
+        expert.save_pretrained(tmp_path / f"e{number}")
+        names[str(number)] = str(tmp_path / f"e{number}")
+    mixed = peft.get_peft_model(model(base), peft.XLoraConfig(task_type="CAUSAL_LM", hidden_size=32, adapters=names))
+    save(mixed, tmp_path / "x")
+    config = tmp_path / "x" / "adapter_config.json"
+    for code, outcome in (("AL219", "wrong"), ("", "works")):
+        report = adaptlint.check(uncached(base, tmp_path), tmp_path / "x", model_class=base.auto)
+        assert (report.verdicts[0].outcome, [each.code for each in report.findings]) == (
+            outcome,
+            [code] if code else [],
+        )
+        loaded = peft.PeftModel.from_pretrained(model(base), tmp_path / "x")
+        assert torch.allclose(answer(loaded, base), answer(mixed, base), atol=1e-5) == (outcome == "works")
+        config.write_text(json.dumps({**json.loads(config.read_text()), "adapters": names}))
 
 
 def live_model() -> Any:

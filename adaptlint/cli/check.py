@@ -14,7 +14,7 @@ from adaptlint.hints import TYPE_CHECKING, Any
 from adaptlint.reporters import DRAWN, FORMATS, TELL_SITES, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from adaptlint.findings import Report
     from adaptlint.reporters import Style
@@ -165,7 +165,7 @@ def _refuse_wrong_values(adapters: list[str | tuple[str, str]], options: Mapping
             parse_plan(options["plan"])
         except PlanError as error:
             raise CommandLineError(f"--plan: {error}") from error
-    refuse_wrong_composition(options["compose"])
+    refuse_wrong_composition(options["compose"], options["target"] or ("peft",))
     for text in options["fusion"]:
         if os.sep in text and not os.path.isdir(text):
             raise CommandLineError(f"--fusion: {text} is no folder.")
@@ -188,14 +188,14 @@ def refuse_unknown_codes(options: Mapping[str, Any]) -> None:
             raise CommandLineError(f"there is no rule {code}; `adaptlint rules` lists them.")
 
 
-def refuse_wrong_composition(text: str | None) -> None:
+def refuse_wrong_composition(text: str | None, targets: Sequence[str]) -> None:
     """Raise CommandLineError with a caret below the place of a mistake."""
     if text is None:
         return
     from adaptlint.engine import arguments
 
     try:
-        arguments.refuse_wrong_composition(text)
+        arguments.refuse_wrong_composition(text, targets)
     except ValueError as error:
         shown = " ".join(text.split("\n"))
         caret = " " * (getattr(error, "column", 1) - 1) + "^"

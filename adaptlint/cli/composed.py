@@ -24,7 +24,7 @@ def text_of(options: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
     target, form = options["target"] or RUNTIME, options["form"]
     if target.partition("==")[0] not in (RUNTIME, PEFT):
         raise CommandLineError(f"--compose is drawn for {RUNTIME} and {PEFT}, not for {target}.")
-    refuse_wrong_composition(options["compose"])
+    refuse_wrong_composition(options["compose"], (target,))
     with Waiting(f"following {options['compose']}"):
         report = _report(options, target, sizes)
     _refuse_size(report, sizes)

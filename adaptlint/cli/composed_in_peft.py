@@ -23,7 +23,7 @@ def with_shapes(report: Report, options: Mapping[str, Any], sizes: Mapping[str, 
     from adaptlint.runtimes.adapters.composing import implied_sizes
     from adaptlint.runtimes.adapters.composition import read_composition
 
-    setup = read_composition(options["compose"])
+    setup = read_composition(options["compose"], in_peft=True)
     asked = {**{name: size for name, size in implied_sizes(setup).items() if name == "batch"}, **sizes}
     names: dict[str, list[str]] = {}
     for state in report.sites:

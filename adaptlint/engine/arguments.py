@@ -22,12 +22,12 @@ def refuse_wrong_arguments(values: str, attn: str | None, mask: str | None, size
             raise ValueError(f"{name} is a number from 1 on, not {size!r}")
 
 
-def refuse_wrong_composition(text: str | None) -> None:
-    """Raise ExpressionError, a ValueError that knows the column, for a text that is no composition."""
+def refuse_wrong_composition(text: str | None, targets: Sequence[str]) -> None:
+    """Raise ExpressionError, a ValueError that knows the column, for a text that is no composition of every target."""
     if text is not None:
         from adaptlint.runtimes.adapters.composition import read_composition
 
-        read_composition(text)
+        read_composition(text, in_peft=all(target.partition("==")[0] == "peft" for target in targets))
 
 
 def refuse_wrong_interpreter(python: str | None, targets: Sequence[str]) -> None:

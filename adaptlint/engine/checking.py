@@ -68,8 +68,9 @@ def check(
     `attn` is the backend that the base is loaded with (eager, sdpa, flash_attention_2, flex_attention), `batch`, `seq`
     and `decoder_seq` are the sizes of the forward, `mask` is "none" or "padded"; flash attention is judged for a
     machine that has its kernels. `compose` is an expression over the adapters' names for the targets `adapters` and
-    `peft` ("Stack(a, b)"), `fusions` are the fusion layers that AdapterHub's model will have, names or folders;
-    `python` is an interpreter (or an environment's folder) whose `adapters` records the forward where none is at hand.
+    `peft` ("Stack(a, b)"; "Arrow(a, b)" for `peft` alone), `fusions` are the fusion layers that AdapterHub's model will
+    have, names or folders; `python` is an interpreter (or an environment's folder) whose `adapters` records the forward
+    where none is at hand.
     With `sites` the report also says what becomes of each module; without `drawn` it has no `shapes` and no
     `composition`.
 
@@ -77,7 +78,7 @@ def check(
     `baseline` is a file of known findings: what they name goes to the report's `suppressed` and leaves the verdict as
     it is. `severities` maps codes or names of rules to error, warning or note.
     """
-    refuse_wrong_composition(compose)
+    refuse_wrong_composition(compose, targets)
     refuse_wrong_interpreter(python, targets)
     refuse_wrong_arguments(values, attn, mask, {"batch": batch, "seq": seq, "decoder_seq": decoder_seq})
     started = perf_counter()

@@ -156,7 +156,7 @@ def names_of(report: Report, verdict: Verdict) -> list[str]:
 
 def composed(report: Report, asked: Asked, names: Sequence[str]) -> dict[str, Any]:
     """The compositions of a run and the sizes that they imply; without one each adapter alone."""
-    setup = read_composition(report.subject.compose) if report.subject.compose else None
+    setup = read_composition(report.subject.compose, in_peft=True) if report.subject.compose else None
     implied = implied_sizes(setup) if setup else {}
     sizes = {**USUAL, **implied, **{name: getattr(asked, name) for name in USUAL if getattr(asked, name)}}
     written = [as_data(setup)] if setup else [["Stack", [name], {}] for name in names]

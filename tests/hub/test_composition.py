@@ -42,12 +42,25 @@ def test_a_fuse_looks_for_the_layer_of_its_last_names() -> None:
         ("Stack(a, %)", 10, "belongs in no composition"),
         ("", 1, "the end where an adapter"),
         ("Stack(a, depth=2)", 10, "no setting 'depth'"),
+        ("Fuse(a, b, name=)", 17, "')' where a value is expected"),
+        ("Average(a, b, weights=3)", 23, "3 is no value for weights of Average"),
+        ("BatchSplit(a, b, batch_sizes=[])", 30, "[] is no value for batch_sizes"),
+        ("Arrow(a, b, top_k=1)", 1, "Arrow is no block; blocks are Stack"),
+        ("MultiTask(a, task_ids=[0, 1])", 14, "MultiTask has no setting 'task_ids' here"),
     ],
 )
 def test_a_typo_points_at_its_column(text: str, column: int, says: str) -> None:
     with pytest.raises(ExpressionError) as raised:
         read_composition(text)
     assert (raised.value.column, says in raised.value.problem) == (column, True), raised.value
+
+
+def test_words_of_peft_are_read_where_they_are_asked_for() -> None:
+    read = read_composition("Arrow(a, b, general=[g, 'h i'], top_k=2, router_temperature=0.5)", in_peft=True)
+    assert dict(read.settings) == {"general": ["g", "h i"], "top_k": 2, "router_temperature": 0.5}
+    for value in ("2.5", "[1, 2]", "b"):
+        with pytest.raises(ExpressionError, match="is no value for top_k"):
+            read_composition(f"Arrow(a, top_k={value})", in_peft=True)
 
 
 @pytest.mark.parametrize("text", ["Stack(" * 300 + "a" + ")" * 300, "(" * 5000, "a" * 5000, "Stack(" + "a," * 2000])

@@ -10,24 +10,35 @@ from typing import Any
 
 import torch
 
-from adaptlint.replay.worker.peft_composed import Composed, Written, kind, sizes_of
+from adaptlint.replay.worker.peft_composed import Composed, Written, is_by_task, kind, sizes_of
 from tests.differential.folders import ordinary_inputs
 from tests.differential.truth import outputs, with_task
 
 
 def composed(
-    model: Any, written: Written, asked: Mapping[str, Any], fresh: Callable[[], Any], alone: Callable[[str], Any]
+    model: Any,
+    written: Written,
+    asked: Mapping[str, Any],
+    fresh: Callable[[], Any],
+    alone: Callable[[str], Any],
+    folders: Mapping[str, Any],
 ) -> Composed:
     """A model that is asked for an expression with these sizes, else with as many texts as the expression has rows."""
-    sizes = {"batch": sum(sizes_of(written)), **asked} if kind(written) == "BatchSplit" else dict(asked)
+    sizes = dict(asked)
+    if kind(written) == "BatchSplit":
+        sizes = {"batch": sum(sizes_of(written)), **asked}
+    elif is_by_task(written):
+        settings: Any = written[2]
+        ids = settings.get("task_ids")
+        sizes = {"batch": len(ids) if isinstance(ids, list) else 1, **asked}
 
     def answer(model: Any, **extra: Any) -> torch.Tensor:
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         torch.manual_seed(7)
         with torch.no_grad():
-            return outputs(model(**with_task(model, ordinary_inputs(inner, sizes)), **extra))[0]
+            return outputs(model(**{**with_task(model, ordinary_inputs(inner, sizes)), **extra}))[0]
 
-    return Composed(model, answer, fresh, alone)
+    return Composed(model, answer, fresh, alone, folders)
 
 
 def error_of(problem: Exception) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ class Play:
         """The expression, as a last step."""
         word = {"op": "compose", "adapter": written[0]}
         try:
-            asked = composed(self.model, written, self.case["asked"], lambda: fresh(self.case), self.alone)
+            make = partial(fresh, self.case)
+            asked = composed(self.model, written, self.case["asked"], make, self.alone, self.folders)
             asked.averages.update(self.combined)
             wrong = list(asked.faults(written))
         except Exception as problem:

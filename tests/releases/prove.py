@@ -105,7 +105,7 @@ def as_played(case: Case, folder: Path) -> dict[str, Any]:
         "weights": str(weights),
         "adapters": [[name, str(Path(path).resolve())] for name, path in given],
         "plan": [[step.op, step.name, step.options] for step in steps] or None,
-        "compose": as_data(read_composition(compose)) if compose else None,
+        "compose": as_data(read_composition(compose, in_peft=True)) if compose else None,
         "asked": {name: case.recipe.check[name] for name in SIZES if name in case.recipe.check},
     }
 

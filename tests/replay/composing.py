@@ -1,7 +1,7 @@
 """`python -m tests.replay.composing [--n 60] [--seed 1]`: compositions in PEFT, drawn by chance, replayed.
 
-Two adapters of one method are made on the spot (tests/differential/composing.py) and checked. Where the verdict is what
-real PEFT does, the replay has to confirm it, and to refute a finding that is planted.
+Two or three adapters of one method are made on the spot (tests/differential/composing.py) and checked. Where the
+verdict is what real PEFT does, the replay has to confirm it, and to refute a finding that is planted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import adaptlint
 from adaptlint.replay.plan import Settings
-from tests.differential.composing import make, play
+from tests.differential.composing import given, make, play
 from tests.differential.run import prepare
 from tests.replay.inside import replayed
 from tests.replay.oracle import Row, figures, open_rows, with_planted
@@ -30,8 +30,7 @@ def row_of(place: Path, seed: int, index: int) -> Row:
     method, base, expression = make(seed, index, folder)
     write_config(base, place / "bases")
     wanted, _, _ = play(base, folder, expression)
-    adapters = [(name, str(folder / name)) for name in ("a", "b")]
-    report = adaptlint.check(place / "bases" / base.folder, adapters, model_class=base.auto, compose=expression)
+    report = adaptlint.check(place / "bases" / base.folder, given(folder), model_class=base.auto, compose=expression)
     marked, entries = replayed(with_planted(report, PLANTED), Settings(all=True))
     (verdict,) = marked.verdicts
     marks = [(f.code, f.replay.status, f.replay.observed or "") for f in marked.findings]

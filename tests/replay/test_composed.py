@@ -41,6 +41,14 @@ def report_on(recipe: Recipe, place: Path) -> adaptlint.Report:
         ("AL576", 1, "Only one adapter can be set at a time"),
         ("AL577", 1, "the output is not that of the base with a + b added"),
         ("AL579", 1, "the output is not that of the base with 0.5 * a + 0.5 * b added"),
+        ("AL582", 1, "selected index k out of range"),
+        ("AL582", 3, "stack expects a non-empty TensorList"),
+        ("AL585", 1, "Only 3 tasks available. Found task id = 3"),
+        ("AL585", 2, "must match the size of tensor b (2)"),
+        ("AL586", 1, "a has no tasks"),
+        ("AL586", 2, "row 1 is not what task -1 gives"),
+        ("AL583", 1, "what a makes of lm_head.weight has no part in it"),
+        ("AL583", 2, "what b makes of model.layers.0.self_attn.o_proj.weight has no part in it"),
     ],
 )
 def test_the_fault_of_a_page_is_seen(code: str, number: int, said: str, tmp_path: Path) -> None:
@@ -53,7 +61,7 @@ def test_the_fault_of_a_page_is_seen(code: str, number: int, said: str, tmp_path
         jsonschema.validate(json.loads(records.as_text([entry])), json.load(stream))
 
 
-@pytest.mark.parametrize("code", ["AL576", "AL579"])
+@pytest.mark.parametrize("code", ["AL576", "AL579", "AL582", "AL583", "AL585"])
 def test_what_is_right_is_confirmed_and_a_fault_told_of_it_refuted(code: str, tmp_path: Path) -> None:
     report = report_on(example(code, "good", 1), tmp_path)
     told, entries = replayed(report, Settings(all=True))

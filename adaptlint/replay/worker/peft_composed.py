@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Union
 
+from .peft_arrow import arrow_faults
+
 Written = Union[str, list[Any]]  # a name, or [kind, [children], {settings}]
 NEAR = 1e-4  # of the largest number of an output in float32
 IN_TURN = ("BOFT", "HRA", "IA3", "OFT", "ROAD")  # scaled or rotated: no sum says what is right
-CALLED = ("BatchSplit", "Stack", "Average")
+CALLED = ("BatchSplit", "Stack", "Average", "Arrow")
+TASKED = ("POLY", "MULTITASK_PROMPT_TUNING")
 BASE = "__base__"  # PEFT's own word for a row without an adapter
 
 
@@ -29,7 +32,8 @@ class Composed:
     """A model with its adapters loaded, and one expression over them.
 
     `answer` gives what a model makes of the inputs, with further arguments of the forward; `fresh` makes the base, and
-    `alone` one adapter on it (NoReference for one that has no files). `near` is the bound, of the largest number.
+    `alone` one adapter on it (NoReference for one that has no files), which lie in `folders` by their names. `near` is
+    the bound, of the largest number.
     """
 
     def __init__(
@@ -38,21 +42,30 @@ class Composed:
         answer: Callable[..., Any],
         fresh: Callable[[], Any],
         alone: Callable[[str], Any],
+        folders: Mapping[str, Any],
         near: float = NEAR,
     ) -> None:
         self.model, self.answer, self.fresh, self.alone, self.bound = model, answer, fresh, alone, near
+        self.folders = {name: str(folder) for name, folder in folders.items()}
         self.averages: dict[str, dict[str, float]] = {}
 
     def faults(self, written: Written) -> Iterator[str]:
         """Do it; what is not as the words mean it. Raises what PEFT raises, NoReference and NoCall."""
         import peft
 
-        for word in words(written):
-            if word not in CALLED:
-                getattr(peft, word)  # no such block: AttributeError
-        written = self.averaged(written)
         while kind(written) == "Stack" and len(written[1]) == 1:
             written = written[1][0]
+        for word in words(written):
+            if word not in CALLED and not is_by_task(written):
+                getattr(peft, word)  # no such block: AttributeError
+        if kind(written) == "Arrow":
+            settings: Any = written[2]
+            yield from arrow_faults(self, [single(child) for child in written[1]], settings)
+            return
+        if is_by_task(written):
+            yield from self.tasks(single(written[1][0]), written[2])
+            return
+        written = self.averaged(written)
         if kind(written) == "BatchSplit":
             yield from self.rows(written)
             return
@@ -94,6 +107,27 @@ class Composed:
         for row, name in wrong:
             said = "is meant for {}, which is no adapter" if wanted[name] is None else "is not what {} gives"
             yield f"row {row} " + said.format(name)
+
+    def tasks(self, name: str, settings: Any) -> Iterator[str]:
+        """Each row against the adapter alone, with the row's task for every row."""
+        import torch
+
+        given = settings.get("task_ids")
+        ids: list[int] = given if isinstance(given, list) else [given]
+        self.model.set_adapter(name)
+
+        def answer(model: Any, ids: list[int]) -> Any:
+            return self.answer(model, task_ids=None if given is None else torch.tensor(ids))
+
+        found = answer(self.model, ids)
+        if self.model.peft_config[name].peft_type not in TASKED:
+            yield f"{name} has no tasks, so that task_ids have no part in it"
+            return
+        rows = ids * len(found) if len(ids) == 1 else ids
+        wanted = {task: answer(self.alone(name), [task] * len(rows)) for task in dict.fromkeys(rows) if task >= 0}
+        for row, task in enumerate(rows):
+            if not self.is_row(found, row, wanted.get(task)):
+                yield f"row {row} is not what task {task} gives"
 
     def is_row(self, found: Any, row: int, meant: Any) -> bool:
         """Whether one row of the output is the same row of what is meant."""
@@ -184,6 +218,11 @@ class Composed:
 def kind(written: Written) -> str:
     """The block, "" for an adapter's name."""
     return "" if isinstance(written, str) else str(written[0])
+
+
+def is_by_task(written: Written) -> bool:
+    """One adapter of several tasks."""
+    return kind(written) == "MultiTask" and len(written[1]) == 1
 
 
 def words(written: Written) -> list[str]:

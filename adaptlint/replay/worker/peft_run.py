@@ -202,7 +202,7 @@ class PeftRun:
         told: Record = {"composition": text_of(written), "masked": self.job["conditions"].get("mask") == "padded"}
         told.update(outcome="ok", why=[])
         near = tolerance_of(self.job)["atol"]
-        asked = Composed(self.model.eval(), self.answer, lambda: build(self.job), self.model_of, near)
+        asked = Composed(self.model.eval(), self.answer, lambda: build(self.job), self.model_of, self.folders, near)
         asked.averages.update(self.exact)
         try:
             told["why"] = list(asked.faults(written))

@@ -194,6 +194,8 @@ def implied_sizes(setup: Block) -> dict[str, int]:
     for block in setup.blocks():
         if block.kind == "BatchSplit":
             implied.setdefault("batch", sum(block.sizes("batch_sizes")))
+        elif block.setting("task_ids") is not None:
+            implied.setdefault("batch", len(block.sizes("task_ids")))
         elif block.kind == "Split":
             implied.setdefault("seq", sum(block.sizes("splits")))
             implied.setdefault("decoder_seq", sum(block.sizes("splits")))

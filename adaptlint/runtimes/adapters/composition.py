@@ -6,7 +6,7 @@ Facts: adapters 1.3.0, composition.py (blocks, `first`, `last`, `parallel_channe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
@@ -20,6 +20,21 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "Average": ("weights", "normalize_weights"),
     "MultiTask": (),
 }
+IN_PEFT: dict[str, tuple[str, ...]] = {
+    "Arrow": ("general", "top_k", "router_temperature", "rng_seed"),
+    "MultiTask": ("task_ids",),
+}
+"""What the target peft has beside these, or otherwise (docs/decisions/0013-compositions-in-peft.md)."""
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "general": str,
+    "normalize_weights": bool,
+    "weights": (int, float),
+    "router_temperature": (int, float),
+}
+"""Of what type the values of a setting are; of the others they are whole numbers."""
+SINGLE = ("name", "normalize_weights", "top_k", "router_temperature", "rng_seed")
+LISTED = ("weights",)
 REQUIRED = {"Split": "splits", "BatchSplit": "batch_sizes"}
 MAX_TEXT = 4096
 MAX_DEPTH = 16
@@ -110,11 +125,14 @@ def stack(*children: Block) -> Block:
     return Block("Stack", children=children)
 
 
-def read_composition(text: str) -> Block:
-    """The composition that a text writes; one name alone is a Stack of it. Raises ExpressionError."""
+def read_composition(text: str, in_peft: bool = False) -> Block:
+    """The composition that a text writes; one name alone is a Stack of it. Raises ExpressionError.
+
+    With `in_peft` it may have the words that PEFT alone has.
+    """
     if len(text) > MAX_TEXT:
         raise ExpressionError(f"a composition of more than {MAX_TEXT} characters", MAX_TEXT + 1)
-    reader = _Reader(text)
+    reader = _Reader(text, {**SETTINGS, **IN_PEFT} if in_peft else SETTINGS)
     found = reader.block(0)
     reader.end()
     return found if found.kind else Block("Stack", children=(found,), column=found.column)
@@ -145,8 +163,9 @@ class _Word(NamedTuple):
 class _Reader:
     """The words of an expression, one by one."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, blocks: Mapping[str, tuple[str, ...]]) -> None:
         self.words = [*_words(text)]
+        self.blocks = blocks
         self.at = 0
 
     def take(self, value: str | None = None) -> _Word:
@@ -177,8 +196,8 @@ class _Reader:
             raise ExpressionError(f"{_told(word)} where an adapter or a block is expected", word.column)
         if word.kind == "text" or not self.sees("("):
             return Block("", str(word.value), column=word.column)
-        if word.value not in SETTINGS:
-            raise ExpressionError(f"{word.value} is no block{_meant(word.value)}", word.column)
+        if word.value not in self.blocks:
+            raise ExpressionError(f"{word.value} is no block{_meant(word.value, self.blocks)}", word.column)
         return self._inside(word, depth)
 
     def _inside(self, word: _Word, depth: int) -> Block:
@@ -205,7 +224,7 @@ class _Reader:
 
     def _setting(self, block: str, settings: list[tuple[str, Any]]) -> tuple[str, Any]:
         word = self.take()
-        if word.value not in SETTINGS[block] or word.value in dict(settings):
+        if word.value not in self.blocks[block] or word.value in dict(settings):
             raise ExpressionError(f"{block} has no setting {word.value!r} here", word.column)
         self.take("=")
         return str(word.value), self._value(block, str(word.value))
@@ -215,21 +234,26 @@ class _Reader:
         if self.sees("["):
             value: Any = self._list()
         else:
-            value = self.take().value
-        whole = name in ("batch_sizes", "splits")
+            value = self._one()
         numbers = value if isinstance(value, list) else [value]
-        kinds = {"name": str, "normalize_weights": bool}.get(name, int if whole else (int, float))
         if name == "normalize_weights" and value in ("True", "False"):
             return value == "True"
-        if not all(isinstance(one, kinds) and (name == "name" or not isinstance(one, str)) for one in numbers):
+        misplaced = name in (SINGLE if isinstance(value, list) else LISTED)
+        if misplaced or not numbers or not all(isinstance(one, KINDS.get(name, int)) for one in numbers):
             raise ExpressionError(f"{value!r} is no value for {name} of {block}", word.column)
         return value
+
+    def _one(self) -> Any:
+        word = self.take()
+        if word.kind in ("sign", "end"):
+            raise ExpressionError(f"{_told(word)} where a value is expected", word.column)
+        return word.value
 
     def _list(self) -> list[Any]:
         self.take("[")
         found = []
         while not self.sees("]"):
-            found.append(self.take().value)
+            found.append(self._one())
             if not self.sees("]"):
                 self.take(",")
         self.take("]")
@@ -257,6 +281,6 @@ def _told(word: _Word) -> str:
     return "the end" if word.kind == "end" else repr(word.value)
 
 
-def _meant(name: str) -> str:
-    known = next((each for each in SETTINGS if each.lower() == name.lower()), "")
-    return f" (is {known} meant?)" if known else f"; blocks are {', '.join(SETTINGS)}"
+def _meant(name: str, blocks: Iterable[str]) -> str:
+    known = next((each for each in blocks if each.lower() == name.lower()), "")
+    return f" (is {known} meant?)" if known else f"; blocks are {', '.join(blocks)}"

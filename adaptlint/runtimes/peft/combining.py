@@ -36,7 +36,7 @@ def combine(wrapped: Wrapped, loaded: dict[str, Settings], step: Step) -> list[F
     kind = "linear" if len(chosen) == 1 else kind
     rank = _rank(kind, chosen, step)
     settings = _settings(chosen, step, rank)
-    inject(wrapped, step.name, settings, [s for s in loaded.values() if s["bias"] == "none"], False)
+    inject(wrapped, step.name, settings, list(loaded.values()), False)
     _check_sites(wrapped, list(chosen), kind, step)
     loaded[step.name] = settings
     faults = [*_signs(wrapped, parts, kind, step), *_outside(wrapped, list(chosen), step)]

@@ -1,7 +1,7 @@
 """AdapterHub's compositions in PEFT's ways of combining adapters (docs/decisions/0013-compositions-in-peft.md).
 
 A name is `set_adapter`, a Stack several active adapters, an Average `add_weighted_adapter` with the type linear, and a
-BatchSplit a mixed batch by `adapter_names`.
+BatchSplit a mixed batch by `adapter_names`. Arrow, and MultiTask of one adapter with task_ids, are PEFT's own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ ALONE = {
     "Stack": "what is active together are adapters and averages",
     "Average": "what is averaged are adapters",
     "BatchSplit": "each row has one adapter or average",
+    "MultiTask": "it is an adapter that has tasks",
+    "Arrow": "what is routed among are adapters, each loaded from its folder",
 }
 
 
@@ -37,7 +39,7 @@ class Told(NamedTuple):
 
 def compose(run: Run, request: Request) -> Told:
     """Set the adapters active as the expression says, and judge one forward; the run's model is changed."""
-    setup = read_composition(request.compose or "")
+    setup = read_composition(request.compose or "", in_peft=True)
     try:
         _check_words(setup)
         return _judged(run, setup, request)
@@ -51,7 +53,7 @@ def compose(run: Run, request: Request) -> Told:
 
 def drawing(request: Request) -> dict[str, object]:
     """The report's `composition`: its nodes, and on the edges the rows that each is given."""
-    setup = read_composition(request.compose or "")
+    setup = read_composition(request.compose or "", in_peft=True)
     split = [block for block in setup.blocks() if block.kind == "BatchSplit"]
     rows = request.batch or (sum(split[0].sizes("batch_sizes")) if split else "batch")
     return {**drawn(setup, rows)}
@@ -61,7 +63,7 @@ def _check_words(setup: Block) -> None:
     """Refusal for a block that PEFT has nothing for, with what it has instead."""
     known = tables.load()[TABLE]["without_counterpart"]
     for block in setup.blocks():
-        if block.kind in known:
+        if block.kind in known and not (block.kind == "MultiTask" and len(block.children) == 1):
             _refuse_word(block, known[block.kind])
 
 
@@ -72,20 +74,34 @@ def _refuse_word(block: Block, instead: str) -> None:
 
 def _judged(run: Run, setup: Block, request: Request) -> Told:
     faults: list[Fault] = []
-    setup = _averaged(run, setup, faults)
-    if setup.kind == "Stack" and len(setup.children) == 1:
+    while setup.kind == "Stack" and len(setup.children) == 1:
         setup = setup.children[0]
+    if setup.kind == "Arrow":
+        from adaptlint.runtimes.peft.arrow import route
+
+        experts = [name for child in setup.children for name in _single(child, "Arrow")]
+        return _ended(route(run, setup, experts, request), "forward", tuple(experts))
+    if setup.kind == "MultiTask":
+        from adaptlint.runtimes.peft.tasks import by_task
+
+        (name,) = _single(setup.children[0], "MultiTask")
+        return _ended(by_task(run, setup, name, request), "forward", (name,))
+    setup = _averaged(run, setup, faults)
     if setup.kind == "BatchSplit":
         from adaptlint.runtimes.peft.batches import mixed_batch
 
         rows = list(_rows(setup))
         faults += mixed_batch(run, rows, request)
+        given = [run.over_changed_base(() if row == BASE else (row,)) for row in dict.fromkeys(rows)]
+        faults += next(filter(None, given), [])
         names = tuple(name for name in dict.fromkeys(rows) if name in run.loaded)
         return _ended(faults, "forward", names)
     from adaptlint.runtimes.peft.together import set_active
 
     names = tuple(name for child in setup.children or (setup,) for name in _single(child, "Stack"))
     faults += set_active(run, names)
+    if not any(fault.decides for fault in faults):
+        faults += run.over_changed_base(names)
     return _ended(faults, "forward", tuple(name for name in dict.fromkeys(names) if name in run.loaded))
 
 

@@ -9,6 +9,7 @@ from adaptlint.artefacts import Folder, TensorFile, ValueRow
 from adaptlint.bases import Base
 from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter
+from adaptlint.hints import Any
 from adaptlint.methods import PEFT_PREFIX
 from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.release import PEFT
@@ -35,11 +36,7 @@ def doubts_of(
         yield from _scales(wrapped, name, settings, card["scale"]["most"])
     yield from _initialisation(settings, card["rewrites_base"]["inits"])
     yield from _integers(file, settings)
-    if (
-        settings.method.peft_type in card["tasks"]["methods"]
-        and settings["task_type"] not in tables.load()[PEFT]["task"]
-    ):
-        yield Fault("task-ids-passed-by", at=settings.where("task_type"), facts={"method": settings.method.peft_type})
+    yield from _task_ids(settings, card["tasks"])
     base = wrapped.base
     if settings["ensure_weight_tying"] and not tied_modules(base):
         yield Fault("weight-tying-idle", at=settings.where("ensure_weight_tying"))
@@ -86,6 +83,16 @@ def _scales(wrapped: Wrapped, name: str, settings: Settings, most: int) -> Itera
 
 def _size(scaled: tuple[float, Site]) -> float:
     return scaled[0]
+
+
+def _task_ids(settings: Settings, card: Mapping[str, Any]) -> Iterator[Fault]:
+    method, task = settings.method.peft_type, settings["task_type"]
+    if method in card["methods"] and task not in tables.load()[PEFT]["task"]:
+        facts: dict[str, Fact] = {"method": method, "asks": card["asks"][method]}
+        yield Fault("task-ids-passed-by", at=settings.where("task_type"), facts=facts)
+    if task in card["kept"].get(method, ()):
+        facts = {"task": task, "asks": card["asks"][method]}
+        yield Fault("task-ids-kept", at=settings.where("task_type"), facts=facts)
 
 
 def _initialisation(settings: Settings, rewriting: list[str]) -> Iterator[Fault]:

@@ -13,11 +13,12 @@ BACKENDS = ("sdpa", "eager")
 
 
 class FirstAxis(NamedTuple):
-    """Its size, whether that is the batch, and whether all that it depends on was asked for."""
+    """Its size, whether that is the batch and whether all that it depends on was asked for; how many axes there are."""
 
     size: int
     is_batch: bool
     certain: bool
+    axes: int
 
 
 class FirstAxes:
@@ -43,10 +44,11 @@ class FirstAxes:
             self._walk()
         if any(path in moved.unknown for moved in self._walks):
             self.unsure = f"what {path} is given"
-        sizes = [shapes[0][0] for moved in self._walks if (shapes := moved.modules.get(path)) and shapes[0]]
-        if not sizes or len(sizes) < len(self._walks):
+        found = [shapes[0] for moved in self._walks if (shapes := moved.modules.get(path)) and shapes[0]]
+        if not found or len(found) < len(self._walks):
             return None
-        return FirstAxis(sizes[0], sizes[2:] == self._batches, sizes[0] == sizes[1])
+        sizes = [shape[0] for shape in found]
+        return FirstAxis(sizes[0], sizes[2:] == self._batches, sizes[0] == sizes[1], len(found[0]))
 
     def _walk(self) -> None:
         graph = self._graph()

@@ -9,6 +9,7 @@ from adaptlint.findings import Fault, Mismatch
 from adaptlint.graph import Adapter, Scene
 from adaptlint.hints import Any
 from adaptlint.runtimes.peft.activation import lost_faults
+from adaptlint.runtimes.peft.changed_base import Change, change_of
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.doubts import doubts_of
 from adaptlint.runtimes.peft.effect import effect_of
@@ -38,6 +39,7 @@ class Loads:
     prefix = PREFIX
 
     __slots__ = (
+        "changed",
         "effects",
         "faults",
         "first",
@@ -60,6 +62,7 @@ class Loads:
         self.scene = scene
         self.wrapped = Wrapped(base, release, self.prefix)
         self.loaded: dict[str, Settings] = {}
+        self.changed: dict[str, Change] = {}  # adapters whose loads changed the base's own weights
         self.effects: dict[str, Fault | None] = {}
         self.first = ""
         self.task: dict[str, Any] = {}  # the task of the first adapter: it makes the PeftModelFor... class
@@ -107,6 +110,9 @@ class Loads:
 
             take_shapes(self.wrapped, adapter.name, result, file)
         result = self._mismatches(adapter, settings, file, result, step)
+        change = change_of(self.wrapped, adapter.name, settings, result, step)
+        if change is not None:
+            self.changed[adapter.name] = change
         restored = self._restore_prompt(adapter, settings, file) if settings.method.is_prompt else True
         return self._account(adapter, settings, file, result) and restored
 

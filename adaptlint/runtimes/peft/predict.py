@@ -105,6 +105,10 @@ def _after(run: Run, request: Request, faults: list[Fault], ended: Ended) -> tup
         if ended[0] == "works" or told.outcome in ("fails", "unknown"):
             ended = told.outcome, told.stage, told.error
         actives = told.names
+    elif ended[0] == "works":
+        for fault in run.over_changed_base(actives):
+            faults.append(fault._replace(target=run.target))
+            ended = "wrong", "load", None
     for active in actives if ended[0] in ("works", "wrong") else ():
         run.wrapped.active = active
         idle = run.effects.get(active)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adaptlint.bases import Base
 from adaptlint.findings import Fault
 from adaptlint.graph import Scene
 from adaptlint.runtimes.peft.activation import activate, foreign_faults, mixed_faults, undisabled_faults
+from adaptlint.runtimes.peft.changed_base import changed_faults
 from adaptlint.runtimes.peft.config_file import open_config
 from adaptlint.runtimes.peft.loads import Loads
 from adaptlint.runtimes.peft.plan import MODELLED, Step
@@ -44,7 +47,16 @@ class Run(Loads):
         fine = steps[step.op](step)
         if step.op in ("merge", "save"):
             return fine
-        return self._note(mixed_faults(self.wrapped, self.loaded, step)) and fine
+        faults = mixed_faults(self.wrapped, self.loaded, step)
+        if step.op != "load":  # what is active between two loads is not what they are for
+            faults += self.over_changed_base(() if step.op == "disable" else (self.wrapped.active,))
+        return self._note(faults) and fine
+
+    def over_changed_base(self, active: Sequence[str]) -> list[Fault]:
+        """What these adapters do together on a base that others have changed; nothing for those that a step made."""
+        if not self.changed or not all(name in self.turns for name in active):
+            return []
+        return list(changed_faults(self.changed, active))
 
     def _set(self, step: Step) -> bool:
         if step.name not in self.loaded:
@@ -111,6 +123,7 @@ class Run(Loads):
         self.say(notes, other.name)
         swap(self.wrapped, settings, file, step)
         self.loaded[step.name] = settings
+        self.changed.pop(step.name, None)
         return True
 
 

@@ -13,6 +13,10 @@ BESIDE_LINEAR = {"Embedding": ("mica", "use_dora")}  # what the other layer clas
 BLOCKED = "use_bdlora"
 
 
+class Routed:
+    """What `arrow_config` is while `create_arrow_model` makes the router: its experts are known, as in no file."""
+
+
 def requested(settings: Settings) -> tuple[str, ...]:
     """The variants that the config asks for, sorted as PEFT's registry has them (resolve_lora_variant)."""
     on = [field for field in CONFIGS if settings[field] is not None]
@@ -24,7 +28,7 @@ def requested(settings: Settings) -> tuple[str, ...]:
 
 
 def check_variant(settings: Settings, module: Module) -> None:
-    """Refusal for a combination that the layer class does not list, or for Arrow, whose experts no file names."""
+    """Refusal for a combination that the layer class does not list, or for an Arrow router from a file."""
     if not settings.release.variants_read:
         return
     on = requested(settings)
@@ -34,7 +38,7 @@ def check_variant(settings: Settings, module: Module) -> None:
     if len(on) > 1 or not set(on) <= set(allowed):
         match = f"Invalid or unsupported variant combination: {on}"
         raise Refusal("ValueError", match, "config-value-impossible", at=at, module=module.path, facts=facts)
-    if on == ("arrow_config",):
+    if on == ("arrow_config",) and not isinstance(settings["arrow_config"], Routed):
         # task_adapter_names has init=False: it is never read from a file, and ArrowLoraLinearLayer copies it.
         match = "'NoneType' object has no attribute 'copy'"
         raise Refusal("AttributeError", match, "config-value-impossible", at=at, module=module.path, facts=facts)

@@ -33,6 +33,8 @@ def load_experts(wrapped: Wrapped, adapter: str, settings: Settings) -> list[Fau
         facts: dict[str, Fact] = {"field": "use_cache"}
         match = "`use_cache` must be False"
         raise Refusal("ValueError", match, "base-uses-cache", at=settings.where("peft_type"), facts=facts)
+    if wrapped.shared:
+        raise _second(settings)
     wrapped.prefix = INNER
     experts = settings["adapters"] = {} if settings["adapters"] is None else settings["adapters"]
     if not isinstance(experts, dict) or any(not isinstance(path, str) for path in experts.values()):
@@ -43,7 +45,43 @@ def load_experts(wrapped: Wrapped, adapter: str, settings: Settings) -> list[Fau
         faults += _load_expert(wrapped, Adapter(str(number), _found(path, settings)), path, settings, known)
     wrapped.shared[adapter] = _classifier(wrapped, settings)
     check_types(settings)
-    return faults
+    return [*faults, *_exchanged(settings), *_unmixed(wrapped, settings)]
+
+
+def _second(settings: Settings) -> Refusal | NotModelled:
+    """`BaseTuner.inject_adapter`, which a model of experts never comes to with its first adapter."""
+    if not settings.release.variants_read:
+        return _unclear(settings, "as a further adapter")
+    match, at = "'XLoraConfig' object has no attribute 'target_modules'", settings.where("peft_type")
+    return Refusal("AttributeError", match, "adapters-conflict", at=at, facts={"field": "peft_type"})
+
+
+def _exchanged(settings: Settings) -> Iterator[Fault]:
+    """Experts are loaded under their places and made active by their names; save_pretrained sorts the names as text.
+
+    With the names 0 to 9 that is all the same. From 11 experts on "10" comes before "2", and the classifier's columns
+    meet others than those that it was trained with.
+    """
+    experts = settings["adapters"]
+    names = list(experts)
+    if set(names) != {str(number) for number in range(len(names))}:
+        return
+    for column, name in enumerate(names):
+        met = names[int(name)]
+        if experts[met] != experts[str(column)]:
+            facts: dict[str, Fact] = {"column": column, "expert": experts[str(column)][:200], "met": experts[met][:200]}
+            yield Fault("experts-exchanged", at=settings.where("adapters"), facts=facts, decides=True)
+            return
+
+
+def _unmixed(wrapped: Wrapped, settings: Settings) -> Iterator[Fault]:
+    """Values of the config that leave nothing of any expert, and experts that were trained and are not in the file."""
+    for field in ("global_scaling_weight", "top_k_lora"):
+        if settings[field] == 0:
+            facts: dict[str, Fact] = {"field": field, "sites": len(wrapped.sites)}
+            yield Fault("scale-is-zero", at=settings.where(field), facts=facts, decides=True)
+    if settings["use_trainable_adapters"]:
+        yield Fault("experts-trained-unsaved", at=settings.where("use_trainable_adapters"))
 
 
 def _found(path: str, settings: Settings) -> str:
@@ -130,7 +168,7 @@ def forward_faults(wrapped: Wrapped, settings: Settings) -> Iterator[Refusal]:
     """What the mixing layers and the classifier raise in a forward (xlora/layer.py, xlora/classifier.py)."""
     mixing = [site for site in wrapped.sites.values() if site.kind in MIXED]
     count, top = len(settings["adapters"]), settings["top_k_lora"]
-    if mixing and type(top) is int and top > count:
+    if mixing and type(top) is int and not 0 <= top <= count:
         yield _refuse("RuntimeError", "selected index k out of range", settings, "top_k_lora")
     for site in mixing:
         if any(saved == MAGNITUDE for applied in site.adapters.values() for _, saved, _ in applied.tensors):
