@@ -24,7 +24,8 @@ DEVICE ?=
 demo: .venv/.installed
 	$(DEMO)/python -m adaptlint.testing.demo $(STORY)
 
-test: lint .jenkins/junit-10.xsd
+test: .venv-test/.installed
+	$(MAKE) --no-print-directory -j2 lint .jenkins/junit-10.xsd .venv-hub/.installed
 	$(TEST)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv-test/.installed
@@ -227,5 +228,10 @@ bench-replay: .venv-test/.installed
 	tar -xzf .jenkins/pytest-*.tar.gz -C .jenkins --strip-components=3 --wildcards '*/testing/example_scripts/junit-10.xsd' && \
 	touch $@; } || echo "Jenkins' schema of JUnit files could not be fetched; the test that needs it is skipped"
 
+# the newest release of AdapterHub's library, which borrows torch and more from .venv-test
+.venv-hub/.installed: adaptlint/replay/environments.toml | .venv-test/.installed
+	{ $(TEST)/python -m tests.environments .venv-hub && touch $@; } || \
+	echo "AdapterHub's library could not be fetched; the tests that run it are skipped"
+
 clean:
-	rm -rf .venv .jenkins .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo
+	rm -rf .venv .jenkins .venv-hub .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo

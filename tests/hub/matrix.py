@@ -135,8 +135,10 @@ def compared(case: Case, record: Case, release: str) -> Row:
     return Row(case["key"], record["outcome"], verdict.outcome, agree, f"{codes} {said} / {seen}")
 
 
-def tried(release: str, count: int, seed: int, work: Path, only: str = "") -> tuple[list[Row], int]:
-    """Every case that could be made, compared; and how many could not."""
+def tried(
+    release: str, count: int, seed: int, work: Path, only: str = "", python: str | None = None
+) -> tuple[list[Row], int]:
+    """Every case that could be made, compared; and how many could not. `python`: as `prove.run` takes it."""
     for name, base in BASES.items():
         (work / f"{name}.json").write_text(
             json.dumps({"model_type": name, **base["config"], "architectures": [base["class"]]})
@@ -147,6 +149,7 @@ def tried(release: str, count: int, seed: int, work: Path, only: str = "") -> tu
         release,
         "tests.hub.matrix_play",
         *(str(work / f"{name}.json") for name in ("cases", "records")),
+        python=python,
     )
     records = json.loads((work / "records.json").read_text())["records"]
     made = [case for case in cases if "refused" not in records[case["key"]]]
