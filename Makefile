@@ -18,7 +18,7 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits replay-compositions clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix hub-plans sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits replay-compositions clean
 .SILENT:
 
 demo: .venv/.installed
@@ -75,6 +75,11 @@ hub-agreement: .venv-test/.installed
 hub-matrix: N = 60
 hub-matrix: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.hub.matrix $(RELEASES) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# the same for plans: steps that generate or train after a forward that works
+hub-plans: N = 60
+hub-plans: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.hub.matrix_plans $(RELEASES) --n $(N) $(if $(SEED),--seed $(SEED))
 
 # INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second and 300 MB
 fuzz: .venv-test/.installed
