@@ -32,6 +32,8 @@ def made(case: Record) -> str:
             filled(model, [name])
             Path(folder).mkdir(parents=True)
             model.save_adapter(folder, name, **({} if model.base_model is model else {"with_head": False}))
+        for fusion in case["fusions"]:
+            model.add_adapter_fusion(fusion.split(","))  # refused for adapters of several methods
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}"[:200]
     return ""
@@ -50,7 +52,8 @@ def ended(case: Record) -> Record:
             if record["outcome"] == "wrong" and "left" in record and not record["ignored"]:
                 record["outcome"] = "works" if record["drawn"] or not left else "wrong"
         worst = max(records, key=lambda record: ("works", "wrong", "fails").index(record["outcome"]))
-        return {**worst, "drawn": any(record["drawn"] for record in records)}
+        later = [what for record in records for what in record.get("afterwards", ())]
+        return {**worst, "drawn": any(record["drawn"] for record in records), "afterwards": later}
     except Exception as problem:
         return {"outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
 

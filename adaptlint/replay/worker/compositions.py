@@ -64,6 +64,7 @@ class Forwards:
         """The first output with this composition active (None: with no adapter)."""
         import torch
 
+        self.model.eval()  # a fusion layer is new, and drops out like anything that is trained
         self.model.set_active_adapters(setup)
         given = change(self.inputs())
         if setup is not None and "MultiTask" in str(setup):
