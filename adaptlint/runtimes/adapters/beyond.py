@@ -110,7 +110,7 @@ def raised_in(situation: Situation, asked: bool = False) -> Ended | None:
             "composition": str(used.setup),
             "error_type": error.type,
             "error_message": error.match,
-            "what": row["what"],
+            "what": row["what"].format(**numbers),
             "help": row["help"],
         }
         reason = "plan-step-raises" if asked else "beyond-forward-raises"
@@ -195,7 +195,7 @@ def _prompted(situation: Situation, row: Row) -> Numbers | None:
 
 
 def _recomputed(situation: Situation, row: Row) -> Numbers | None:
-    """Checkpoints that do not come out as they did, in the way that the row is about."""
+    """Checkpoints that do not come out as they did: what is raised, and why."""
     if not situation.step.option("checkpointing"):
         return None
     from adaptlint.runtimes.adapters.recomputing import computed_again
@@ -203,7 +203,9 @@ def _recomputed(situation: Situation, row: Row) -> Numbers | None:
     base, graph = situation.used.loads.base, situation.used.graph
     by_name = base.model_type in row.get("by_name", ())
     again = computed_again(graph, *situation.walked, situation.sizes, 0 if by_name else row["positions"])
-    return {"kind": again.kind, "text": again.text} if again is not None and again.how == row["how"] else None
+    if again is None:
+        return None
+    return {"kind": again.kind, "text": again.text, **tables.load()[FAULTS]["recomputed"][again.how]}
 
 
 def _checkpoints(situation: Situation, row: Row) -> Numbers | None:
