@@ -238,6 +238,6 @@ WHEN: dict[str, Callable[[Situation, Row], Numbers | None]] = {
     "prompted": _prompted,
     "recomputed": _recomputed,
     "checkpoints": _checkpoints,
-    "in-front": _in_front,
+    "front": _in_front,
     "uneven": _uneven,
 }
