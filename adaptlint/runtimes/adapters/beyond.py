@@ -1,7 +1,8 @@
 """What a composition meets beyond its forward: `generate`, and a training step with labels or with checkpoints.
 
-Which releases and models have it is library.toml's `beyond`, run on 1.0.0, 1.1.1, 1.2.0 and 1.3.0; what has to be true
-of a composition is `WHEN`. Where the plan names such a step its end is part of the verdict; else it is told beside it.
+Which releases and models have it is library.toml's `beyond`, run on 1.0.0, 1.1.1, 1.2.0 and 1.3.0 (0.2.2 is not told);
+what has to be true of a composition is `WHEN`. Where the plan names such a step its end is part of the verdict; else it
+is told beside it.
 """
 
 from __future__ import annotations
@@ -228,6 +229,11 @@ def _given(step: Step, option: str) -> bool:
     return dict(step.options).get(option, "true").lower() == "true"
 
 
+def _any(situation: Situation, row: Row) -> Numbers | None:
+    """Whatever is active."""
+    return {}
+
+
 WHEN: dict[str, Callable[[Situation, Row], Numbers | None]] = {
     "split": _split,
     "copied": _copied,
@@ -237,6 +243,7 @@ WHEN: dict[str, Callable[[Situation, Row], Numbers | None]] = {
     "labels": _labels,
     "prompted": _prompted,
     "recomputed": _recomputed,
+    "any": _any,
     "checkpoints": _checkpoints,
     "front": _in_front,
     "uneven": _uneven,
