@@ -48,7 +48,7 @@ def ended(case: Record) -> Record:
         records = played(case)
         for record in records:
             left = [key for key in record.get("left", ()) if not key.endswith(CONSTANT)]
-            record["drawn"] = bool(left) and all(key.startswith("shared_parameters.") for key in left)
+            record["drawn"] = bool(left) and all("shared_parameters" in key.split(".") for key in left)
             if record["outcome"] == "wrong" and "left" in record and not record["ignored"]:
                 record["outcome"] = "works" if record["drawn"] or not left else "wrong"
         worst = max(records, key=lambda record: ("works", "wrong", "fails").index(record["outcome"]))
