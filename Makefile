@@ -18,13 +18,14 @@ LIBRARY ?=
 SCALE ?=
 DEVICE ?=
 
-.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits replay-compositions clean
+.PHONY: demo test lint pages oracle oracle-folds oracle-compositions leave-one-out prove-rules prove-releases prove-hub hub-agreement differential differential-conditions differential-releases fuzz flow-sweep flow-sweep-releases families families-verify flows hook-environment action container bench hub-graphs hub-graphs-verify hub-matrix hub-plans sarif-multitool html-browser replay-oracle replay-oracle-compositions replay-sample runs bench-replay sweep-invariants prove-conversions mlx-models differential-compositions flow-edits replay-compositions clean
 .SILENT:
 
 demo: .venv/.installed
 	$(DEMO)/python -m adaptlint.testing.demo $(STORY)
 
-test: lint .jenkins/junit-10.xsd
+test: .venv-test/.installed
+	$(MAKE) --no-print-directory -j2 lint .jenkins/junit-10.xsd .venv-hub/.installed
 	$(TEST)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv-test/.installed
@@ -74,6 +75,11 @@ hub-agreement: .venv-test/.installed
 hub-matrix: N = 60
 hub-matrix: .venv-test/.installed
 	$(TEST)/python -W ignore -m tests.hub.matrix $(RELEASES) --n $(N) $(if $(SEED),--seed $(SEED))
+
+# the same for plans: steps that generate or train after a forward that works
+hub-plans: N = 60
+hub-plans: .venv-test/.installed
+	$(TEST)/python -W ignore -m tests.hub.matrix_plans $(RELEASES) --n $(N) $(if $(SEED),--seed $(SEED))
 
 # INPUTS=1000000: random bytes, headers, configs and patterns, each answered within a second and 300 MB
 fuzz: .venv-test/.installed
@@ -227,5 +233,10 @@ bench-replay: .venv-test/.installed
 	tar -xzf .jenkins/pytest-*.tar.gz -C .jenkins --strip-components=3 --wildcards '*/testing/example_scripts/junit-10.xsd' && \
 	touch $@; } || echo "Jenkins' schema of JUnit files could not be fetched; the test that needs it is skipped"
 
+# the newest release of AdapterHub's library, which borrows torch and more from .venv-test
+.venv-hub/.installed: adaptlint/replay/environments.toml | .venv-test/.installed
+	{ $(TEST)/python -m tests.environments .venv-hub && touch $@; } || \
+	echo "AdapterHub's library could not be fetched; the tests that run it are skipped"
+
 clean:
-	rm -rf .venv .jenkins .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo
+	rm -rf .venv .jenkins .venv-hub .venv-test .node .mypy_cache .ruff_cache .pytest_cache .differential .demo

@@ -1,9 +1,13 @@
-"""Environments of other releases for the tests: what is in them is what `adaptlint replay --env` installs."""
+"""Environments of other releases for the tests: what is in them is what `adaptlint replay --env` installs.
+
+`python -m tests.environments FOLDER` makes one of the newest of HUB, which borrows.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from adaptlint.replay.environments import wanted
@@ -26,7 +30,24 @@ def environment(library: str, release: str) -> str:
     return str(python)
 
 
+def borrowing(library: str, release: str, place: Path) -> None:
+    """The same at `place` within seconds: what this interpreter has in a wanted release is lent, and not installed.
+
+    The site-packages of this interpreter come last on the other's path, where pip counts what fits there as installed
+    and leaves the rest alone.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(place)], check=True)
+    (site,) = place.glob("lib/*/site-packages")
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "-qq", "--no-input", *wanted(f"{library}=={release}").requirements], check=True)
+
+
 def transformers_of(release: str) -> str:
     """The release of transformers that stands beside a release of PEFT."""
     (pin,) = [each for each in wanted(f"peft=={release}").requirements if each.startswith("transformers==")]
     return pin.partition("==")[2]
+
+
+if __name__ == "__main__":
+    borrowing("adapters", HUB[-1], Path(sys.argv[1]))

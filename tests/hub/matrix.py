@@ -68,15 +68,20 @@ class Row(NamedTuple):
     detail: str
 
 
-def draw(release: str, count: int, seed: int, work: Path, only: str = "") -> Iterator[Case]:
-    """Cases in order; each is told by its release, the seed and its number."""
+def words_of(release: str) -> list[str]:
+    """The compositions that a release knows."""
+    return [*WORDS, *(word for line, since in BROUGHT.items() if since <= release for word in split(line))]
+
+
+def draw(
+    release: str, count: int, seed: int, work: Path, only: str = "", known: list[str] | None = None
+) -> Iterator[Case]:
+    """Cases in order; each is told by its release, the seed and its number. `known`: the compositions to draw from."""
     bases = [name for name, base in BASES.items() if base.get("since", "") <= release and re.search(only, name)]
     methods = [name for name in METHODS if NEW.get(name, "") <= release]
     for number in range(count):
         source = random.Random(f"{release}-{seed}-{number}")
-        words = source.choice(
-            [*WORDS, *(word for line, since in BROUGHT.items() if since <= release for word in split(line))]
-        )
+        words = source.choice(known or words_of(release))
         base = bases[(number + seed) % len(bases)]
         batch, seq = source.randrange(2, 5), source.randrange(4, 9)
         first = source.choice(methods)
@@ -102,22 +107,27 @@ def draw(release: str, count: int, seed: int, work: Path, only: str = "") -> Ite
         }
 
 
+def asked_of(case: Case, release: str) -> Case:
+    """The check of a case, as `adaptlint.check` takes it."""
+    return {
+        "model": case["config"],
+        "adapters": [tuple(pair) for pair in case["adapters"]],
+        "targets": [f"adapters=={release}"],
+        "compose": case["compose"],
+        "attn": case["attn"],
+        "model_class": case["class"],
+        "mask": "padded" if case["masks"][0] else "none",
+        "fusions": case["fusions"],
+        **case["sizes"],
+    }
+
+
 def compared(case: Case, record: Case, release: str) -> Row:
     """Our verdict beside what the library did."""
     import adaptlint
 
     try:
-        report = adaptlint.check(
-            case["config"],
-            [tuple(pair) for pair in case["adapters"]],
-            targets=[f"adapters=={release}"],
-            compose=case["compose"],
-            attn=case["attn"],
-            model_class=case["class"],
-            mask="padded" if case["masks"][0] else "none",
-            fusions=case["fusions"],
-            **case["sizes"],
-        )
+        report = adaptlint.check(**asked_of(case, release))
     except Exception as problem:
         return Row(case["key"], record["outcome"], "crash", False, f"{type(problem).__name__}: {problem}"[:200])
     (verdict,) = report.verdicts
@@ -135,18 +145,26 @@ def compared(case: Case, record: Case, release: str) -> Row:
     return Row(case["key"], record["outcome"], verdict.outcome, agree, f"{codes} {said} / {seen}")
 
 
-def tried(release: str, count: int, seed: int, work: Path, only: str = "") -> tuple[list[Row], int]:
-    """Every case that could be made, compared; and how many could not."""
+def written(work: Path) -> None:
+    """The config of every base."""
     for name, base in BASES.items():
         (work / f"{name}.json").write_text(
             json.dumps({"model_type": name, **base["config"], "architectures": [base["class"]]})
         )
+
+
+def tried(
+    release: str, count: int, seed: int, work: Path, only: str = "", python: str | None = None
+) -> tuple[list[Row], int]:
+    """Every case that could be made, compared; and how many could not. `python`: as `prove.run` takes it."""
+    written(work)
     cases = list(draw(release, count, seed, work, only))
     (work / "cases.json").write_text(json.dumps(cases))
     run(
         release,
         "tests.hub.matrix_play",
         *(str(work / f"{name}.json") for name in ("cases", "records")),
+        python=python,
     )
     records = json.loads((work / "records.json").read_text())["records"]
     made = [case for case in cases if "refused" not in records[case["key"]]]

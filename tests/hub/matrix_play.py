@@ -11,11 +11,14 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import adapters
 import transformers
 
-from tests.hub.play import Record, filled, played, wrapped
+from adaptlint.replay.worker.compositions import Forwards, filled
+from tests.hub.play import Record, played, read, wrapped
+from tests.hub.steps import run_step
 
 CONSTANT = ".parametrizations.weight.0.base"  # a buffer of torch's orthogonal parametrization: the identity, always
 
@@ -29,6 +32,8 @@ def made(case: Record) -> str:
             filled(model, [name])
             Path(folder).mkdir(parents=True)
             model.save_adapter(folder, name, **({} if model.base_model is model else {"with_head": False}))
+        for fusion in case["fusions"]:
+            model.add_adapter_fusion(fusion.split(","))  # refused for adapters of several methods
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}"[:200]
     return ""
@@ -43,13 +48,38 @@ def ended(case: Record) -> Record:
         records = played(case)
         for record in records:
             left = [key for key in record.get("left", ()) if not key.endswith(CONSTANT)]
-            record["drawn"] = bool(left) and all(key.startswith("shared_parameters.") for key in left)
+            record["drawn"] = bool(left) and all("shared_parameters" in key.split(".") for key in left)
             if record["outcome"] == "wrong" and "left" in record and not record["ignored"]:
                 record["outcome"] = "works" if record["drawn"] or not left else "wrong"
         worst = max(records, key=lambda record: ("works", "wrong", "fails").index(record["outcome"]))
-        return {**worst, "drawn": any(record["drawn"] for record in records)}
+        later = [what for record in records for what in record.get("afterwards", ())]
+        return {**worst, "drawn": any(record["drawn"] for record in records), "afterwards": later}
     except Exception as problem:
         return {"outcome": "fails", "error": {"type": type(problem).__name__, "message": str(problem)[:3000]}}
+
+
+def stepped(case: Record) -> Record:
+    """What each of a case's `steps` raises, None where it works; no steps where the load or the forward raises."""
+    try:
+        model = wrapped(Path(case["config"]), case["class"], case["attn"])
+        for name, folder in case["adapters"]:
+            model.load_adapter(folder, load_as=name, set_active=False)
+        filled(model, [*model.adapters_config])
+        for fusion in case["fusions"]:
+            model.add_adapter_fusion(fusion.split(","))
+        forwards, setup = Forwards(model, case, case["masks"][0]), read(case["compose"])
+        forwards.run(setup)
+    except Exception as problem:
+        return {"raises": f"{type(problem).__name__}: {problem}"[:200]}
+    return {"steps": {step: _error_of(forwards, setup, step) for step in case["steps"]}}
+
+
+def _error_of(forwards: Forwards, setup: Any, step: str) -> Record | None:
+    try:
+        run_step(forwards, setup, step)
+    except Exception as problem:
+        return {"type": type(problem).__name__, "message": str(problem)[:3000]}
+    return None
 
 
 def main(cases: Path, records: Path) -> None:
@@ -59,7 +89,7 @@ def main(cases: Path, records: Path) -> None:
     done: dict[str, Record] = {}
     for case in json.loads(cases.read_text()):
         refused = made(case)
-        done[case["key"]] = {"refused": refused} if refused else ended(case)
+        done[case["key"]] = {"refused": refused} if refused else stepped(case) if "steps" in case else ended(case)
     records.write_text(json.dumps({"version": adapters.__version__, "records": done}))
 
 

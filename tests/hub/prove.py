@@ -90,9 +90,9 @@ def sizes(recipe: Recipe) -> dict[str, int]:
     return {**USUAL, **implied, **{name: recipe.check[name] for name in USUAL if name in recipe.check}}
 
 
-def run(release: str, *words: str) -> None:
-    """A module of these tests in the release's environment."""
-    command = [environment("adapters", release), "-W", "ignore", "-m", *words]
+def run(release: str, *words: str, python: str | None = None) -> None:
+    """A module of these tests in the release's environment, or by an interpreter that has the release."""
+    command = [python or environment("adapters", release), "-W", "ignore", "-m", *words]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
 
 

@@ -42,6 +42,30 @@ def test_a_step_that_is_asked_for_decides(plan: str, outcome: str, stage: str | 
         assert {finding.code for finding in report.findings if finding.fingerprint in verdict.why} == {"AL511"}
 
 
+@pytest.mark.parametrize(
+    ("composition", "batch", "mask", "says"),
+    [
+        ("Parallel(a, b)", 2, "none", "different metadata"),
+        ("Parallel(a, b)", 3, "none", "must be divisible"),
+        ("Parallel(a, b)", 2, "padded", "inplace operation"),
+        ("Stack(a, b)", 2, "padded", ""),
+    ],
+)
+def test_a_checkpoint_finds_its_channels_made(
+    composition: str, batch: int, mask: str, says: str, tmp_path: Path
+) -> None:
+    """As `make hub-plans` sees bottlenecks of BERT in 1.3.0: no mask at all under sdpa where nothing is padded."""
+    page = ROOT / "rules" / "compose" / "AL504-split-sizes-disagree.md"
+    recipe = read_recipe(page_examples(page.read_text(encoding="utf-8"))["bad"][0])
+    tensors = tuple({**tensor, "name": f"bert.{tensor['name']}"} for tensor in recipe.tensors)
+    built = build(recipe._replace(tensors=tensors), str(tmp_path), str(BASES))
+    asked = {"compose": composition, "batch": batch, "mask": mask, "model_class": "BertForMaskedLM"}
+    plan = "backward labels=false checkpointing=true"
+    (verdict,) = adaptlint.check(built.model, built.adapters, **{**recipe.check, **asked}, plan=plan).verdicts
+    assert verdict.outcome == ("fails" if says else "works")
+    assert says in (verdict.error.match if verdict.error else "")
+
+
 def test_a_step_that_nobody_asked_for_is_told_beside(tmp_path: Path) -> None:
     report = checked(tmp_path, plan=None)
     assert report.verdicts[0].outcome == "works"

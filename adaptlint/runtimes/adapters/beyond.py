@@ -1,7 +1,8 @@
 """What a composition meets beyond its forward: `generate`, and a training step with labels or with checkpoints.
 
-Which releases and models have it is library.toml's `beyond`, run on 1.0.0, 1.1.1, 1.2.0 and 1.3.0; what has to be true
-of a composition is `WHEN`. Where the plan names such a step its end is part of the verdict; else it is told beside it.
+Which releases and models have it is library.toml's `beyond`, run on 1.0.0, 1.1.1, 1.2.0 and 1.3.0 (0.2.2 is not told);
+what has to be true of a composition is `WHEN`. Where the plan names such a step its end is part of the verdict; else it
+is told beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from adaptlint.findings import Fact, Fault, RaisedError
 from adaptlint.hints import Any
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.afterwards import Used
+from adaptlint.runtimes.adapters.judging import Composed, Outcome
 from adaptlint.runtimes.adapters.library import FAULTS
 from adaptlint.runtimes.peft.plan import RUNS, Step, parse_plan
 
@@ -20,6 +22,7 @@ GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 TRAINS = ("For", "LMHeadModel")  # what the names of classes have that take labels
 BY_TOKEN = ("ForMaskedLM", "ForTokenClassification")
 SHARED_OUT = ("lora", "bottleneck", "prefix")  # methods that heed the rows that BatchSplit and Parallel give them
+IN_FRONT = ("invertible", "prompt")  # methods that stand before the layers
 USUAL = (
     Step("generate"),
     Step("generate", options=(("num_beams", "2"),)),
@@ -27,16 +30,23 @@ USUAL = (
     Step("backward", options=(("labels", "false"), ("checkpointing", "true"))),
 )
 Numbers = dict[str, Any]
+Row = Mapping[str, Any]
 
 
 class Situation(NamedTuple):
-    """One step after a forward that works: `rows` are those of the first output, `mask` what was asked for."""
+    """One step after a forward that works: `mask` is what was asked for, `walked` the composition and that forward."""
 
     step: Step
     used: Used
     sizes: Mapping[str, int]
-    rows: int
     mask: str | None  # "none", "padded"; None where it was not asked: no padding
+    walked: tuple[Composed, Outcome]
+
+    @property
+    def rows(self) -> int:
+        """Those of the first output; 0 where they are not known."""
+        first = next(iter(self.walked[1].outputs.values()), ())
+        return first[0] if first and isinstance(first[0], int) else 0
 
     def kinds(self, names: frozenset[str]) -> frozenset[str]:
         """The methods of these adapters."""
@@ -49,10 +59,10 @@ class Situation(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a step of the plan ends."""
+    """How a step of the plan ends; without an error it is not known how."""
 
     step: Step
-    error: RaisedError
+    error: RaisedError | None
     fault: Fault
 
 
@@ -63,12 +73,14 @@ def steps_after(plan: str | None) -> tuple[tuple[Step, ...], Step | None]:
     return tuple(step for step in steps if step.op in RUNS), other
 
 
-def told_beside(used: Used, sizes: Mapping[str, int], rows: int, mask: str | None) -> Iterator[Fault]:
+def told_beside(
+    used: Used, sizes: Mapping[str, int], mask: str | None, walked: tuple[Composed, Outcome]
+) -> Iterator[Fault]:
     """What the usual steps would raise, each cause once; none of it is about the forward."""
     found: dict[Fact, Fault] = {}
     for step in USUAL:
-        ended = raised_in(Situation(step, used, sizes, rows, mask))
-        if ended is not None:
+        ended = raised_in(Situation(step, used, sizes, mask, walked))
+        if ended is not None and ended.error is not None:
             facts = ended.fault.facts
             before = found.setdefault(facts["what"], ended.fault)
             if before is not ended.fault:
@@ -87,17 +99,19 @@ def raised_in(situation: Situation, asked: bool = False) -> Ended | None:
     for row in tables.load()[FAULTS]["beyond"]:
         if row["step"] != step.op or not _is_about(row, situation):
             continue
-        numbers = WHEN[row["when"]](situation)
+        numbers = WHEN[row["when"]](situation, row)
         if numbers is None:
             continue
-        error = RaisedError(row["error"], row["text"].format(**numbers))
+        if row.get("unsure", False):
+            return Ended(step, None, Fault("step-not-modelled", facts={"step": _said(step)}, decides=asked))
+        error = RaisedError(row["error"].format(**numbers), row["text"].format(**numbers))
         facts: dict[str, Fact] = {
             "step": _said(step),
             "release": used.loads.release.text,
             "composition": str(used.setup),
             "error_type": error.type,
             "error_message": error.match,
-            "what": row["what"],
+            "what": row["what"].format(**numbers),
             "help": row["help"],
         }
         reason = "plan-step-raises" if asked else "beyond-forward-raises"
@@ -122,7 +136,7 @@ def _said(step: Step) -> str:
     return "".join([step.op, *(f" {name}={value}" for name, value in step.options)])
 
 
-def _split(situation: Situation) -> Numbers | None:
+def _split(situation: Situation, row: Row) -> Numbers | None:
     """Bottlenecks under Split, which get one token after the first; without a cache, one more than before."""
     for block in situation.used.setup.blocks():
         if block.kind == "Split" and "bottleneck" in situation.kinds(block.names()):
@@ -131,7 +145,7 @@ def _split(situation: Situation) -> Numbers | None:
     return None
 
 
-def _copied(situation: Situation) -> Numbers | None:
+def _copied(situation: Situation, row: Row) -> Numbers | None:
     """BatchSplit over texts that `generate` has more than once."""
     for block in situation.used.setup.blocks():
         if block.kind == "BatchSplit" and situation.copies > 1 and situation.kinds(block.names()) & {*SHARED_OUT}:
@@ -140,7 +154,7 @@ def _copied(situation: Situation) -> Numbers | None:
     return None
 
 
-def _channels(situation: Situation) -> Numbers | None:
+def _channels(situation: Situation, row: Row) -> Numbers | None:
     """Several channels: `generate` repeats the texts for them, and nothing beside the texts."""
     channels = situation.used.setup.channels
     if channels < 2:
@@ -149,45 +163,60 @@ def _channels(situation: Situation) -> Numbers | None:
     return {"rows": rows, "all": channels * rows}
 
 
-def _positions(situation: Situation) -> Numbers | None:
+def _uneven(situation: Situation, row: Row) -> Numbers | None:
+    """The same where a mask of the texts cannot be laid out anew with a row for each channel (`view`)."""
+    numbers = _channels(situation, row)
+    if numbers is None or (places := numbers["rows"] * situation.sizes.get("seq", 0)) % numbers["all"] == 0:
+        return None
+    return {**numbers, "places": places}
+
+
+def _positions(situation: Situation, row: Row) -> Numbers | None:
     """ReFT at more than the first place: a new token beside a cache has one place alone."""
     parts = (part for name in situation.used.setup.names() for part in situation.used.loads.parts.get(name, ()))
     edits = any(part.kind == "reft" and part.config["prefix_positions"] > 1 for part in parts)
     return {} if _given(situation.step, "use_cache") and edits else None
 
 
-def _tasks(situation: Situation) -> Numbers | None:
+def _tasks(situation: Situation, row: Row) -> Numbers | None:
     """MultiTask, whose `task_ids` transformers does not let into `generate`."""
     return {} if any(block.kind == "MultiTask" for block in situation.used.setup.blocks()) else None
 
 
-def _labels(situation: Situation) -> Numbers | None:
+def _labels(situation: Situation, row: Row) -> Numbers | None:
     """Outputs of every channel against labels of the texts."""
     return {} if _given(situation.step, "labels") and _is_repeated(situation) else None
 
 
-def _prompted(situation: Situation) -> Numbers | None:
+def _prompted(situation: Situation, row: Row) -> Numbers | None:
     """A label for every token, and outputs for a prompt too."""
     known = situation.used.loads.base.model_class or ""
     prompted = "prompt" in situation.kinds(situation.used.setup.names())
     return {} if prompted and _given(situation.step, "labels") and known.endswith(BY_TOKEN) else None
 
 
-def _recomputed(situation: Situation) -> Numbers | None:
-    """Rows that a block is given repeated already, where it repeated them itself the first time."""
-    if not situation.step.option("checkpointing") or not _is_repeated(situation):
+def _recomputed(situation: Situation, row: Row) -> Numbers | None:
+    """Checkpoints that do not come out as they did: what is raised, and why."""
+    if not situation.step.option("checkpointing"):
         return None
-    return {} if situation.kinds(situation.used.setup.names()) & {"bottleneck", "prefix"} else None
+    from adaptlint.runtimes.adapters.recomputing import computed_again
+
+    base, graph = situation.used.loads.base, situation.used.graph
+    by_name = base.model_type in row.get("by_name", ())
+    again = computed_again(graph, *situation.walked, situation.sizes, 0 if by_name else row["positions"])
+    if again is None:
+        return None
+    return {"kind": again.kind, "text": again.text, **tables.load()[FAULTS]["recomputed"][again.how]}
 
 
-def _checkpoints(situation: Situation) -> Numbers | None:
+def _checkpoints(situation: Situation, row: Row) -> Numbers | None:
     """Checkpoints, whatever is active."""
     return {} if situation.step.option("checkpointing") else None
 
 
-def _overwritten(situation: Situation) -> Numbers | None:
-    """The same in models that write into what was computed before."""
-    return {} if situation.step.option("checkpointing") and _is_repeated(situation) else None
+def _in_front(situation: Situation, row: Row) -> Numbers | None:
+    """Checkpoints behind adapters of their own that are trained, so that gradients go through what is computed anew."""
+    return _checkpoints(situation, row) if situation.kinds(situation.used.setup.names()) & {*IN_FRONT} else None
 
 
 def _is_repeated(situation: Situation) -> bool:
@@ -200,7 +229,12 @@ def _given(step: Step, option: str) -> bool:
     return dict(step.options).get(option, "true").lower() == "true"
 
 
-WHEN: dict[str, Callable[[Situation], Numbers | None]] = {
+def _any(situation: Situation, row: Row) -> Numbers | None:
+    """Whatever is active."""
+    return {}
+
+
+WHEN: dict[str, Callable[[Situation, Row], Numbers | None]] = {
     "split": _split,
     "copied": _copied,
     "channels": _channels,
@@ -209,6 +243,8 @@ WHEN: dict[str, Callable[[Situation], Numbers | None]] = {
     "labels": _labels,
     "prompted": _prompted,
     "recomputed": _recomputed,
-    "overwritten": _overwritten,
+    "any": _any,
     "checkpoints": _checkpoints,
+    "front": _in_front,
+    "uneven": _uneven,
 }

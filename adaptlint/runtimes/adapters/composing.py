@@ -116,15 +116,16 @@ def _and_then(told: Told, judged: Judged, asked: Asked) -> Told:
     from adaptlint.runtimes.adapters.beyond import Situation, raised_in, steps_after, told_beside
 
     used = Used(judged.composed.setup, asked.loads, judged.graph, asked.names)
-    first = next(iter(judged.outcome.outputs.values()), ())
-    rows = first[0] if first and isinstance(first[0], int) else 0
-    mask, done = asked.request.mask, []
+    walked = judged.composed, judged.outcome
+    done: list[StepResult] = []
     steps, other = steps_after(asked.request.plan)
     if other is not None:
         fault = Fault("step-not-modelled", facts={"step": other.op}, decides=True)
         return told._replace(outcome="unknown", faults=(*told.faults, fault))
     for step in steps:
-        ended = raised_in(Situation(step, used, judged.sizes, rows, mask), asked=True)
+        ended = raised_in(Situation(step, used, judged.sizes, asked.request.mask, walked), asked=True)
+        if ended is not None and ended.error is None:
+            return told._replace(outcome="unknown", faults=(*told.faults, ended.fault), steps=tuple(done))
         if ended is not None:
             done.append(StepResult(step.op, "", "fails", step.op, ended.error))
             faults = (*told.faults, ended.fault)
@@ -132,7 +133,7 @@ def _and_then(told: Told, judged: Judged, asked: Asked) -> Told:
         done.append(StepResult(step.op, "", "works"))
     if steps:
         return told._replace(steps=tuple(done))
-    return told._replace(faults=(*told.faults, *told_beside(used, judged.sizes, rows, mask)))
+    return told._replace(faults=(*told.faults, *told_beside(used, judged.sizes, asked.request.mask, walked)))
 
 
 def _worst(asked: Asked, setup: Block) -> Judged | None:
