@@ -74,6 +74,27 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
 
     `raw` is what `buildable` has left. Raises NotCovered.
     """
+    given, extras, made = _parted(table, raw)
+    inputs = {**table["defaults"], **given}
+    config = {**Filling([], flat(inputs)).fill(table["config"]), **extras}
+    for key, value in made.items():
+        if config[key] != value or type(config[key]) is not type(value):
+            raise NotCovered(key)  # what the class makes itself, given otherwise
+    if any(config.get(key) == 0 for key in table["sized"]):
+        raise NotCovered("a size of zero")
+    config["id2label"], config["label2id"] = labels(raw, inputs.get("problem_type"), table["labels"])
+    if "rope" in table:
+        head_dim = config.get("head_dim")
+        if type(head_dim) is int and head_dim > SMALL_HEAD and head_dim % 2:
+            raise NotCovered("head_dim")  # PreTrainedConfig.validate_rope
+        rope = rope_parameters(table["rope"], raw, {**inputs, **config})
+        if rope is not None:
+            config["rope_parameters"] = rope
+    return inputs, config
+
+
+def _parted(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config, Config]:
+    """(given, extras, made): fields, keys that are kept as they are, and what the class makes itself."""
     fields = table["fields"]
     given, extras, made = {}, {}, {}
     for name, value in raw.items():
@@ -96,22 +117,7 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
             if not _changes_nothing(table, key, value):
                 raise NotCovered(key)
             extras[key] = kept(value)
-    inputs = {**table["defaults"], **given}
-    config = {**Filling([], flat(inputs)).fill(table["config"]), **extras}
-    for key, value in made.items():
-        if config[key] != value or type(config[key]) is not type(value):
-            raise NotCovered(key)  # what the class makes itself, given otherwise
-    if any(config.get(key) == 0 for key in table["sized"]):
-        raise NotCovered("a size of zero")
-    config["id2label"], config["label2id"] = labels(raw, inputs.get("problem_type"), table["labels"])
-    if "rope" in table:
-        head_dim = config.get("head_dim")
-        if type(head_dim) is int and head_dim > SMALL_HEAD and head_dim % 2:
-            raise NotCovered("head_dim")  # PreTrainedConfig.validate_rope
-        rope = rope_parameters(table["rope"], raw, {**inputs, **config})
-        if rope is not None:
-            config["rope_parameters"] = rope
-    return inputs, config
+    return given, extras, made
 
 
 def _changes_nothing(table: Mapping[str, Any], key: str, value: Any) -> bool:
