@@ -16,6 +16,8 @@ from adaptlint.bases.templates import NotCovered, evaluate
 from tests.families.flow_learning import named
 
 Entry = dict[str, Any]
+FREE = ("pad_token_id", "rope_parameters")
+"""The settings that are looked at: what else makes no difference in the variants at hand may make one in others."""
 PADDING_ROW = "padding_idx"
 DRAWS = 40
 LARGEST = 512
@@ -30,7 +32,7 @@ def free(entry: Entry, texts: list[str]) -> list[str]:
     """Merge the variants of one class that differ in such a setting alone; the templates, with the merged ones."""
     texts = list(texts)
     entry["free"] = {}
-    for key, usual in dict(entry["variants"][0]["settings"]).items():
+    for key, usual in [pair for pair in entry["variants"][0]["settings"].items() if pair[0] in FREE]:
         likes = [one["settings"][key] for one in entry["variants"] if one["settings"].get(key, usual) != usual]
         for like in [json.loads(text) for text in dict.fromkeys(map(json.dumps, likes))]:
             found = _merged(entry["variants"], [key, *entry["free"]], usual, like, texts)

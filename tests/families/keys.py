@@ -30,7 +30,7 @@ def taken_of(explorer: Explorer, sources: str, table: dict[str, Any]) -> list[st
 
 
 def unlisted_of(explorer: Explorer) -> dict[str, int]:
-    """Fields that the class does not list; 1 for those that stay in its config."""
+    """Fields that the class does not list; 1 for those that stay in its config, which may depend on another field."""
     space, found = explorer.space, {}
     for name in space.unlisted:
         values = [trial.raw[name] for trial in explorer.trials if name in trial.raw]
@@ -38,6 +38,13 @@ def unlisted_of(explorer: Explorer) -> dict[str, int]:
         configs = [(raw[name], resolved(space.config_class, raw)) for raw in raws]
         found[name] = int(any(config is not None and config.get(name) == value for value, config in configs))
     return found
+
+
+def kept_at_times(explorer: Explorer) -> set[str]:
+    """Fields that the class does not list and that stay in its config beside some values of others alone."""
+    told = [(name, t) for name in explorer.space.unlisted for t in explorer.trials if t.config and name in t.raw]
+    stays = [(name, trial.config.get(name) == trial.raw[name]) for name, trial in told if trial.config]
+    return {name for name, kept in stays if (name, not kept) in stays}
 
 
 def each_value(table: dict[str, Any], start: Raw) -> Iterator[Raw]:

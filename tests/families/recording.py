@@ -19,7 +19,7 @@ from adaptlint.bases.wanted import buildable
 from tests.families.comparing import difference
 from tests.families.demands import all_hold, breaking, fact, fewest, relations, shortest, unique
 from tests.families.explore import FOREIGN, Explorer, Trial, in_turn
-from tests.families.keys import aliases_of, each_value, some_of, taken_of, unlisted_of
+from tests.families.keys import aliases_of, each_value, kept_at_times, some_of, taken_of, unlisted_of
 from tests.families.learning import Learner, Sample, Unlearnt
 from tests.families.live import auto_tables, built, classes_of, resolved
 from tests.families.sharing import Sharing
@@ -30,8 +30,8 @@ CONFIG_TURNS = 6
 TRIALS = 56
 MORE_TRIALS = 24
 ROUNDS = 6
-FRESH = 30
-MOST_FRESH = 90
+FRESH = 60
+MOST_FRESH = 120
 """Where some class was hardly ever covered: one whose sizes have to fit each other in many ways."""
 BRANCHES = 2
 MOST_WORDS = 4
@@ -299,7 +299,7 @@ class Recording:
                 self.table["untold"] = sorted({*self.table["untold"], *wrong})
 
     def _learn_keys(self, samples: list[Sample]) -> None:
-        self.table["config"], self.table["untold"] = {}, []
+        self.table["config"], self.table["untold"] = {}, sorted(kept_at_times(self.explorer))
         keys = set.intersection(*(set(sample.value) for sample in samples))
         usable = [name for name in flat(self.space.defaults()) if name not in LABELS]
         usable += [name for name in samples[0].names if name not in usable]

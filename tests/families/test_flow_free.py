@@ -40,18 +40,18 @@ PAD = {"$": "pad_token_id"}
 def test_a_padding_row_and_a_kind_of_rotation_are_free() -> None:
     positive = ["not", ["<", "pad_token_id", 0]]
     told, texts = entry(
-        ({"pad": None, "rope": 0}, embedding(None, HALF), [[["=", "heads", 1]]]),
-        ({"pad": "#", "rope": 0}, embedding({"$": "pad"}, HALF), [[["=", "heads", 1], positive]]),
-        ({"pad": None, "rope": 1}, embedding(None, SAME), [[["=", "heads", 1]]]),
+        ({"pad_token_id": None, "rope_parameters": 0}, embedding(None, HALF), [[["=", "heads", 1]]]),
+        ({"pad_token_id": "#", "rope_parameters": 0}, embedding(PAD, HALF), [[["=", "heads", 1], positive]]),
+        ({"pad_token_id": None, "rope_parameters": 1}, embedding(None, SAME), [[["=", "heads", 1]]]),
     )
     texts = free(told, texts)
     (left,) = told["variants"]
     assert told["free"] == {
-        "pad": {"usual": None, "others": [["#", [[positive]]]]},
-        "rope": {"usual": 0, "others": [[1, [[]]]]},
+        "pad_token_id": {"usual": None, "others": [["#", [[positive]]]]},
+        "rope_parameters": {"usual": 0, "others": [[1, [[]]]]},
     }
     ((embed, constant), _, _) = json.loads(texts[left["templates"]["a"]])
-    assert embed[4] == {"padding_idx": {"$?": ["null", "pad"], "then": None, "else": {"$": "pad"}}}
+    assert embed[4] == {"padding_idx": {"$?": ["null", "pad_token_id"], "then": None, "else": PAD}}
     assert constant[5] == [[HALF]]
 
 
@@ -65,10 +65,16 @@ def test_a_padding_row_and_a_kind_of_rotation_are_free() -> None:
     ],
 )
 def test_another_size_argument_operation_or_branch_is_not(other: list[Any]) -> None:
-    told, texts = entry(({"bias": False}, embedding(None, HALF), [[]]), ({"bias": True}, other, [[]]))
+    told, texts = entry(({"rope_parameters": 0}, embedding(None, HALF), [[]]), ({"rope_parameters": 1}, other, [[]]))
     assert free(told, list(texts)) == texts
     assert told["free"] == {}
     assert len(told["variants"]) == 2
+
+
+def test_a_setting_that_is_not_looked_at_stays() -> None:
+    told, texts = entry(({"bias": 0}, embedding(None, HALF), [[]]), ({"bias": 1}, embedding(None, HALF), [[]]))
+    free(told, texts)
+    assert (told["free"], len(told["variants"])) == ({}, 2)
 
 
 def test_a_variant_without_a_partner_says_the_padding_row_as_well() -> None:
