@@ -19,7 +19,15 @@ Raw = dict[str, Any]
 APART = frozenset({"transformers_version", "dtype", "id2label", "label2id", "model_type", "return_dict", *ROPE_KEYS})
 ROPE_NAMES = ("rotary_emb_base", "rotary_pct", "global_rope_theta", "local_rope_theta", "rope_local_base_freq")
 """What settings of rotary embeddings were called."""
-NO_FIELDS = frozenset({"gradient_checkpointing", "num_labels", "num_hidden_layers", "vocab_size", *ROPE_NAMES})
+NO_FIELDS = frozenset({"gradient_checkpointing", "num_labels", "num_hidden_layers", "vocab_size", *ROPE_NAMES}) | {
+    "attention_mask",
+    "cu_seq_lens_q",
+    "output_attentions",
+    "position_ids",
+    "token_type_ids",
+    "use_cache",
+}
+"""Of what `UNLISTED` finds: what every config has, settings of rotary embeddings, and inputs of a forward."""
 LAYERS = ("layer", "depth", "block", "stage")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "gelu_fast", "tanh", "swish")
 SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
