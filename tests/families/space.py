@@ -40,12 +40,13 @@ BEYOND = {
     "doge": ("is_moe",),
     "gemma3_text": ("use_bidirectional_attention",),
     "deberta": ("pos_att_type",),
+    "mvp": ("use_prompt",),
     "deberta-v2": ("pos_att_type", "position_buckets", "conv_kernel_size", "conv_groups", "conv_act", "embedding_size"),
 }
 """Fields that keep their default, for which templates have no formula: Doge takes the square root of how many experts
 there are, Gemma 3 makes its window half as wide and one more in both directions, and DeBERTa has projections by the
 words in a list, a convolution that pads by half of its kernel, and rows by buckets where there are any (transformers
-5.23). Its published models are therefore not covered.
+5.23). Its published models are therefore not covered. Prompts of MVP add rows of their own.
 """
 TIED = "tie_word_embeddings"
 UNLISTED = re.compile(
