@@ -16,6 +16,7 @@ from adaptlint import cli
 from adaptlint.testing import build, read_recipe
 from adaptlint.testing.demo import tell
 from tests.conftest import ROOT
+from tests.recipes import QUERIES
 
 BASES = ROOT / "fixtures" / "bases"
 STORIES = ROOT / "fixtures" / "stories"
@@ -119,22 +120,7 @@ def test_every_format_has_the_same_boxes(tmp_path: Path, capsys: pytest.CaptureF
     assert {start for start, end in xml.edges if end in sites} == leaves
 
 
-IN_PEFT = """
-base = "tiny-llama"
-name = "a"
-
-[config]
-r = 8
-target_modules = ["q_proj"]
-
-[[tensors]]
-modules = "model.layers.{0-2}.self_attn.q_proj"
-rank = 8
-in = 32
-out = 32
-
-[others.b]
-"""
+IN_PEFT = f'name = "a"\n{QUERIES}[others.b]\n'
 
 
 def test_a_mixed_batch_of_peft_has_the_shapes_of_its_forward(

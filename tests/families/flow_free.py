@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adaptlint.bases.templates import NotCovered, evaluate
-from tests.families.flow_learning import named
+from tests.families.flow_learning import Pool, named
 
 Entry = dict[str, Any]
 FREE = ("pad_token_id", "rope_parameters")
@@ -28,25 +28,23 @@ class Unlike(Exception):
     """Two variants differ in more than how a number is said."""
 
 
-def free(entry: Entry, texts: list[str]) -> list[str]:
-    """Merge the variants of one class that differ in such a setting alone; the templates, with the merged ones."""
-    texts = list(texts)
+def free(entry: Entry, pool: Pool) -> None:
+    """Merge the variants of one class that differ in such a setting alone; their templates go into the pool."""
     entry["free"] = {}
     for key, usual in [pair for pair in entry["variants"][0]["settings"].items() if pair[0] in FREE]:
         likes = [one["settings"][key] for one in entry["variants"] if one["settings"].get(key, usual) != usual]
         for like in [json.loads(text) for text in dict.fromkeys(map(json.dumps, likes))]:
-            found = _merged(entry["variants"], [key, *entry["free"]], usual, like, texts)
+            found = _merged(entry["variants"], [key, *entry["free"]], usual, like, pool)
             if found is not None:
                 told = entry["free"].setdefault(key, {"usual": usual, "others": []})
                 told["others"].append([like, found])
-    _say_all(entry, texts)
-    return texts
+    _say_all(entry, pool)
 
 
-def _say_all(entry: Entry, texts: list[str]) -> None:
+def _say_all(entry: Entry, pool: Pool) -> None:
     """Choices that merging made, in the variants that had none to be merged with as well."""
     choices: dict[str, dict[str, Any]] = {}
-    opened = {n: json.loads(texts[n]) for one in entry["variants"] for n in one["templates"].values()}
+    opened = {n: pool.at(n) for one in entry["variants"] for n in one["templates"].values()}
     for nodes, *_ in opened.values():
         for node in nodes:
             if node[0] == "embedding" and "$?" in str(node[4].get(PADDING_ROW)):
@@ -57,21 +55,18 @@ def _say_all(entry: Entry, texts: list[str]) -> None:
                 known = choices.get(json.dumps(node[1:3]))
                 if node[0] == "embedding" and known and node[4][PADDING_ROW] in (None, known["else"]):
                     node[4] = {**node[4], PADDING_ROW: known}
-            text = json.dumps(opened[n], separators=(",", ":"))
-            if text not in texts:
-                texts.append(text)
-            variant["templates"][letter] = texts.index(text)
+            variant["templates"][letter] = pool.number(opened[n])
 
 
-def _merged(variants: list[Entry], keys: list[str], usual: Any, like: Any, texts: list[str]) -> list[Any] | None:
+def _merged(variants: list[Entry], keys: list[str], usual: Any, like: Any, pool: Pool) -> list[Any] | None:
     """The conditions under which the variants of this likeness are the usual ones, alternatives each; None if they are
     not. Those that are so are taken out of `variants`. `keys`: the setting, and those that are merged already."""
     key = keys[0]
     extra: dict[str, list[Any]] = {}
-    merges: list[tuple[Entry, Entry, dict[str, str]]] = []
+    merges: list[tuple[Entry, Entry, dict[str, Any]]] = []
     for other in [one for one in variants if one["settings"].get(key) == like]:
         beside = [one for one in variants if one["settings"].get(key) == usual and _rest(one, key) == _rest(other, key)]
-        pairs = [(one, _templates(one, other, keys, texts)) for one in beside]
+        pairs = [(one, _templates(one, other, keys, pool)) for one in beside]
         found = next(((one, made) for one, made in pairs if made is not None), None)
         if beside and found is None:
             return None
@@ -84,11 +79,8 @@ def _merged(variants: list[Entry], keys: list[str], usual: Any, like: Any, texts
     if not merges:
         return None
     for other, one, made in merges:
-        again = _templates(one, other, keys, texts) or made
-        for letter, text in again.items():
-            if text not in texts:
-                texts.append(text)
-            one["templates"][letter] = texts.index(text)
+        again = _templates(one, other, keys, pool) or made
+        one["templates"] = {letter: pool.number(template) for letter, template in again.items()}
         variants[:] = [each for each in variants if each is not other]
     alternatives = sorted(extra.values(), key=len)
     return [[]] if not alternatives[0] else alternatives
@@ -99,14 +91,13 @@ def _rest(variant: Entry, key: str) -> str:
     return json.dumps([settings, variant["powers"], variant["fixed"], variant["within"]], sort_keys=True)
 
 
-def _templates(one: Entry, other: Entry, keys: list[str], texts: list[str]) -> dict[str, str] | None:
+def _templates(one: Entry, other: Entry, keys: list[str], pool: Pool) -> dict[str, Any] | None:
     """The templates that serve both, by letter; None where there are none."""
     if one["graph"] != other["graph"] or one["templates"].keys() != other["templates"].keys():
         return None
     try:
-        pairs = [(letter, texts[n], texts[other["templates"][letter]]) for letter, n in one["templates"].items()]
-        both = {letter: _template(json.loads(left), json.loads(right), keys) for letter, left, right in pairs}
-        return {letter: json.dumps(template, separators=(",", ":")) for letter, template in both.items()}
+        pairs = {letter: (pool.at(n), pool.at(other["templates"][letter])) for letter, n in one["templates"].items()}
+        return {letter: _template(left, right, keys) for letter, (left, right) in pairs.items()}
     except Unlike:
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from adaptlint.dataflow.shipped import likeness
@@ -160,6 +161,10 @@ class Pool:
     def place(self, text: str) -> int:
         """The place of a template's text."""
         return self.texts.setdefault(text, len(self.texts))
+
+    def at(self, number: int) -> Template:
+        """The template at a place."""
+        return json.loads(next(islice(self.texts, number, None)))
 
 
 def grouped(trials: Sequence[Trial], asked: set[str]) -> list[Group]:

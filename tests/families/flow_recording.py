@@ -458,10 +458,7 @@ class FlowRecording:
             "rope": self.start.rope,
             "variants": variants,
         }
-        texts = free(entry, list(self.own.texts))
-        self.own = Pool()
-        for text in texts:
-            self.own.place(text)
+        free(entry, self.own)
         return entry
 
     def table(self, entry: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from tests.families.flow_free import free
+from tests.families.flow_learning import Pool
 
 LINEAR = ["linear", "lm_head", "modeling.py:9", [{"n": [0, 0]}], {}, [], [], []]
 
@@ -22,13 +22,21 @@ def embedding(row: Any, size: Any) -> list[Any]:
     ]
 
 
-def entry(*variants: tuple[dict[str, Any], list[Any], list[Any]]) -> tuple[dict[str, Any], list[str]]:
-    texts = [json.dumps(template, separators=(",", ":")) for _, template, _ in variants]
+def entry(*variants: tuple[dict[str, Any], list[Any], list[Any]]) -> tuple[dict[str, Any], Pool]:
+    pool = Pool()
     found = [
-        {"settings": s, "held": held, "graph": {}, "templates": {"a": at}, "powers": {}, "fixed": {}, "within": {}}
-        for at, (s, _, held) in enumerate(variants)
+        {
+            "settings": s,
+            "held": held,
+            "graph": {},
+            "templates": {"a": pool.number(template)},
+            "powers": {},
+            "fixed": {},
+            "within": {},
+        }
+        for s, template, held in variants
     ]
-    return {"variants": found}, texts
+    return {"variants": found}, pool
 
 
 HALF = {"$": ["//", ["+", "head_dim", 1], 2]}
@@ -39,18 +47,18 @@ PAD = {"$": "pad_token_id"}
 
 def test_a_padding_row_and_a_kind_of_rotation_are_free() -> None:
     positive = ["not", ["<", "pad_token_id", 0]]
-    told, texts = entry(
+    told, pool = entry(
         ({"pad_token_id": None, "rope_parameters": 0}, embedding(None, HALF), [[["=", "heads", 1]]]),
         ({"pad_token_id": "#", "rope_parameters": 0}, embedding(PAD, HALF), [[["=", "heads", 1], positive]]),
         ({"pad_token_id": None, "rope_parameters": 1}, embedding(None, SAME), [[["=", "heads", 1]]]),
     )
-    texts = free(told, texts)
+    free(told, pool)
     (left,) = told["variants"]
     assert told["free"] == {
         "pad_token_id": {"usual": None, "others": [["#", [[positive]]]]},
         "rope_parameters": {"usual": 0, "others": [[1, [[]]]]},
     }
-    ((embed, constant), _, _) = json.loads(texts[left["templates"]["a"]])
+    ((embed, constant), _, _) = pool.at(left["templates"]["a"])
     assert embed[4] == {"padding_idx": {"$?": ["null", "pad_token_id"], "then": None, "else": PAD}}
     assert constant[5] == [[HALF]]
 
@@ -65,24 +73,26 @@ def test_a_padding_row_and_a_kind_of_rotation_are_free() -> None:
     ],
 )
 def test_another_size_argument_operation_or_branch_is_not(other: list[Any]) -> None:
-    told, texts = entry(({"rope_parameters": 0}, embedding(None, HALF), [[]]), ({"rope_parameters": 1}, other, [[]]))
-    assert free(told, list(texts)) == texts
+    told, pool = entry(({"rope_parameters": 0}, embedding(None, HALF), [[]]), ({"rope_parameters": 1}, other, [[]]))
+    before = list(pool.texts)
+    free(told, pool)
+    assert list(pool.texts) == before
     assert told["free"] == {}
     assert len(told["variants"]) == 2
 
 
 def test_a_setting_that_is_not_looked_at_stays() -> None:
-    told, texts = entry(({"bias": 0}, embedding(None, HALF), [[]]), ({"bias": 1}, embedding(None, HALF), [[]]))
-    free(told, texts)
+    told, pool = entry(({"bias": 0}, embedding(None, HALF), [[]]), ({"bias": 1}, embedding(None, HALF), [[]]))
+    free(told, pool)
     assert (told["free"], len(told["variants"])) == ({}, 2)
 
 
 def test_a_variant_without_a_partner_says_the_padding_row_as_well() -> None:
-    told, texts = entry(
+    told, pool = entry(
         ({"pad_token_id": None, "tied": False}, embedding(None, HALF), [[]]),
         ({"pad_token_id": "#", "tied": False}, embedding(PAD, HALF), [[]]),
         ({"pad_token_id": None, "tied": True}, [[*embedding(None, HALF)[0], LINEAR], [], []], [[]]),
     )
-    texts = free(told, texts)
-    rows = [json.loads(texts[one["templates"]["a"]])[0][0][4]["padding_idx"] for one in told["variants"]]
+    free(told, pool)
+    rows = [pool.at(one["templates"]["a"])[0][0][4]["padding_idx"] for one in told["variants"]]
     assert rows == [{"$?": ["null", "pad_token_id"], "then": None, "else": PAD}] * 2

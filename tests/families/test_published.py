@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adaptlint.bases import Base, BaseProblem
-from adaptlint.bases.families import family_of, shipped_record
-from adaptlint.dataflow.shipped import graph_from, read_table
-from tests.families.page import tables
+from adaptlint.bases.families import family_of, read_table, shipped_record
+from adaptlint.dataflow import shipped
+from tests.families.live import quick
 
 PUBLISHED: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("published.json").read_text())
 """Configs of public models with the keys that the releases of their day wrote; figures only."""
@@ -37,12 +37,6 @@ NO_GRAPH = {
 """Models some of whose forwards no table has."""
 
 
-def quick() -> Any:
-    from tests.families.live import quick as context
-
-    return context()
-
-
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_shapes_are_those_of_a_live_build(name: str) -> None:
     pytest.importorskip("transformers")
@@ -55,7 +49,9 @@ def test_shapes_are_those_of_a_live_build(name: str) -> None:
     with quick():
         live = build_record(config, None)
     assert not isinstance(live, BaseProblem)
-    assert difference(tables()[family_of(config)], ours, live) == ""
+    table = read_table(family_of(config))
+    assert table is not None
+    assert difference(table, ours, live) == ""
 
 
 @pytest.mark.parametrize(("name", "backend"), DRAWN)
@@ -71,8 +67,7 @@ def test_forwards_are_those_of_a_live_recording(name: str, backend: str) -> None
     record = shipped_record(config, None)
     assert record is not None
     base = Base("", "meta", record, config=config)
-    table = read_table(family_of(config), backend)
-    graph = None if table is None else graph_from(table, base)
+    graph = shipped.shipped_graph(base, backend)
     recorder = Recorder(CONFIG_MAPPING[family_of(config)], record["model_class"], backend, frozenset())
     if graph is None:
         assert name in NO_GRAPH or not supports(recorder, config, Refused), "its forward is not told"

@@ -14,8 +14,9 @@ import re
 import sys
 import tempfile
 import tomllib
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,23 +190,28 @@ def alarms(rows: list[Row]) -> list[Row]:
     return refused + [row for row in rows if row.told == "crash"]
 
 
-def main() -> None:
-    """Print the figures of each release."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", nargs="*")
+def each_release(said: str, releases: Sequence[str], shown: Callable[[Namespace, str, Path], bool]) -> None:
+    """The command line of a matrix: `shown` prints what came of one release, and whether that is a failure."""
+    parser = argparse.ArgumentParser(description=said)
+    parser.add_argument("releases", nargs="*", default=releases)
     parser.add_argument("--n", type=int, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--only", default="", help="a pattern of bases")
     asked = parser.parse_args()
     failed = False
-    for release in asked.releases or HUB:
+    for release in asked.releases:
         with tempfile.TemporaryDirectory() as place:
             os.environ["ADAPTLINT_CACHE"] = str(Path(place) / "cache")
-            rows, unmade = tried(release, asked.n, asked.seed, Path(place), asked.only)
-        print(f"adapters {release}, seed {asked.seed}, {unmade} not made", *told(rows), sep="\n", flush=True)
-        failed |= bool(alarms(rows))
+            failed |= shown(asked, release, Path(place))
     sys.exit(int(failed))
 
 
+def shown(asked: Namespace, release: str, place: Path) -> bool:
+    """Print the figures of a release; whether there are alarms."""
+    rows, unmade = tried(release, asked.n, asked.seed, place, asked.only)
+    print(f"adapters {release}, seed {asked.seed}, {unmade} not made", *told(rows), sep="\n", flush=True)
+    return bool(alarms(rows))
+
+
 if __name__ == "__main__":
-    main()
+    each_release(__doc__, HUB, shown)

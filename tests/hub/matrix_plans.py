@@ -6,12 +6,8 @@ that has it. The exit status is 1 for a step that works and was told to raise.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import random
-import sys
-import tempfile
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +15,7 @@ from typing import Any, NamedTuple
 
 import adaptlint
 from tests.environments import HUB
-from tests.hub.matrix import Case, asked_of, draw, split, written
+from tests.hub.matrix import Case, asked_of, draw, each_release, split, written
 from tests.hub.prove import run
 
 STEPS = (
@@ -78,24 +74,13 @@ def compared(case: Case, record: dict[str, Any], release: str) -> Iterator[Step]
         yield Step(step, "fails", told, f"{said} / {error['type']}: {error['message'][:160]}")
 
 
-def main() -> None:
-    """Print the figures of each release."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", nargs="*")
-    parser.add_argument("--n", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
-    parser.add_argument("--only", default="", help="a pattern of bases")
-    asked = parser.parse_args()
-    failed = False
-    for release in asked.releases or HUB[1:]:
-        with tempfile.TemporaryDirectory() as place:
-            os.environ["ADAPTLINT_CACHE"] = str(Path(place) / "cache")
-            pairs, lines = tried(release, asked.n, asked.seed, Path(place), asked.only)
-        decided = sum(count for (_, told), count in pairs.items() if told != "unknown")
-        print(f"adapters {release}, seed {asked.seed}: {decided - len(lines)} of {decided} steps agree, {dict(pairs)}")
-        print(*lines, sep="\n", flush=True)
-        failed |= pairs["works", "fails"] > 0
-    sys.exit(int(failed))
+def shown(asked: Namespace, release: str, place: Path) -> bool:
+    """Print the figures of a release; whether a step that works was told to raise."""
+    pairs, lines = tried(release, asked.n, asked.seed, place, asked.only)
+    decided = sum(count for (_, told), count in pairs.items() if told != "unknown")
+    print(f"adapters {release}, seed {asked.seed}: {decided - len(lines)} of {decided} steps agree, {dict(pairs)}")
+    print(*lines, sep="\n", flush=True)
+    return pairs["works", "fails"] > 0
 
 
 def tried(
@@ -118,4 +103,4 @@ def tried(
 
 
 if __name__ == "__main__":
-    main()
+    each_release(__doc__, HUB[1:], shown)

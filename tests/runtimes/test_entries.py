@@ -11,25 +11,13 @@ import pytest
 
 import adaptlint
 from adaptlint.testing import build, read_recipe
+from tests.recipes import QUERIES
 from tests.test_rules import BASES, TARGET, TRANSFORMERS
-
-RECIPE = """
-base = "tiny-llama"
-
-[config]
-target_modules = ["q_proj"]
-
-[[tensors]]
-modules = "model.layers.{0-2}.self_attn.q_proj"
-rank = 8
-in = 32
-out = 32
-"""
 
 
 def told(folder: Path, **fields: Any) -> adaptlint.Report:
     """The report on a healthy adapter whose config has these fields instead."""
-    built = build(read_recipe(RECIPE), str(folder), str(BASES))
+    built = build(read_recipe(QUERIES), str(folder), str(BASES))
     config = Path(built.adapter) / "adapter_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | fields))
     return adaptlint.check(built.model, built.adapter, targets=(TARGET,), transformers=TRANSFORMERS)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from adaptlint import tables
 from adaptlint.findings import Fact, Fault
 from adaptlint.hints import Any
 from adaptlint.methods import load_method
 from adaptlint.named_tuple import NamedTuple
 from adaptlint.runtimes.adapters.composition import Block
+from adaptlint.runtimes.peft.changed_base import INIT, rewriting_init
 from adaptlint.runtimes.peft.extra_modules import extend_saved
 from adaptlint.runtimes.peft.first_axes import FirstAxes
 from adaptlint.runtimes.peft.injection import inject
@@ -25,7 +25,6 @@ from adaptlint.runtimes.peft.variants import Routed
 from adaptlint.runtimes.peft.wrapped import Shape, Site, Wrapped
 from adaptlint.runtimes.prediction import Request
 
-DOUBTS = "runtimes/peft/doubts.toml"
 ROUTER = "arrow_router"
 TOP_K = 3  # ArrowConfig's own
 LINEAR = ("Linear", "Conv1D", "Conv1d")  # what ensure_adapters_target_linear_layers_only lets pass
@@ -100,14 +99,13 @@ def _check_layers_read(made: Run, block: Block) -> None:
 
 def _changed_base(made: Run, block: Block) -> Iterator[Fault]:
     """Experts that take a part out of the base's own weights when they are loaded; NotModelled where that is unsure."""
-    rewriting = tuple(tables.load()[DOUBTS]["rewrites_base"]["inits"])
     for name, settings in made.loaded.items():
-        init = settings["init_lora_weights"]
-        if isinstance(init, str) and init.lower().startswith(rewriting) and len(made.loaded) > 1:
+        init = rewriting_init(settings)
+        if init and len(made.loaded) > 1:
             facts: dict[str, Fact] = {"name": name, "init": init}
-            at = settings.where("init_lora_weights")
+            at = settings.where(INIT)
             yield Fault("routed-over-changed-base", adapter=name, at=at, facts=facts, decides=True)
-        elif settings["bias"] != "none" or init not in NEUTRAL_INITS:
+        elif settings["bias"] != "none" or settings[INIT] not in NEUTRAL_INITS:
             raise _untold(block, f"an expert ({name}) that changes the base's own weights")
 
 

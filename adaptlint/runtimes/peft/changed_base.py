@@ -29,6 +29,13 @@ class Change(NamedTuple):
     sites: frozenset[str]
 
 
+def rewriting_init(settings: Settings) -> str:
+    """The initialisation by which each load of an adapter changes the base's weights; "" for any other."""
+    init = settings[INIT]
+    rewriting = tuple(tables.load()[DOUBTS]["rewrites_base"]["inits"])
+    return init if isinstance(init, str) and init.lower().startswith(rewriting) else ""
+
+
 def change_of(wrapped: Wrapped, name: str, settings: Settings, result: Loaded, step: Step) -> Change | None:
     """What the load of this adapter did to the base; None if nothing."""
     biased = settings["bias"] != "none" and any(
@@ -36,12 +43,8 @@ def change_of(wrapped: Wrapped, name: str, settings: Settings, result: Loaded, s
     )
     if biased:
         return Change(settings, "bias", frozenset())
-    rewriting = tuple(tables.load()[DOUBTS]["rewrites_base"]["inits"])
-    init = settings[INIT]
     quantised = bool(wrapped.base.config.get("quantization_config"))
-    if not isinstance(init, str) or not init.lower().startswith(rewriting):
-        return None
-    if not settings.is_lora or quantised or step.option("low_cpu_mem_usage"):
+    if not rewriting_init(settings) or not settings.is_lora or quantised or step.option("low_cpu_mem_usage"):
         return None
     own = (path for path, site in wrapped.sites.items() if name in site.adapters and site.kind in DECOMPOSED)
     sites = frozenset(own)

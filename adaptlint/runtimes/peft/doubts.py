@@ -11,6 +11,7 @@ from adaptlint.findings import Fact, Fault, Where
 from adaptlint.graph import Adapter
 from adaptlint.hints import Any
 from adaptlint.methods import PEFT_PREFIX
+from adaptlint.runtimes.peft.changed_base import INIT, rewriting_init
 from adaptlint.runtimes.peft.loading import Loaded, base_name
 from adaptlint.runtimes.peft.release import PEFT
 from adaptlint.runtimes.peft.settings import Settings
@@ -34,7 +35,7 @@ def doubts_of(
     card = tables.load()[TABLE]
     if settings.is_lora:
         yield from _scales(wrapped, name, settings, card["scale"]["most"])
-    yield from _initialisation(settings, card["rewrites_base"]["inits"])
+    yield from _initialisation(settings)
     yield from _integers(file, settings)
     yield from _task_ids(settings, card["tasks"])
     base = wrapped.base
@@ -95,10 +96,10 @@ def _task_ids(settings: Settings, card: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("task-ids-kept", at=settings.where("task_type"), facts=facts)
 
 
-def _initialisation(settings: Settings, rewriting: list[str]) -> Iterator[Fault]:
-    init = settings["init_lora_weights"]
-    if isinstance(init, str) and init.lower().startswith(tuple(rewriting)):
-        yield Fault("base-rewritten-by-init", at=settings.where("init_lora_weights"), facts={"init": init})
+def _initialisation(settings: Settings) -> Iterator[Fault]:
+    init = rewriting_init(settings)
+    if init:
+        yield Fault("base-rewritten-by-init", at=settings.where(INIT), facts={"init": init})
 
 
 def _integers(file: TensorFile, settings: Settings) -> Iterator[Fault]:
