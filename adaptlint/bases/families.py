@@ -78,7 +78,8 @@ def _record(table: Mapping[str, Any], config: dict[str, Any], asked: str | None)
     inputs, resolved = resolve(table, raw)
     known = table["classes"][name]
     names = {**flat(inputs), **flat(resolved), "num_labels": len(resolved["id2label"])}
-    if not all(map(_is_rate, (value for field, value in names.items() if "drop" in field))):
+    rates = (field for field in names if "drop" in field)
+    if not all(_is_rate(names[field]) or names[field] is table["defaults"].get(field, "") for field in rates):
         raise NotCovered("a rate of dropout")
     filling = Filling(table["shared"], names)
     for condition in [*table["demands"], *known["demands"]]:
@@ -96,7 +97,7 @@ def _record(table: Mapping[str, Any], config: dict[str, Any], asked: str | None)
 
 def _is_rate(value: Any) -> bool:
     """Whether torch's Dropout takes it, where it is a number at all."""
-    return not isinstance(value, int | float) or 0 <= value <= 1
+    return 0 <= value <= 1 if isinstance(value, int | float) else value is not None
 
 
 def _met(condition: list[Any], names: dict[str, Any]) -> bool:
@@ -156,10 +157,15 @@ def _auto_classes(config: Mapping[str, Any], asked: str | None) -> list[tuple[st
 
 
 def folded(node: dict[str, Any], done: dict[int, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
-    """A node as `folded.fold_modules` has it: equal numbered children are one entry. Shared nodes stay shared."""
+    """A node as `folded.fold_modules` has it: equal numbered children are one entry. Shared nodes stay shared.
+
+    Raises NotCovered for a parameter of no elements: a width of less than a head's share, which most classes refuse.
+    """
     known = done.get(id(node))
     if known is not None:
         return known[1]
+    if any(0 in shape for shape in node.get("params", {}).values()):
+        raise NotCovered("a size of zero")
     result = dict(node)
     if "children" in node:
         children: dict[str, Any] = {}

@@ -80,11 +80,11 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
     for key, value in made.items():
         if config[key] != value or type(config[key]) is not type(value):
             raise NotCovered(key)  # what the class makes itself, given otherwise
-    if any(config.get(key) == 0 for key in table["sized"]):
+    if any(config.get(key, inputs.get(key)) == 0 for key in table["sized"]):
         raise NotCovered("a size of zero")
     config["id2label"], config["label2id"] = labels(raw, inputs.get("problem_type"), table["labels"])
     if "rope" in table:
-        head_dim = config.get("head_dim")
+        head_dim = config.get(table["aliases"].get("head_dim", "head_dim"))
         if type(head_dim) is int and head_dim > SMALL_HEAD and head_dim % 2:
             raise NotCovered("head_dim")  # PreTrainedConfig.validate_rope
         rope = rope_parameters(table["rope"], raw, {**inputs, **config})

@@ -12,14 +12,15 @@ A template is JSON in which these objects stand for something else (`names` maps
     {"$-": 0}                            nothing: the entry is left out of the object that it stands in
 
 Expressions are whole numbers, names ("hidden_size", "@0": the outermost list's index) or ["+" | "-" | "*" | "//" |
-"%" | "int" | "at", operand, ...]. Conditions are ["is", expression, constant], ["null", e], ["no", e] (null, 0, false
-or empty), ["<" | "=" | "%", e, e] ("%": divides), ["in", e, name of a list], ["not", c], ["and", c, ...].
+"/" | "%" | "int" | "at", operand, ...]. Conditions are ["is", expression, constant], ["null", e], ["no", e] (null, 0,
+false or empty), ["<" | "=" | "%", e, e] ("%": divides), ["in", e, name of a list], ["not", c], ["and", c, ...].
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from operator import truediv
 
 from adaptlint.hints import Any
 
@@ -213,6 +214,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "-": _less,
     "*": _product,
     "//": _quotient,
+    "/": truediv,
     "%": _remainder,
     "int": int,
     "at": _at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.families.learning import Sample
+from tests.families.samples import Sample
 from tests.families.space import Raw, Space
 
 
@@ -15,6 +15,9 @@ def breaking(space: Space, raw: Raw, condition: Any) -> list[Raw]:
     turned = kind == "not"
     if turned:
         kind, *parts = parts[0]
+    if any(isinstance(part, list) for part in parts):
+        own = space.value(raw, parts[0])
+        return [{**raw, parts[0]: own * 2}] if type(own) is int else []
     values = [space.value(raw, part) if part in space.fields else part for part in parts]
     known = [value for value in values if type(value) is int]
     if not known:
@@ -46,6 +49,10 @@ def relations(samples: list[Sample], usable: list[str]) -> list[Any]:
         for other in sizes:
             if name != other:
                 found += [["%", name, other], ["<", name, other], ["not", ["<", name, other]], ["=", name, other]]
+            if name == "pad_token_id" and "position" in other:  # sines for so many positions after the first two
+                found.append(["<", name, ["+", other, 2]])
+            if name != other and "head" in name and "head" in other:  # the width of a head, given beside their number
+                found += [["=", name, ["//", width, other]] for width in sizes if width not in (name, other)]
     return found
 
 

@@ -13,8 +13,8 @@ from tests.families.space import ACTIVATIONS, LAYER_TYPES, MOST_COUNTED, START_L
 LARGE = 1_000_000
 JUNK_TEXT = "zzz"
 FEW_OPTIONS = 4
-ROUNDS_OF_ALL = 3
-SIZES = 3
+NARROW = 3
+PADDING = "pad_token_id"
 HARMLESS: tuple[Any, ...] = (False, True, None, 0, 1, 0.25, "")
 """What keys that are no fields are tried with one by one, where not every value of a kind is the same."""
 FOREIGN: tuple[Any, ...] = (7, True, 0.5, JUNK_TEXT, None, [3, 1], {"a": 1})
@@ -41,6 +41,7 @@ class Explorer:
         self.active: set[str] = set()
         self.fine: dict[str, list[Any]] = {}
         self.refused: dict[str, list[Any]] = {}
+        self.disowned: dict[str, list[Any]] = {}
         self.trials: list[Trial] = []
         self.refusals: list[Trial] = []
 
@@ -62,24 +63,41 @@ class Explorer:
         for turn in range(max(map(len, probes.values()))):
             batch = [(name, values[turn]) for name, values in probes.items() if turn < len(values)]
             batch = [(name, value) for name, value in batch if self._accepted(name, value)]
-            some = None if turn < ROUNDS_OF_ALL else in_turn(self.classes, turn)
-            self._sort(base, [pair for pair in batch if pair[0] not in self.active], some)
+            self._sort(base, [pair for pair in batch if pair[0] not in self.active])
         for name in sorted(self.active):
-            for turn, value in enumerate(probes[name]):
-                if value is None or isinstance(value, bool) or value in (0, 1):
-                    self._keep(self.tried({**base.raw, name: value}))
-                elif isinstance(value, str):
-                    self._keep(self.tried({**base.raw, name: value}, in_turn(self.classes, turn)))
-
+            self._build_each(name)
         for part in (2, 4, 8, 16, 32, 64):
             self._keep(self.tried(self._smaller(part)))
+        sizes = [n for n in sorted(self.active) if type(self.space.value(base.raw, n)) is int and self.space.sized(n)]
+        for name in sizes:
+            self._keep(self.tried({**base.raw, name: NARROW}, self.classes[:2]))
+            if PADDING in self.space.fields:  # the row that it takes may be one of this many
+                self._keep(self.tried({**base.raw, PADDING: self.space.value(base.raw, name)}, self.classes[:2]))
+
+    def wake(self, name: str) -> None:
+        """Take a field for one that counts after all."""
+        if name not in self.active:
+            self.active.add(name)
+            self._build_each(name)
+
+    def _build_each(self, name: str) -> None:
+        """Build with each of the few values that a field may have."""
+        for turn, value in enumerate(self._probes(self.space.fields[name])):
+            raw = {**self.space.start, name: value}
+            if value is None or isinstance(value, bool) or value in (0, 1):
+                self._keep(self.tried(raw))
+            elif isinstance(value, str):
+                self._keep(self.tried(raw, in_turn(self.classes, turn)))
 
     def unmask(self, trials: list[Trial]) -> bool:
         """Find fields that do nothing in the config to start from but something in others; whether there were any."""
         before = set(self.active)
+        deep = [name for name in self.space.fields if self.space.layered(name)]
         for turn, trial in enumerate(trials):
             names = [n for n in sorted(self.space.fields) if n not in self.active and self.fine.get(n)]
             pairs = [(name, self.draw.choice(self.fine[name])) for name in names]
+            if any(self.space.value(trial.raw, name) != self.space.value(self.space.start, name) for name in deep):
+                pairs = [(name, value) for name, value in pairs if not isinstance(value, list)]  # of another length
             classes = [name for name in in_turn(self.classes, turn) if trial.parts.get(name) is not None]
             if classes:
                 self._unmask(trial, pairs, classes)
@@ -89,7 +107,7 @@ class Explorer:
         if not pairs or not self.unlike(self.tried({**trial.raw, **dict(pairs)}, classes), trial):
             return
         if len(pairs) == 1:
-            self.active.add(pairs[0][0])
+            self.wake(pairs[0][0])
             return
         middle = len(pairs) // 2
         self._unmask(trial, pairs[:middle], classes[:1])
@@ -120,7 +138,7 @@ class Explorer:
             self.refused.setdefault(name, []).append(value)
             if type(value) is int and value > 0 and value != LARGE:
                 self.refusals.append(self.tried({**self.space.start, name: value}, []))
-                if value > 1:
+                if value > 1 and "list" not in self.space.fields[name].kinds:
                     self.active.add(name)  # a size that others must fit
             return False
         return True
@@ -197,7 +215,7 @@ class Explorer:
         elif trial.config is None or any(trial.parts[c] is None for c in self.classes if base.parts[c] is not None):
             self.refused.setdefault(name, []).append(value)
             self.refusals.append(trial)
-            if type(value) is int and value > 1 and value != LARGE:
+            if type(value) is int and value > 1 and value != LARGE and "list" not in self.space.fields[name].kinds:
                 self.active.add(name)
         else:
             self.active.add(name)
@@ -266,78 +284,12 @@ class Explorer:
             if self._keep(trial):
                 here, found = trial, found + 1
 
-    def layer_lists(self) -> list[Any]:
-        """A demand for each list of names that changes nothing: it has an entry for each layer."""
-        deep = [n for n in self.space.fields if self.space.layered(n) and self.space.start.get(n) == START_LAYERS]
-        found = []
-        for name in self.space.fields:
-            values = [v for v in self.fine.get(name, []) if isinstance(v, list) and v and isinstance(v[0], str)]
-            if name not in self.active and values and ["a", "b"] not in values and deep:
-                found.append(["=", f"len({name})", deep[0]])
-        return found
-
-    def domains(self) -> dict[str, Any]:
-        """What may stand in each field, from what was tried (see `resolved.admits`)."""
-        return {name: self._domain(field) for name, field in self.space.fields.items() if name != "num_labels"}
-
-    def _domain(self, field: Field) -> dict[str, Any]:
-        active = field.name in self.active
-        seen = [] if field.default is None and field.name in self.space.unlisted else [field.default]
-        told = [(t.raw[field.name], t.parts.values()) for t in self.trials if field.name in t.raw]
-        seen += [value for value, parts in told if value is not None or None not in parts]  # a class may ask for it
-        refused = [json.dumps(value) for value in self.refused.get(field.name, [])]
-        fine = [value for value in self.fine.get(field.name, []) if json.dumps(value) not in refused]
-        seen += [
-            value for value in fine if not active or (isinstance(value, list) and value and isinstance(value[0], str))
-        ]
-        return _domain_of(seen, active, self.refused.get(field.name, []))
-
 
 def in_turn(classes: list[str], turn: int) -> list[str]:
     """The first class and two of the others, each of them as often."""
     others = classes[1:]
     chosen = {others[(2 * turn + step) % len(others)] for step in range(2)} if others else set()
     return [name for name in classes if name == classes[0] or name in chosen]
-
-
-def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, Any]:
-    domain: dict[str, Any] = {}
-    by_kind: dict[str, list[Any]] = {}
-    for value in seen:
-        by_kind.setdefault("null" if value is None else type(value).__name__, []).append(value)
-    for kind, values in by_kind.items():
-        if kind == "null":
-            domain[kind] = 1
-        elif kind == "bool":
-            domain[kind] = sorted(set(values))
-        elif kind in ("int", "float"):
-            free = (active and kind == "int") or any(value >= LARGE for value in values)
-            sized = active and kind == "int" and len(set(values)) >= SIZES
-            domain[kind] = [min([1] * sized + values), None if free else max(values)]
-        elif kind == "str":
-            domain[kind] = True if JUNK_TEXT in values and not active else sorted(set(values) - {JUNK_TEXT})
-        elif kind == "list":
-            domain[kind] = _lists(values, active)
-        elif not active:
-            domain[kind] = {"a": 1} in values
-    return {kind: known for kind, known in domain.items() if known is not False}
-
-
-def all_text(values: list[Any]) -> bool:
-    """True for a list of texts that has any."""
-    return bool(values) and all(isinstance(value, str) for value in values)
-
-
-def _lists(values: list[Any], active: bool) -> Any:
-    entries = [entry for value in values for entry in value]
-    if any(isinstance(entry, dict | list) for entry in entries):
-        return [list(value) for value in {json.dumps(v): v for v in values}.values()]
-    if not active and [3, 1] in values:
-        known: dict[str, Any] = {"int": [0, None], "float": [0.0, None]}
-        return [{**known, "str": True} if ["a", "b"] in values else known]
-    if not active and ["a", "b"] in values:
-        return [{"str": True}]
-    return [_domain_of(entries, active, [])]
 
 
 def _text(parts: Any) -> str:

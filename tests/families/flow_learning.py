@@ -13,7 +13,9 @@ from typing import Any
 
 from adaptlint.dataflow.shipped import likeness
 from tests.families.flow_trials import SCALE, Trial
-from tests.families.learning import Learner, Sample, Template, Unlearnt
+from tests.families.learning import Learner
+from tests.families.lookup import Template
+from tests.families.samples import Sample, Unlearnt
 
 Conditions = frozenset[str]
 DEPTHS = 3

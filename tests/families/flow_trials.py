@@ -7,7 +7,6 @@ release in an environment of its own) can be learnt from in the same way.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from adaptlint.bases.meta_build import silence
@@ -18,8 +17,9 @@ from adaptlint.dataflow.kernels import FLEX
 from adaptlint.dataflow.load import FlowProblem
 from adaptlint.dataflow.record import FIRST, Built, build, trace_at
 from adaptlint.dataflow.shipped import ROPE, asked_of, names_of, power_of_two
-from adaptlint.dataflow.tagged import ConfigTags, TaggedInt, sized
+from adaptlint.dataflow.tagged import TaggedInt, sized
 from tests.dataflow.unfolding import apart
+from tests.families.layer_tags import LayerTags, names_in
 from tests.families.live import resolved
 
 Raw = dict[str, Any]
@@ -54,33 +54,6 @@ class Trial(NamedTuple):
     masks: list[str]
 
 
-class LayerTags(ConfigTags):
-    """Tags that keep comparisons with the number of the layer that is being made out of the conditions.
-
-    `by_index` are the names that such comparisons had: which layers are of which kind.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.by_index: set[str] = set()
-
-    def note(self, comparison: tuple[Any, str, Any, bool], seen: Mapping[str, Any]) -> None:
-        """As ConfigTags has it."""
-        left, _, right, _ = comparison
-        layer = seen.get("layer_idx", seen.get("i"))
-        if type(layer) is int and _of_layer(left, right, layer):
-            self.by_index |= names_in(left) | names_in(right)
-        else:
-            super().note(comparison, seen)
-
-
-def _of_layer(left: Any, right: Any, layer: int) -> bool:
-    """Whether one side is the layer's number, or both are what is left when it is divided by a setting."""
-    if layer in (left, right) and any(isinstance(side, list) and side[0] == "config" for side in (left, right)):
-        return True
-    return any(isinstance(side, list) and side[0] == "%" and side[1] in (layer, layer + 1) for side in (left, right))
-
-
 class Recorder:
     """Trials of one class under one backend, with the inputs that its default config is recorded with."""
 
@@ -99,7 +72,7 @@ class Recorder:
             raise Refused("the config is refused")
         heads = [name for name, value in config.items() if type(value) is int and counts_heads(name)]
         powers = {name: power_of_two(config[name]) for name in heads if self.backend == FLEX}
-        tags = LayerTags()
+        tags = LayerTags(self.by_index)
         try:
             with silence():
                 built = self._with_inputs(build(raw, self.name, self.backend, tags))
@@ -109,6 +82,7 @@ class Recorder:
         except Exception as error:  # transformers raises whatever a config's values provoke
             raise Refused(f"{type(error).__name__}: {error}") from None
         saved = set(built.model.state_dict())
+        tags.settle()
         self.by_index |= tags.by_index
         each = {
             name for name, value in config.items() if isinstance(value, list) and len(value) in self._depths(config)
@@ -167,13 +141,6 @@ def counts_heads(name: str) -> bool:
     no tag outlives that, so each answer is a path of its own.
     """
     return "head" in name and not any(word in name for word in ("dim", "size"))
-
-
-def names_in(term: Any) -> set[str]:
-    """The names of a config that a term has."""
-    if not isinstance(term, list) or term[0] == "size":
-        return set()
-    return {term[1]} if term[0] == "config" else set().union(*map(names_in, term[1:]))
 
 
 def expression(term: Any) -> Any:

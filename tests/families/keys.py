@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from tests.families.explore import Explorer, Trial
 from tests.families.live import resolved
-from tests.families.space import ROPE_NAMES, START_LAYERS, Raw
+from tests.families.space import ROPE_NAMES, START_LAYERS, Raw, Space
 
 
-def aliases_of(config_class: Any, fields: set[str]) -> dict[str, str]:
-    """Other names of fields: what is given by one of them is set by `PreTrainedConfig.__setattr__`."""
-    pairs = [pair for old, new in config_class.attribute_map.items() for pair in ((old, new), (new, old))]
-    return {one: other for one, other in pairs if other in fields and one not in fields}
+def aliases_of(space: Space, fields: set[str]) -> dict[str, str]:
+    """Other names of fields: what is given by one of them is set by `PreTrainedConfig.__setattr__`.
+
+    That is after the class worked out what depends on the field: names under which this makes another config are none.
+    """
+    pairs = [pair for old, new in space.config_class.attribute_map.items() for pair in ((old, new), (new, old))]
+    named = [(one, other) for one, other in pairs if other in fields and one not in fields]
+    return {one: other for one, other in named if _means_the_same(space, one, other)}
+
+
+def _means_the_same(space: Space, alias: str, field: str) -> bool:
+    """Whether it does so in the config to start from, and in each with another answer to a yes or no."""
+    default = space.value(space.start, field)
+    if type(default) is not int:
+        return True
+    flags = [name for name in space.fields if type(space.value(space.start, name)) is bool]
+    others = [space.start, *({**space.start, name: not space.value(space.start, name)} for name in flags)]
+    for raw, value in product(others, [value for value in (2 * default, default // 2) if value]):
+        one, other = (resolved(space.config_class, {**raw, name: value}) for name in (alias, field))
+        if one != other:
+            return False
+    return True
 
 
 def taken_of(explorer: Explorer, sources: str, table: dict[str, Any]) -> list[str]:
@@ -31,20 +51,21 @@ def taken_of(explorer: Explorer, sources: str, table: dict[str, Any]) -> list[st
 
 def unlisted_of(explorer: Explorer) -> dict[str, int]:
     """Fields that the class does not list; 1 for those that stay in its config, which may depend on another field."""
-    space, found = explorer.space, {}
-    for name in space.unlisted:
-        values = [trial.raw[name] for trial in explorer.trials if name in trial.raw]
-        raws = [{**space.start, name: value} for value in [*values, *explorer.fine.get(name, [])]]
-        configs = [(raw[name], resolved(space.config_class, raw)) for raw in raws]
-        found[name] = int(any(config is not None and config.get(name) == value for value, config in configs))
-    return found
+    return {name: int(True in _stays(explorer, name)) for name in explorer.space.unlisted}
 
 
 def kept_at_times(explorer: Explorer) -> set[str]:
     """Fields that the class does not list and that stay in its config beside some values of others alone."""
-    told = [(name, t) for name in explorer.space.unlisted for t in explorer.trials if t.config and name in t.raw]
-    stays = [(name, trial.config.get(name) == trial.raw[name]) for name, trial in told if trial.config]
-    return {name for name, kept in stays if (name, not kept) in stays}
+    return {name for name in explorer.space.unlisted if len(_stays(explorer, name)) > 1}
+
+
+def _stays(explorer: Explorer, name: str) -> set[bool]:
+    """Whether the field is in the configs that were made with it."""
+    space = explorer.space
+    told = [(t.raw[name], t.config) for t in explorer.trials if name in t.raw]
+    values = [value for value, _ in told] + explorer.fine.get(name, [])
+    told += [(value, resolved(space.config_class, {**space.start, name: value})) for value in values]
+    return {config.get(name) == value for value, config in told if config is not None}
 
 
 def each_value(table: dict[str, Any], start: Raw) -> Iterator[Raw]:
@@ -71,3 +92,30 @@ def some_of(kind: str, known: Any) -> list[Any]:
 
 def _but_rope(trial: Trial) -> Raw | None:
     return trial.config and {**trial.config, "rope_parameters": None}
+
+
+class MissedNames:
+    """Names that transformers asks of a config that lacks them: a file that has them may mean something else."""
+
+    def __init__(self, config_class: Any) -> None:
+        self.config_class = config_class
+        self.names: set[str] = set()
+
+    def __enter__(self) -> MissedNames:
+        def missed(config: Any, name: str) -> Any:
+            self.names.add(name)
+            raise AttributeError(f"{type(config).__name__!r} object has no attribute {name!r}")
+
+        self.config_class.__getattr__ = missed
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        del self.config_class.__getattr__
+
+
+def named_in(sources: str) -> set[str]:
+    """Names that a config is asked for in the text of modules, by attribute, getattr, hasattr, get or pop."""
+    found = set(re.findall(r"\bconfig\.(\w+)", sources))
+    found |= set(re.findall(r"""(?:getattr|hasattr)\(\s*[\w.]*config[\w.]*,\s*["'](\w+)["']""", sources))
+    found |= set(re.findall(r"""(?:getattr|hasattr)\(\s*self,\s*["'](\w+)["']""", sources))
+    return found | set(re.findall(r"""kwargs(?:\.(?:get|pop|setdefault)\(|\[)\s*["'](\w+)["']""", sources))

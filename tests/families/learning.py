@@ -9,61 +9,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from math import log2
 from typing import Any
 
 import numpy as np
 
-from adaptlint.bases.templates import Filling, NotCovered, holds
+from adaptlint.bases.templates import Filling, NotCovered
+from tests.families.conditions import MAX_CASES, MAX_PAIRS, about_index, about_one
+from tests.families.lookup import Lookup, Template
 from tests.families.numbers import Formulas, fit
+from tests.families.samples import (
+    Sample,
+    Unlearnt,
+    entropy,
+    kind_label,
+    merged_order,
+    parents,
+    same,
+    scalar_label,
+    telling,
+)
 
-Template = Any
 MAX_DEPTH = 5
-MAX_PAIRS = 16
-MAX_CASES = 40
-MOST_RANKED = 60
 MOST_FORMULAS = 12
 MAX_SPLITS = 2
 FEW_VALUES = 4
-LEAST_VALUES = 5
 _DIGITS = re.compile(r"\d+")
-
-
-class Unlearnt(Exception):
-    """No template was found for a part; the text is its path."""
-
-
-class Sample:
-    """What a config's names were, the indices of the lists it stands in, and the value that came of it."""
-
-    __slots__ = ("facts", "names", "parent", "value")
-
-    def __init__(
-        self,
-        names: dict[str, Any],
-        value: Any,
-        facts: dict[str, bool | None] | None = None,
-        parent: Sample | None = None,
-    ) -> None:
-        self.names = names
-        self.value = value
-        self.parent = parent  # the sample whose list this is an entry of
-        self.facts: dict[str, bool | None] = {} if facts is None else facts
-
-    def with_value(self, value: Any) -> Sample:
-        """The same config, another part of what came of it."""
-        return Sample(self.names, value, self.facts, self.parent)
-
-    def fact(self, text: str, condition: Any) -> bool | None:
-        """Whether a condition holds, None where it cannot be asked; `text`: the condition's own."""
-        if text not in self.facts:
-            try:
-                self.facts[text] = holds(condition, self.names)
-            except NotCovered:
-                self.facts[text] = None
-        return self.facts[text]
 
 
 class Learner:
@@ -91,9 +62,9 @@ class Learner:
         return self.learnt[key]
 
     def _varied(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
-        parents = _parents(samples)
-        if parents is not None:
-            return self.learn(parents, path, depth)
+        above = parents(samples)
+        if above is not None:
+            return self.learn(above, path, depth)
         named = self._same_as_a_name(samples, path.rpartition(".")[2])
         if named is not None:
             return {"$": named}
@@ -106,7 +77,7 @@ class Learner:
             return self._list(samples, path, depth)
         if kinds == {str} and len({_DIGITS.sub("#", sample.value) for sample in samples}) == 1:
             return self._numbered_text(samples, path, depth)
-        label = _scalar_label if len(kinds) == 1 else _kind_label
+        label = scalar_label if len(kinds) == 1 else kind_label
         return self._chosen(samples, label, path, depth)
 
     def _names(self, depth: int) -> list[str]:
@@ -114,10 +85,10 @@ class Learner:
 
     def _same_as_a_name(self, samples: Sequence[Sample], hint: str) -> str | None:
         first = samples[0]
-        found = [n for n in self.usable if n in first.names and _same(first.names[n], first.value)]
+        found = [n for n in self.usable if n in first.names and same(first.names[n], first.value)]
         found.sort(key=lambda name: (name != hint, not name.endswith(hint), name.count(".")))
         for name in found:
-            if all(name in s.names and _same(s.names[name], s.value) for s in samples):
+            if all(name in s.names and same(s.names[name], s.value) for s in samples):
                 return name
         return None
 
@@ -135,7 +106,7 @@ class Learner:
         """A whole number that no one formula gives: few values chosen between, or several formulas."""
         if len({sample.value for sample in samples}) <= FEW_VALUES:
             try:
-                return self._chosen(samples, _scalar_label, path, depth)
+                return self._chosen(samples, scalar_label, path, depth)
             except Unlearnt:
                 pass
         return self._split(samples, path, depth)
@@ -190,7 +161,7 @@ class Learner:
     def _object(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
         if len({sample.value.get("class") for sample in samples}) > 1 and all("class" in s.value for s in samples):
             return self._chosen(samples, lambda value: value["class"], path, depth)
-        order = _merged_order([list(sample.value) for sample in samples])
+        order = merged_order([list(sample.value) for sample in samples])
         if order is None or (len(order) > 12 and any(_DIGITS.search(key) for key in order)):
             return self._pairs(samples, path, depth)
         return {key: self._entry(samples, key, f"{path}.{key}", depth) for key in order}
@@ -280,7 +251,7 @@ class Learner:
         if level > MAX_DEPTH:
             raise Unlearnt(path)
         best = self._best_condition(samples, depth)
-        case = self._case(samples) if best is None or best[1] < _entropy(samples) - 1e-9 else None
+        case = self._case(samples) if best is None or best[1] < entropy(samples) - 1e-9 else None
         if case is not None:
             parts = {text: leaf(label) for text, label in case[1].items()}
             return {"$case": case[0], "of": parts}
@@ -327,15 +298,15 @@ class Learner:
 
     def _best_condition(self, samples: Sequence[Sample], depth: int) -> tuple[Any, float, str] | None:
         best: tuple[Any, float, str] | None = None
-        samples = _telling(samples)
-        whole = _entropy(samples)
+        samples = telling(samples)
+        whole = entropy(samples)
         for condition in self._conditions(samples, depth):
             text = repr(condition)
             told = [sample.fact(text, condition) for sample in samples]
             if None in told or len(set(told)) == 1:
                 continue
             sides = [[s for s, t in zip(samples, told, strict=True) if t is side] for side in (True, False)]
-            gain = whole - sum(len(side) / len(samples) * _entropy(side) for side in sides)
+            gain = whole - sum(len(side) / len(samples) * entropy(side) for side in sides)
             if gain > 1e-9 and (best is None or gain > best[1] + 1e-9):
                 best = condition, gain, text
                 if gain > whole - 1e-9:
@@ -351,13 +322,13 @@ class Learner:
             kinds = {type(value) for value in values.values()}
             if len(values) < 2 and not (depth and (list in kinds or int in kinds)):
                 continue
-            yield from _about_one(name, values, kinds)
+            yield from about_one(name, values, kinds)
             if int in kinds:
                 numbers.append(name)
             if list in kinds:
                 lists.append(name)
         for level in range(depth):
-            yield from _about_index(f"@{level}", numbers, lists, samples)
+            yield from about_index(f"@{level}", numbers, lists, samples)
         few = numbers[:MAX_PAIRS]
         for name in few:
             for other in few:
@@ -373,136 +344,9 @@ def _gives(template: Template, samples: Sequence[Sample]) -> bool:
         return False
 
 
-class Lookup:
-    """What gives the values of some of the rows: a constant, a formula, or a name and a formula together."""
-
-    def __init__(self, formulas: Formulas, values: Sequence[int]) -> None:
-        self.formulas = formulas
-        self.values = np.array(values, dtype=np.int64)
-        self.plain = formulas.matches(self.values)
-        self.sums = list(formulas.sums(self.values))
-        self.heads = list(formulas.heads(self.values))
-
-    def formula(self, side: Any) -> Template | None:
-        """The template for the rows that `side` picks."""
-        if len(np.unique(self.values[side])) == 1:
-            return int(self.values[side][0])
-        found = np.flatnonzero(self.plain[:, side].all(axis=1))
-        if len(found):
-            return {"$": self.formulas.expressions[found[0]]}
-        if len(np.unique(self.values[side])) < LEAST_VALUES:
-            return None
-        for first, factor, matches in self.sums:
-            found = np.flatnonzero(matches[:, side].all(axis=1))
-            if len(found):
-                second = self.formulas.expressions[found[0]]
-                return {"$": ["+", first, second if factor == 1 else ["*", factor, second]]}
-        return next(({"$": expression} for expression, matches in self.heads if matches[side].all()), None)
-
-
-def _parents(samples: Sequence[Sample]) -> list[Sample] | None:
-    """The samples whose lists these are entries of, where all entries of each list are the same."""
-    found: dict[int, Sample] = {}
-    for sample in samples:
-        if sample.parent is None:
-            return None
-        known = found.setdefault(id(sample.parent.facts), sample.parent.with_value(sample.value))
-        if known.value is not sample.value and json.dumps(known.value) != json.dumps(sample.value):
-            return None
-    return list(found.values())
-
-
 def _planted(tree: Template, leaves: dict[int, Template]) -> Template:
     if "mark" in tree:
         return leaves[tree["mark"]]
     if "$case" in tree:
         return {**tree, "of": {text: _planted(part, leaves) for text, part in tree["of"].items()}}
     return {**tree, "then": _planted(tree["then"], leaves), "else": _planted(tree["else"], leaves)}
-
-
-def _about_one(name: str, values: dict[str, Any], kinds: set[type]) -> Iterable[Any]:
-    if type(None) in kinds:
-        yield ["null", name]
-        if any(value in (0, "") and value is not False for value in values.values()):
-            yield ["no", name]
-    if bool in kinds:
-        yield ["is", name, True]
-    if str in kinds and len(values) <= MAX_CASES:
-        yield from (["is", name, value] for value in values.values() if isinstance(value, str))
-    if int in kinds:
-        yield ["<", 0, name]
-        yield ["<", 1, name]
-        small = sorted(value for value in values.values() if type(value) is int and -2 <= value <= 8)
-        yield from (["is", name, value] for value in small)
-
-
-def _about_index(index: str, numbers: list[str], lists: list[str], samples: Sequence[Sample]) -> Iterable[Any]:
-    yield ["is", index, 0]
-    yield from (["<", index, name] for name in numbers)
-    for name in lists:
-        values = [value for sample in samples if isinstance(value := sample.names.get(name), list)]
-        found = {entry for value in values for entry in value if isinstance(entry, str | bool | int)}
-        entries = sorted(found, key=str)
-        if len(entries) <= 8:
-            yield from (["is", ["at", name, index], entry] for entry in entries)
-        yield ["in", index, name]
-    for name in numbers:
-        yield ["%", index, name]
-        yield ["%", ["+", index, 1], name]
-        yield ["=", index, ["-", name, 1]]
-    for period in (2, 3, 4, 5, 6, 8):
-        for offset in range(min(period, 2)):
-            yield ["%", ["+", index, offset], period]
-    few = numbers[:MAX_PAIRS]
-    for name in few:
-        for other in few:
-            if name != other:
-                yield ["%", ["-", index, other], name]
-                yield ["<", index, ["-", name, other]]
-
-
-def _telling(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Enough samples to rank conditions by: some of each label, spread over all."""
-    if len(samples) <= MOST_RANKED:
-        return samples
-    groups: dict[Any, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.value, []).append(sample)
-    share = max(4, MOST_RANKED // len(groups))
-    return [sample for group in groups.values() for sample in group[:: max(1, len(group) // share)]]
-
-
-def _entropy(samples: Sequence[Sample]) -> float:
-    counts = Counter(sample.value for sample in samples)
-    total = len(samples)
-    return -sum(count / total * log2(count / total) for count in counts.values())
-
-
-def _scalar_label(value: Any) -> tuple[str, Any]:
-    return type(value).__name__, value
-
-
-def _kind_label(value: Any) -> str:
-    return type(value).__name__
-
-
-def _same(first: Any, second: Any) -> bool:
-    return type(first) is type(second) and (first == second) and json.dumps(first) == json.dumps(second)
-
-
-def _merged_order(orders: Sequence[list[str]]) -> list[str] | None:
-    """One order of all keys in which every sample's own stands; None if there is none."""
-    distinct = {tuple(order): None for order in orders}
-    after: dict[str, set[str]] = {}
-    for order in distinct:
-        for place, key in enumerate(order):
-            after.setdefault(key, set()).update(order[:place])
-    merged: list[str] = []
-    left = dict.fromkeys(key for order in sorted(distinct, key=len, reverse=True) for key in order)
-    while left:
-        ready = next((key for key in left if not (after[key] & left.keys())), None)
-        if ready is None:
-            return None
-        merged.append(ready)
-        del left[ready]
-    return merged

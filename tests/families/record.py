@@ -13,10 +13,11 @@ import time
 import warnings
 from typing import Any, NamedTuple
 
-from tests.families.learning import Unlearnt
+from tests.families.config_recording import Failed
 from tests.families.live import auto_tables, first_of, quick
 from tests.families.page import LEFT_OUT, TABLES
-from tests.families.recording import Failed, Recording
+from tests.families.recording import Recording
+from tests.families.samples import Unlearnt
 from tests.families.space import NoSpace
 
 

@@ -31,6 +31,7 @@ NO_FIELDS = frozenset({"gradient_checkpointing", "num_labels", "num_hidden_layer
 LAYERS = ("layer", "depth", "block", "stage")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "gelu_fast", "tanh", "swish")
 SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
+PERIOD_WORDS = ("every", "freq", "frequency", "interval", "pattern", "period", "step", "stride")
 LARGEST = 1 << 17
 DEEPEST = 6
 START_LAYERS = 2
@@ -41,12 +42,14 @@ BEYOND = {
     "gemma3_text": ("use_bidirectional_attention",),
     "deberta": ("pos_att_type",),
     "mvp": ("use_prompt",),
+    "nllb-moe": ("activation_function",),
     "deberta-v2": ("pos_att_type", "position_buckets", "conv_kernel_size", "conv_groups", "conv_act", "embedding_size"),
 }
 """Fields that keep their default, for which templates have no formula: Doge takes the square root of how many experts
 there are, Gemma 3 makes its window half as wide and one more in both directions, and DeBERTa has projections by the
 words in a list, a convolution that pads by half of its kernel, and rows by buckets where there are any (transformers
-5.23). Its published models are therefore not covered. Prompts of MVP add rows of their own.
+5.23). Its published models are therefore not covered. Prompts of MVP add rows of their own. Experts of NLLB-MoE are in
+every fourth layer alone, deeper than most of the configs that are drawn.
 """
 TIED = "tie_word_embeddings"
 UNLISTED = re.compile(
@@ -88,9 +91,9 @@ class Space:
         self.fields["num_labels"] = Field("num_labels", 2, frozenset({"int"}), [])
         if TIED not in self.fields and f'kwargs.pop("{TIED}"' in inspect.getsource(config_class):
             self.fields[TIED] = Field(TIED, True, frozenset({"bool"}), [])  # as T5's asks for what is no field of it
-        self.unlisted = {
-            name: field for name, field in _unlisted(sources).items() if name not in {*self.fields, *APART, *NO_FIELDS}
-        }
+        mapped = config_class.attribute_map
+        other = {*self.fields, *APART, *NO_FIELDS, *mapped, *mapped.values()}
+        self.unlisted = {name: field for name, field in _unlisted(sources).items() if name not in other}
         self.fields |= self.unlisted
         self.kept = BEYOND.get(model_type, ())
         self.start = self._small()
@@ -129,7 +132,7 @@ class Space:
         default = self.fields[name].default if name in self.fields else None
         if default == 0 or type(default) is float or "drop" in name:
             return False
-        return self.layered(name) or any(word in SIZE_WORDS for word in name.split("_"))
+        return self.layered(name) or any(word in (*SIZE_WORDS, *PERIOD_WORDS) for word in name.split("_"))
 
     def value(self, raw: Raw, name: str) -> Any:
         """What a field has in this config."""

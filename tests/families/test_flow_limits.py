@@ -130,6 +130,14 @@ def test_which_layers_are_of_which_kind_is_no_condition() -> None:
     assert not any(name in condition for name in found.by_index for condition in trial.held)
 
 
+def test_a_size_of_nothing_is_a_condition_with_one_layer_as_with_two() -> None:
+    found = recorder("granitemoeshared", "GraniteMoeSharedForCausalLM")
+    for depth in (2, 1):
+        raw = {"model_type": "granitemoeshared", "num_hidden_layers": depth, "num_local_experts": 8}
+        assert '["=", "shared_intermediate_size", 0]' in found.trial(raw).held
+    assert not found.by_index
+
+
 def test_graphs_in_another_dtype_of_floats_are_the_same() -> None:
     built = build(START, "LlamaForCausalLM", "eager")
     sizes = {name: FIRST[name] for name in built.symbols}

@@ -48,7 +48,7 @@ def test_fresh_configs_have_the_graphs_of_live_recordings(model_type: str, backe
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     from tests.families.flow_comparing import different
-    from tests.families.flow_recording import needed_of, with_all_experts
+    from tests.families.flow_settings import needed_of, with_all_experts
     from tests.families.flow_trials import Recorder, Refused
     from tests.families.live import built, quick
     from tests.families.space import Space, sources_of

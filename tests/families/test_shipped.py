@@ -89,6 +89,8 @@ def test_real_configs_are_answered_as_live_builds_answer(path: Path, asked: str 
     ("changes", "asked"),
     [
         ({"hidden_size": 30, "head_dim": None}, None),
+        ({"hidden_size": 2, "head_dim": None}, None),
+        ({"attention_dropout": None}, None),
         ({"hidden_size": "32"}, None),
         ({"hidden_size": 32.0}, None),
         ({"hidden_size": True}, None),
@@ -115,6 +117,21 @@ def test_real_configs_are_answered_as_live_builds_answer(path: Path, asked: str 
 def test_what_lies_outside_of_a_table_has_no_answer(changes: dict[str, Any], asked: str | None) -> None:
     assert shipped_record(fixture("tiny-llama"), None) is not None
     assert shipped_record({**fixture("tiny-llama"), **changes}, asked) is None
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes"),
+    [
+        ("jetmoe", {"kv_channels": 127}),  # what its rotary embedding takes for head_dim
+        ("exaone_moe", {"sliding_window_pattern": 0, "layer_types": None}),
+        ("glm4_moe_lite", {"head_dim": 32}),  # another name of qk_rope_head_dim, set after the sum was made
+        ("t5", {"num_hidden_layers": 4}),  # another name of num_layers, set after the decoder's number was taken
+    ],
+)
+def test_what_a_class_refuses_or_takes_late_has_no_answer(model_type: str, changes: dict[str, Any]) -> None:
+    config = {"model_type": model_type}
+    assert shipped_record(config, None) is not None
+    assert shipped_record({**config, **changes}, None) is None
 
 
 def test_keys_that_change_nothing_are_kept_as_transformers_keeps_them() -> None:
