@@ -84,7 +84,7 @@ def resolve(table: Mapping[str, Any], raw: Config) -> tuple[Config, Config]:
         raise NotCovered("a size of zero")
     config["id2label"], config["label2id"] = labels(raw, inputs.get("problem_type"), table["labels"])
     if "rope" in table:
-        head_dim = config.get(table["aliases"].get("head_dim", "head_dim"))
+        head_dim = config.get(table["rope"].get("head", "head_dim"))
         if type(head_dim) is int and head_dim > SMALL_HEAD and head_dim % 2:
             raise NotCovered("head_dim")  # PreTrainedConfig.validate_rope
         rope = rope_parameters(table["rope"], raw, {**inputs, **config})

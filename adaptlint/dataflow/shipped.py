@@ -94,9 +94,10 @@ def graph_from(table: Mapping[str, Any], base: Base) -> FlowGraph | None:
         if covers(known, variant, config, names):
             try:
                 graph = _filled(table, known, variant, names, base.record["tree"])
-                return graph if graph is not None and _stands(graph, table["sizes"]) else None
+                if graph is not None and _stands(graph, table["sizes"]):
+                    return graph
             except (NotCovered, IndexError):  # filled beyond what was learnt from: a value that no operation gives
-                return None
+                continue
     return None
 
 

@@ -15,7 +15,8 @@ from adaptlint.bases.resolved import ROPE_KEYS, ROPE_NUMBERS, flat, resolve, rop
 from adaptlint.bases.templates import NotCovered
 from adaptlint.bases.wanted import buildable
 from tests.families.domains import domains, layer_lists
-from tests.families.explore import FOREIGN, Explorer, Trial
+from tests.families.explore import Explorer, Trial
+from tests.families.foreign import FOREIGN, foreign_kinds, harmless
 from tests.families.keys import MissedNames, aliases_of, each_value, kept_at_times, named_in, taken_of, unlisted_of
 from tests.families.learning import Learner
 from tests.families.live import auto_tables, classes_of, resolved
@@ -118,8 +119,8 @@ class ConfigRecording:
         foreign = read - fields.keys() - set(popped) - apart
         tested = sorted(foreign - set(self.config_class.attribute_map) - set(aliases) - reserved - {"per_layer_config"})
         if self.foreign is None:
-            self.foreign = self.explorer.explore_foreign(tested)
-            self.harmless = self.explorer.harmless([name for name in tested if len(self.foreign.get(name, ())) < ALL])
+            self.foreign = foreign_kinds(self.explorer, tested)
+            self.harmless = harmless(self.explorer, [name for name in tested if len(self.foreign.get(name, ())) < ALL])
         table["harmless"] = self.harmless
         table["unlisted"] = unlisted_of(self.explorer)
         table["aliases"] = aliases
@@ -153,6 +154,9 @@ class ConfigRecording:
             "default": {} if not nested else default,
             "kinds": [],
         }
+        head = self.config_class.attribute_map.get("head_dim", "head_dim")
+        if head != "head_dim":
+            known["head"] = head
         if not nested and known["theta"] != default.get("rope_theta"):
             known["default"] = default
         known["kinds"] = [kind for kind in ROPE_NUMBERS if self._rope_works(kind, nested)]

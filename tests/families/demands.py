@@ -8,6 +8,8 @@ from typing import Any
 from tests.families.samples import Sample
 from tests.families.space import Raw, Space
 
+PADDED = ["<", "pad_token_id", "vocab_size"]
+
 
 def breaking(space: Space, raw: Raw, condition: Any) -> list[Raw]:
     """Neighbours of a config that lack a relation and differ in one field."""
@@ -91,6 +93,13 @@ def fewest(conditions: list[Any], refused: list[Sample]) -> list[Any]:
 def _telling(condition: Any) -> tuple[bool, bool]:
     """Relations between two fields say more than such with a constant, and a divisor more than an order."""
     return all(isinstance(part, str) for part in condition[1:]), condition[0] == "%"
+
+
+def share_padding(table: dict[str, Any]) -> None:
+    """Ask of every class what one asks of the padding: all of a model type begin with the same embedding."""
+    asked = any(PADDED in entry["demands"] for entry in table["classes"].values())
+    if asked and PADDED not in table["demands"]:
+        table["demands"].append(PADDED)
 
 
 def unique(conditions: list[Any]) -> list[Any]:

@@ -14,10 +14,8 @@ LARGE = 1_000_000
 JUNK_TEXT = "zzz"
 FEW_OPTIONS = 4
 NARROW = 3
+NO_WIDTHS = ("vocab", "position", "image", "patch", "kernel")
 PADDING = "pad_token_id"
-HARMLESS: tuple[Any, ...] = (False, True, None, 0, 1, 0.25, "")
-"""What keys that are no fields are tried with one by one, where not every value of a kind is the same."""
-FOREIGN: tuple[Any, ...] = (7, True, 0.5, JUNK_TEXT, None, [3, 1], {"a": 1})
 
 
 class Trial:
@@ -68,9 +66,16 @@ class Explorer:
             self._build_each(name)
         for part in (2, 4, 8, 16, 32, 64):
             self._keep(self.tried(self._smaller(part)))
+        self._build_sizes(base)
+
+    def _build_sizes(self, base: Trial) -> None:
+        """Build with sizes too small for anything, and with such that are like another."""
         sizes = [n for n in sorted(self.active) if type(self.space.value(base.raw, n)) is int and self.space.sized(n)]
         for name in sizes:
             self._keep(self.tried({**base.raw, name: NARROW}, self.classes[:2]))
+            for other in sizes:  # a projection between two widths may be left out where they are one
+                if _are_widths(name, other) and self.space.value(base.raw, name) != self.space.value(base.raw, other):
+                    self._keep(self.tried({**base.raw, name: self.space.value(base.raw, other)}))
             if PADDING in self.space.fields:  # the row that it takes may be one of this many
                 self._keep(self.tried({**base.raw, PADDING: self.space.value(base.raw, name)}, self.classes[:2]))
 
@@ -84,7 +89,7 @@ class Explorer:
         """Build with each of the few values that a field may have."""
         for turn, value in enumerate(self._probes(self.space.fields[name])):
             raw = {**self.space.start, name: value}
-            if value is None or isinstance(value, bool) or value in (0, 1):
+            if value is None or isinstance(value, bool) or value in (0, 1, 2):
                 self._keep(self.tried(raw))
             elif isinstance(value, str):
                 self._keep(self.tried(raw, in_turn(self.classes, turn)))
@@ -142,43 +147,6 @@ class Explorer:
                     self.active.add(name)  # a size that others must fit
             return False
         return True
-
-    def explore_foreign(self, names: list[str]) -> dict[str, list[str]]:
-        """For names that are no fields: the kinds of values that change nothing but the config's own text."""
-        base, kinds = self.trials[0], dict[str, list[str]]()
-        left = [name for name in names if name.isidentifier() and name not in self.space.fields]
-        for value in FOREIGN:
-            batch = [n for n in left if resolved(self.space.config_class, {**base.raw, n: value}) is not None]
-            kind = "null" if value is None else type(value).__name__
-            inert = self._inert(base, batch, value, None)
-            for name in inert:
-                kinds.setdefault(name, []).append(kind)
-            left = [name for name in left if name in inert or name not in batch]
-        return {name: found for name, found in kinds.items() if name in left}
-
-    def harmless(self, names: list[str]) -> dict[str, list[Any]]:
-        """For names that are no fields: the values of HARMLESS that change nothing but the config's own text."""
-        base, found = self.trials[0], dict[str, list[Any]]()
-        tested = [name for name in names if name.isidentifier() and name not in self.space.fields]
-        for value in HARMLESS:
-            batch = [n for n in tested if resolved(self.space.config_class, {**base.raw, n: value}) is not None]
-            for name in self._inert(base, batch, value, None):
-                found.setdefault(name, []).append(value)
-        return found
-
-    def _inert(self, base: Trial, batch: list[str], value: Any, classes: list[str] | None) -> list[str]:
-        if not batch:
-            return []
-        trial = self.tried({**base.raw, **dict.fromkeys(batch, value)}, classes)
-        kept = trial.config is not None and {**(base.config or {}), **dict.fromkeys(batch, value)} == trial.config
-        if kept and not self.unlike(trial, base):
-            return batch
-        if len(batch) == 1:
-            return []
-        middle = len(batch) // 2
-        some = self.unlike(trial, base)[:1] or self.classes[:1]
-        found = [n for part in (batch[:middle], batch[middle:]) for n in self._inert(base, part, value, some)]
-        return self._inert(base, found, value, None) if classes is None and len(found) < len(batch) else found
 
     def _sort(self, base: Trial, batch: list[tuple[str, Any]], classes: list[str] | None = None) -> None:
         """Halve the batch until each part either changes nothing or is one field.
@@ -243,7 +211,7 @@ class Explorer:
         if type(value) is int:
             found += [value * 2, value + 1]
         if "int" in kinds or type(value) is int:
-            found += [1, 0, -1, LARGE, *([MOST_COUNTED] if value is None else [])]
+            found += [1, 0, -1, LARGE, *([2, MOST_COUNTED] if value is None else [])]
         if "float" in kinds or type(value) is float:
             found += [0.5, 0.0, 1.0, float(LARGE), -1.0, 1, 0, LARGE]
         if isinstance(value, str) or "str" in kinds:
@@ -290,6 +258,10 @@ def in_turn(classes: list[str], turn: int) -> list[str]:
     others = classes[1:]
     chosen = {others[(2 * turn + step) % len(others)] for step in range(2)} if others else set()
     return [name for name in classes if name == classes[0] or name in chosen]
+
+
+def _are_widths(*names: str) -> bool:
+    return all(("size" in name or "dim" in name) and not any(word in name for word in NO_WIDTHS) for name in names)
 
 
 def _text(parts: Any) -> str:

@@ -12,7 +12,7 @@ from adaptlint.bases import Base
 from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import NotCovered, holds
 from adaptlint.dataflow.shipped import likeness
-from tests.families.flow_learning import Pool, named, settings_of
+from tests.families.flow_learning import Group, Pool, named, settings_of
 from tests.families.flow_settings import ROPES, needed_of, options, with_all_experts
 from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.live import resolved
@@ -53,6 +53,7 @@ class FlowExploration:
         self.lives: dict[str, Any] = {}
         self.alone: dict[str, Any] = {}
         self.needed: Raw = {}
+        self.bound: list[tuple[Group, dict[str, Any]]] = []
         self.refused = ""
         self.rounds = ROUNDS
         self.shallow = True

@@ -111,19 +111,27 @@ class Group:
         held = [[json.loads(text) for text in sorted(one)] for one in self.held]
         return {**self.settings, "held": held, "graph": learner.learn(graphs), "templates": letters}
 
-    def of_one_path(self, drawn: set[str]) -> tuple[Group, dict[str, Any]]:
-        """Those of the first one's path alone, and the sizes that told the others from them."""
-        path = path_of(self.trials[0])
-        own = [trial for trial in self.trials if path_of(trial) == path]
-        others = [trial for trial in self.trials if path_of(trial) != path]
-        names = {name: own[0].names[name] for name in sorted(drawn & own[0].names.keys())}
-        told = {
-            name: value
-            for name, value in names.items()
-            if all(trial.names.get(name) == value for trial in own)
-            and any(trial.names.get(name) != value for trial in others)
+    @property
+    def paths(self) -> list[Group]:
+        """Its trials by path."""
+        found: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            found.setdefault(path_of(trial), []).append(trial)
+        return [Group(self.settings, members) for members in found.values()]
+
+    def of_each_path(self, drawn: set[str]) -> list[tuple[Group, dict[str, Any]]]:
+        """Those of one path each, with the sizes that tell the others from them."""
+        return [(part, self._apart(part, drawn)) for part in self.paths]
+
+    def _apart(self, part: Group, drawn: set[str]) -> dict[str, Any]:
+        first = part.trials[0].names
+        others = [trial for trial in self.trials if path_of(trial) != path_of(part.trials[0])]
+        return {
+            name: first[name]
+            for name in sorted(drawn & first.keys())
+            if all(trial.names.get(name) == first[name] for trial in part.trials)
+            and any(trial.names.get(name) != first[name] for trial in others)
         }
-        return Group(self.settings, own), told
 
     def fixed(self, untagged: set[str], drawn: set[str]) -> dict[str, Any]:
         """Integers that some path loses the tags of, or this one may, and that were the same in all its trials."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from adaptlint.bases.resolved import flat
 from tests.families.flow_exploring import FlowExploration, may_hold
@@ -16,7 +17,8 @@ TRIES = 16
 MIXED = 12
 EACH = 2
 MOST_GROUPS = 64
-MOST_TRIALS = 90
+MOST_TRIALS = 120
+MOST_VARIED = 60
 
 
 def always(depth: int) -> Callable[[int], int]:
@@ -62,16 +64,30 @@ class FlowNeighbours(FlowExploration):
     def _top_up(self) -> None:
         """Enough trials of every path, and integers that lost their names in as many sizes."""
         for group in grouped(self.trials, self.asked)[:MOST_GROUPS]:
-            if len(self.trials) < MOST_TRIALS and not group.deepens and self.recorder.layered:
-                for depth in range(1, SHALLOW + 2):
-                    depths = [always(depth), always(depth % (SHALLOW + 1) + 1)]
-                    self._add(group, self._at_depth(group.trials[0].raw, depths))
+            for part in group.paths:
+                if len(self.trials) < MOST_TRIALS and not part.deepens and self.recorder.layered:
+                    for depth in range(1, SHALLOW + 2):
+                        depths = [always(depth), always(depth % (SHALLOW + 1) + 1)]
+                        self._add(group, self._at_depth(part.trials[0].raw, depths))
             for _ in range(TRIES if len(self.trials) < MOST_TRIALS else 0):
                 if len(group.trials) >= (MIXED if group.mixed else EACH) and group.varies and group.deepens:
                     break
                 raw = self._shallow(self._more_of(group))
                 if self._of(group, raw):
                     self._add(group, raw)
+
+    def _vary(self, bound: list[tuple[Group, dict[str, Any]]]) -> bool:
+        """Trials of other sizes where a path had the same in all of its trials; whether there are any."""
+        before = len(self.trials)
+        for group, sizes in bound:
+            here = group.trials[0].raw
+            names = [name for name in sizes if name in self.drawn and type(self.space.value(here, name)) is int]
+            changes = [names, *([name] for name in names)] if len(names) > 1 else [names]
+            for change in changes if len(self.trials) < MOST_TRIALS + MOST_VARIED else []:
+                raw = {**here, **{name: 2 * self.space.value(here, name) for name in change}}
+                if change and self._of(group, raw):
+                    self._add(group, raw)
+        return len(self.trials) > before
 
     def _add(self, group: Group, raw: Raw) -> None:
         trial = self.tried(raw)

@@ -34,6 +34,7 @@ AGAIN = 3
 DEEPER = (always(DEEP), always(DEEP - 1))
 
 
+Found = tuple[Group, dict[str, Any], dict[str, Any]]
 NOT_COVERED = "the default config is not covered"
 
 
@@ -61,6 +62,8 @@ class FlowRecording(FlowNeighbours):
             self.rounds -= 1
             self._top_up()
             entry = self._learnt()
+            if self._vary(self.bound):
+                entry = self._learnt()
             wrong, count = self._verified(entry)
             if not wrong:
                 return self._pooled(entry), count
@@ -104,24 +107,22 @@ class FlowRecording(FlowNeighbours):
 
     def _learnt(self) -> dict[str, Any]:
         self.own = Pool()
-        found: list[tuple[Group, dict[str, Any], dict[str, Any]]] = []
+        found: list[Found] = []
         unlearnt = ""
         for group in grouped(self.trials, self.asked):
-            for part, pinned in ((group, {}), group.of_one_path(set(self.drawn))):
-                if len(part.trials) < 2 or not part.deepens:
-                    continue
-                try:
-                    found.append((part, {**part.variant(self.own), "within": {}}, pinned))
+            whole: list[tuple[Group, dict[str, Any]]] = [(group, {})]
+            for parts in (whole, group.of_each_path(set(self.drawn))):
+                learnt, unlearnt = self._variants(parts, unlearnt)
+                found += learnt
+                if learnt:
                     break
-                except Unlearnt as why:
-                    unlearnt = str(why)
         if not found:
             raise Failed(f"not learnt: {unlearnt}")
         untagged = set[str]().union(*(group.untagged for group, _, _ in found))
         drawn = set(self.drawn)
-        variants = [
-            {**variant, "fixed": {**group.fixed(untagged, drawn), **pinned}} for group, variant, pinned in found
-        ]
+        fixed = [{**group.fixed(untagged, drawn), **pinned} for group, _, pinned in found]
+        variants = [{**variant, "fixed": own} for (_, variant, _), own in zip(found, fixed, strict=True)]
+        self.bound = [(group, own) for (group, _, _), own in zip(found, fixed, strict=True) if own]
         numbers = [
             name for name, value in self.start.config.items() if type(value) is int and not name.endswith(TOKENS)
         ]
@@ -139,6 +140,18 @@ class FlowRecording(FlowNeighbours):
         }
         free(entry, self.own)
         return entry
+
+    def _variants(self, parts: list[tuple[Group, dict[str, Any]]], why: str) -> tuple[list[Found], str]:
+        """The variants of groups with enough trials, each with the sizes that are pinned; why one has none."""
+        found: list[Found] = []
+        for part, pinned in parts:
+            if len(part.trials) < 2 or not part.deepens:
+                continue
+            try:
+                found.append((part, {**part.variant(self.own), "within": {}}, pinned))
+            except Unlearnt as unlearnt:
+                why = str(unlearnt)
+        return found, why
 
     def table(self, entry: dict[str, Any]) -> dict[str, Any]:
         """A table of this class alone."""

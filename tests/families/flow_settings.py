@@ -11,6 +11,8 @@ from tests.families.live import resolved
 from tests.families.space import LAYER_TYPES, Space
 
 MOST_OPTIONS = 3
+LONG = 4096
+"""More than a recorded forward has positions: a window of so many leaves its mask as it is."""
 ROPES: tuple[Raw, ...] = (
     {"rope_type": "linear", "factor": 2.0},
     {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512},
@@ -48,7 +50,7 @@ def options(space: Space, name: str, value: Any) -> Iterator[Any]:
         if "float" in field.kinds:
             yield 0.5
         if "int" in field.kinds:
-            yield from (8, 64)
+            yield from (8, 64, LONG)
 
 
 def needed_of(space: Space) -> Raw:

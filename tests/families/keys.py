@@ -64,7 +64,10 @@ def _stays(explorer: Explorer, name: str) -> set[bool]:
     space = explorer.space
     told = [(t.raw[name], t.config) for t in explorer.trials if name in t.raw]
     values = [value for value, _ in told] + explorer.fine.get(name, [])
-    told += [(value, resolved(space.config_class, {**space.start, name: value})) for value in values]
+    lists = {other: part for other, fine in explorer.fine.items() for part in fine if isinstance(part, list) and part}
+    beside = [{}, *({other: part} for other, part in lists.items() if other != name)]
+    for value, other in product(values, beside):
+        told.append((value, resolved(space.config_class, {**space.start, **other, name: value})))
     return {config.get(name) == value for value, config in told if config is not None}
 
 

@@ -31,7 +31,7 @@ NO_FIELDS = frozenset({"gradient_checkpointing", "num_labels", "num_hidden_layer
 LAYERS = ("layer", "depth", "block", "stage")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "gelu_fast", "tanh", "swish")
 SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
-PERIOD_WORDS = ("every", "freq", "frequency", "interval", "pattern", "period", "step", "stride")
+PERIOD_WORDS = ("every", "freq", "frequency", "group", "groups", "interval", "pattern", "period", "step", "stride")
 LARGEST = 1 << 17
 DEEPEST = 6
 START_LAYERS = 2
@@ -225,7 +225,7 @@ class Space:
         kind = draw.choice(kinds) if kinds else ""
         if kind == "int":
             sizes = [v for n in self.fields if type(v := self.value(raw, n)) is int and v > 0]
-            value = draw.choice([*sizes, 8, 16, 32, 64])
+            value = draw.choice([*sizes, 1, 2, 8, 16, 32, 64])
             return min(value, self._largest(field.name))
         if kind == "float":
             return draw.choice((0.0, 0.1, 0.5, 1.0, 2.0))
