@@ -20,6 +20,7 @@ from tests.families.space import ACTIVATIONS, Space
 
 EXTRA = {"decoder_start_token_id": 0}
 FROM_NOTHING = (64, 16, 1)
+LATE = (2, 3)
 MOST_PAIRS = 16
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
 PADDING = "pad_token_id"
@@ -118,6 +119,7 @@ class FlowExploration:
         for rope in ROPES if self.start.rope else ():
             self._try_setting({"rope_parameters": rope})
         self.explore_keys()
+        self._explore_late()
         self.trials += [
             one for one in self.set_aside if settings_of(one, self.asked) != settings_of(self.start, self.asked)
         ]
@@ -131,6 +133,19 @@ class FlowExploration:
             wanted = [name for name in kept if name in EXTRA] if value == 0 and value is not False else kept
             for name in self._idle_among(wanted, value):
                 self.idle.setdefault(name, []).append(likeness(value))
+
+    def _explore_late(self) -> None:
+        """What keys do that the class drops, but for configs that say of each layer what these keys are for."""
+        made = resolved(self.recorder.config_class, self.space.start) or {}
+        lists = {name: made[name] for name in self.space.fields if _words(made.get(name))}
+        for name in sorted(self.space.unlisted.keys() - self.start.config.keys()) if lists else []:
+            for value in LATE:
+                try:
+                    trial = self.recorder.trial({**self.space.start, **lists, name: value})
+                except Refused:
+                    continue
+                if name in trial.config and trial.graph == self.start.graph and trial.held <= self.start.held:
+                    self.idle[name] = [likeness(value)]
 
     def _idle_among(self, names: list[str], value: Any) -> list[str]:
         """Of these keys, those with which the forward is the same."""
@@ -254,6 +269,10 @@ class FlowExploration:
 
 def _no_pair(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, str) and value in ACTIVATIONS)
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(part, str) for part in value)
 
 
 def above_one(value: Any) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from adaptlint.bases.families import shipped_record
 from adaptlint.bases.resolved import flat
 from tests.families.flow_exploring import FlowExploration, may_hold
 from tests.families.flow_learning import Group, grouped, named
@@ -32,6 +33,15 @@ class FlowNeighbours(FlowExploration):
     def _neighbours(self, count: int) -> Iterator[Raw]:
         for _ in range(count):
             yield self._neighbour(self.draw.choice(self.trials).raw, self.draw.choice((1, 2, 3, 4)))
+
+    def _wandering(self, steps: int) -> Iterator[Raw]:
+        """A walk away from the config to start from, any field moved, as far as the base's own table goes."""
+        here, names = self.space.start, sorted(self.space.fields)
+        for _ in range(steps):
+            raw = self._shallow(self.space.moved(here, self.draw, names, 2))
+            if shipped_record(raw, self.recorder.name) is not None:
+                here = raw
+                yield raw
 
     def _neighbour(self, here: Raw, steps: int) -> Raw:
         """A neighbour: other sizes, sometimes other settings, sometimes two sizes that are the same."""

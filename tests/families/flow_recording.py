@@ -26,7 +26,8 @@ from tests.families.samples import Unlearnt
 
 DRAWS = 6
 DEEP = 5
-FRESH = 4
+FRESH = 6
+WANDERED = 12
 CUTS = 8
 AGAIN = 3
 
@@ -127,7 +128,7 @@ class FlowRecording(FlowNeighbours):
             name for name, value in self.start.config.items() if type(value) is int and not name.endswith(TOKENS)
         ]
         seen = {n: [t.names[n] for t in self.trials if type(t.names.get(n)) is int] for n in numbers}
-        sized = {n for n in numbers if n in self.space.fields and self.space.sized(n)}
+        sized = {n for n in numbers if n in self.space.fields and self.space.sized(n) and self.start.config[n] > 0}
         positive = [n for n in numbers if n in sized or all(value > 0 for value in seen[n])]
         idle = {key: known for key, known in self.idle.items() if key not in self.asked}
         entry = {
@@ -175,7 +176,12 @@ class FlowRecording(FlowNeighbours):
         table = self.table(entry)
         wrong = self._unlike_themselves(entry) if again else []
         right = 0
-        for raw in [{"model_type": self.space.model_type, **self.needed}, *self._of_each(), *self._neighbours(FRESH)]:
+        for raw in [
+            {"model_type": self.space.model_type, **self.needed},
+            *self._of_each(),
+            *self._neighbours(FRESH),
+            *self._wandering(WANDERED),
+        ]:
             fault = self._fault(table, raw)
             right += fault == ""
             if fault:

@@ -38,6 +38,7 @@ START_LAYERS = 2
 MOST_COUNTED = 64
 MOST_LABELS = 40
 BEYOND = {
+    "albert": ("inner_group_num", "num_hidden_groups"),
     "doge": ("is_moe",),
     "gemma3_text": ("use_bidirectional_attention",),
     "deberta": ("pos_att_type",),
@@ -48,7 +49,8 @@ BEYOND = {
 """Fields that keep their default, for which templates have no formula: Doge takes the square root of how many experts
 there are, Gemma 3 makes its window half as wide and one more in both directions, and DeBERTa has projections by the
 words in a list, a convolution that pads by half of its kernel, and rows by buckets where there are any (transformers
-5.23). Its published models are therefore not covered. Prompts of MVP add rows of their own. Experts of NLLB-MoE are in
+5.23). Its published models are therefore not covered. Prompts of MVP add rows of their own. Groups of
+ALBERT's layers, of which its models have one, decide which layer is called when. Experts of NLLB-MoE are in
 every fourth layer alone, deeper than most of the configs that are drawn.
 """
 TIED = "tie_word_embeddings"

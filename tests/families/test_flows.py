@@ -84,6 +84,36 @@ def test_fresh_configs_have_the_graphs_of_live_recordings(model_type: str, backe
     assert told
 
 
+@pytest.mark.parametrize(
+    ("model_type", "name", "backend", "changes"),
+    [
+        ("bloom", "BloomForCausalLM", "eager", {"slow_but_exact": True, "pretraining_tp": 2}),
+        ("granitemoeshared", "GraniteMoeSharedForCausalLM", "sdpa", {"shared_intermediate_size": 1}),
+        ("mistral", "MistralForCausalLM", "flex_attention", {"intermediate_size": 0}),
+        ("starcoder2", "Starcoder2ForCausalLM", "sdpa", {"sliding_window": 4096}),
+    ],
+)
+def test_a_branch_behind_another_setting_is_the_live_one(
+    model_type: str, name: str, backend: str, changes: dict[str, Any]
+) -> None:
+    pytest.importorskip("transformers")
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    from tests.families.flow_comparing import different
+    from tests.families.flow_trials import Recorder
+    from tests.families.live import built, quick
+
+    raw = {"model_type": model_type, "num_hidden_layers": 2, **changes}
+    with quick():
+        made = built(raw, name)
+        assert not isinstance(made, BaseProblem)
+        table = read_table(model_type, backend)
+        assert table is not None
+        graph = graph_from(table, Base("", "meta", made, config=raw))
+        recorder = Recorder(CONFIG_MAPPING[model_type], name, backend, frozenset())
+        assert graph is None or different(graph, recorder.live(raw)) == ""
+
+
 @pytest.mark.parametrize("backend", ["eager", "sdpa"])
 @pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2", "tiny-bert"])
 def test_a_flow_is_that_of_a_live_recording(
@@ -121,9 +151,20 @@ def test_a_branch_that_a_config_turns_is_found(tmp_path: Path) -> None:
 
 
 def test_flex_attention_asks_for_powers_of_two(tmp_path: Path) -> None:
-    base = base_of(tmp_path, fixture("tiny-llama", num_attention_heads=6, num_key_value_heads=2, hidden_size=48))
-    assert shipped_graph(base, "sdpa") is not None
-    assert shipped_graph(base, "flex_attention") is None
+    pytest.importorskip("transformers")
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    from tests.families.flow_comparing import different
+    from tests.families.flow_trials import Recorder
+
+    recorder = Recorder(CONFIG_MAPPING["llama"], "LlamaForCausalLM", "flex_attention", frozenset())
+    four, six = (
+        fixture("tiny-llama", num_attention_heads=heads, num_key_value_heads=2, hidden_size=48) for heads in (4, 6)
+    )
+    graph = shipped_graph(base_of(tmp_path, six), "flex_attention")
+    assert graph is not None
+    assert different(graph, recorder.live(six)) == ""
+    assert different(graph, recorder.live(four)) != ""
 
 
 def test_a_class_without_a_table_has_no_graph(tmp_path: Path) -> None:
