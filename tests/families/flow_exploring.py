@@ -12,7 +12,7 @@ from adaptlint.bases import Base
 from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import NotCovered, holds
 from adaptlint.dataflow.shipped import likeness
-from tests.families.flow_learning import Group, Pool, named, settings_of
+from tests.families.flow_learning import TOKENS, Group, Pool, named, settings_of
 from tests.families.flow_settings import ROPES, needed_of, options, with_all_experts
 from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.live import resolved
@@ -25,7 +25,6 @@ MOST_PAIRS = 16
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
 PADDING = "pad_token_id"
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
-TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 ROUNDS = 2
 
 

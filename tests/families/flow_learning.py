@@ -19,6 +19,7 @@ from tests.families.samples import Sample, Unlearnt
 
 Conditions = frozenset[str]
 DEPTHS = 3
+TOKENS = ("_token_id", "_token_index", "_idx", "_id")
 
 
 class FlowLearner(Learner):
@@ -92,7 +93,8 @@ class Group:
 
     def variant(self, pool: Pool) -> dict[str, Any]:
         """The variant as the table has it. Raises Unlearnt."""
-        learner = FlowLearner(sorted(self.trials[0].names, key=lambda name: "layer" not in name))
+        names = [name for name in self.trials[0].names if not _is_a_label(name)]
+        learner = FlowLearner(sorted(names, key=lambda name: "layer" not in name))
         numbers: dict[str, int] = {}
         of: list[list[Sample]] = []
         graphs = []
@@ -139,6 +141,11 @@ class Group:
         untagged = untagged if self.varies else untagged | drawn
         names = sorted(name for name in untagged & first.keys() if type(first[name]) in (int, float))
         return {name: first[name] for name in names if all(t.names.get(name) == first[name] for t in self.trials)}
+
+
+def _is_a_label(name: str) -> bool:
+    """True for tokens and labels: they count nothing, but for the padding, and may be as many as layers by accident."""
+    return name == "num_labels" or (name.partition(".")[0].endswith(TOKENS) and not name.startswith("pad"))
 
 
 def _constants(templates: Sequence[Any]) -> list[Any]:

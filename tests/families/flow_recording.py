@@ -14,9 +14,9 @@ from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
 from tests.families.flow_comparing import difference, unfolded
-from tests.families.flow_exploring import TOKENS, Failed, above_one
+from tests.families.flow_exploring import Failed, above_one
 from tests.families.flow_free import free
-from tests.families.flow_learning import Group, Pool, grouped, settings_of
+from tests.families.flow_learning import TOKENS, Group, Pool, grouped, settings_of
 from tests.families.flow_limits import Limits, NothingLeft
 from tests.families.flow_neighbours import SHALLOW, TRIES, FlowNeighbours, always
 from tests.families.flow_settings import with_all_experts
