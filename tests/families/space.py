@@ -30,7 +30,7 @@ NO_FIELDS = frozenset({"gradient_checkpointing", "num_labels", "num_hidden_layer
 """Of what `UNLISTED` finds: what every config has, settings of rotary embeddings, and inputs of a forward."""
 LAYERS = ("layer", "depth", "block", "stage")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "gelu_fast", "tanh", "swish")
-SIZE_WORDS = ("size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
+SIZE_WORDS = ("scalar", "size", "dim", "head", "heads", "width", "hidden", "d", "channels", "positions", "embd")
 PERIOD_WORDS = ("every", "freq", "frequency", "group", "groups", "interval", "pattern", "period", "step", "stride")
 LARGEST = 1 << 17
 DEEPEST = 6
