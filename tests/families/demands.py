@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from tests.families.samples import Sample
-from tests.families.space import Raw, Space
+from tests.families.space import PADDING, Raw, Space
 
-PADDED = ["<", "pad_token_id", "vocab_size"]
+PADDED = ["<", PADDING, "vocab_size"]
 
 
 def breaking(space: Space, raw: Raw, condition: Any) -> list[Raw]:
@@ -51,7 +51,7 @@ def relations(samples: list[Sample], usable: list[str]) -> list[Any]:
         for other in sizes:
             if name != other:
                 found += [["%", name, other], ["<", name, other], ["not", ["<", name, other]], ["=", name, other]]
-            if name == "pad_token_id" and "position" in other:  # sines for so many positions after the first two
+            if name == PADDING and "position" in other:  # sines for so many positions after the first two
                 found.append(["<", name, ["+", other, 2]])
             if name != other and "head" in name and "head" in other:  # the width of a head, given beside their number
                 found += [["=", name, ["//", width, other]] for width in sizes if width not in (name, other)]

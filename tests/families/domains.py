@@ -42,10 +42,10 @@ def _domain(explorer: Explorer, field: Field) -> dict[str, Any]:
     fine = [value for value in explorer.fine.get(field.name, []) if json.dumps(value) not in refused]
     seen += [value for value in fine if not active or (isinstance(value, list) and value and isinstance(value[0], str))]
     disowned = explorer.disowned.get(field.name, [])
-    return _domain_of([one for one in seen if one not in disowned], active, explorer.refused.get(field.name, []))
+    return _domain_of([one for one in seen if one not in disowned], active)
 
 
-def _domain_of(seen: list[Any], active: bool, refused: list[Any]) -> dict[str, Any]:
+def _domain_of(seen: list[Any], active: bool) -> dict[str, Any]:
     domain: dict[str, Any] = {}
     by_kind: dict[str, list[Any]] = {}
     for value in seen:
@@ -77,4 +77,4 @@ def _lists(values: list[Any], active: bool) -> Any:
         return [{**known, "str": True} if ["a", "b"] in values else known]
     if not active and ["a", "b"] in values:
         return [{"str": True}]
-    return [_domain_of(entries, active, [])]
+    return [_domain_of(entries, active)]

@@ -8,14 +8,13 @@ from typing import Any
 
 from adaptlint.bases.base import BaseProblem
 from tests.families.live import built, learnable, resolved
-from tests.families.space import ACTIVATIONS, LAYER_TYPES, MOST_COUNTED, START_LAYERS, Field, Raw, Space
+from tests.families.space import ACTIVATIONS, LAYER_TYPES, MOST_COUNTED, PADDING, START_LAYERS, Field, Raw, Space
 
 LARGE = 1_000_000
 JUNK_TEXT = "zzz"
 FEW_OPTIONS = 4
 NARROW = 3
 NO_WIDTHS = ("vocab", "position", "image", "patch", "kernel")
-PADDING = "pad_token_id"
 
 
 class Trial:

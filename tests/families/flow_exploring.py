@@ -8,22 +8,20 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from adaptlint.bases import Base
 from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import NotCovered, holds
 from adaptlint.dataflow.shipped import likeness
-from tests.families.flow_learning import TOKENS, Group, Pool, named, settings_of
+from tests.families.flow_learning import TOKENS, Pool, named, settings_of
 from tests.families.flow_settings import ROPES, needed_of, options, with_all_experts
 from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.live import resolved
-from tests.families.space import ACTIVATIONS, Space
+from tests.families.space import ACTIVATIONS, PADDING, Space
 
 EXTRA = {"decoder_start_token_id": 0}
 FROM_NOTHING = (64, 16, 1)
 LATE = (2, 3)
 MOST_PAIRS = 16
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
-PADDING = "pad_token_id"
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
 ROUNDS = 2
 
@@ -49,11 +47,7 @@ class FlowExploration:
         self.flips: list[Raw] = []
         self.telling: list[Raw] = []
         self.set_aside: list[Trial] = []
-        self.bases: dict[str, Base | None] = {}
-        self.lives: dict[str, Any] = {}
-        self.alone: dict[str, Any] = {}
         self.needed: Raw = {}
-        self.bound: list[tuple[Group, dict[str, Any]]] = []
         self.refused = ""
         self.rounds = ROUNDS
         self.shallow = True
@@ -90,14 +84,18 @@ class FlowExploration:
         """The trial of a config, None if there is none; kept."""
         text = json.dumps(raw, sort_keys=True)
         if text not in self.seen:
-            try:
-                self.seen[text] = self.recorder.trial(raw)
-            except Refused as why:
-                self.seen[text], self.refused = None, str(why)
-            found = self.seen[text]
+            found = self.seen[text] = self._recorded(raw)
             if found is not None:
                 self.trials.append(found)
         return self.seen[text]
+
+    def _recorded(self, raw: Raw) -> Trial | None:
+        """The trial of a config, None if there is none; not kept."""
+        try:
+            return self.recorder.trial(raw)
+        except Refused as why:
+            self.refused = str(why)
+            return None
 
     def _explore(self) -> None:
         """Sort every setting that is no size: idle, or asked; as another class or backend has it, if there was one."""
@@ -139,24 +137,16 @@ class FlowExploration:
         lists = {name: made[name] for name in self.space.fields if _words(made.get(name))}
         for name in sorted(self.space.unlisted.keys() - self.start.config.keys()) if lists else []:
             for value in LATE:
-                try:
-                    trial = self.recorder.trial({**self.space.start, **lists, name: value})
-                except Refused:
-                    continue
-                if name in trial.config and trial.graph == self.start.graph and trial.held <= self.start.held:
+                trial = self._recorded({**self.space.start, **lists, name: value})
+                if trial is not None and name in trial.config and same_forward(trial, self.start):
                     self.idle[name] = [likeness(value)]
 
     def _idle_among(self, names: list[str], value: Any) -> list[str]:
         """Of these keys, those with which the forward is the same."""
         if not names:
             return []
-        raw = {**self.space.start, **dict.fromkeys(names, value)}
-        config = resolved(self.recorder.config_class, raw)
-        try:
-            trial = None if config is None else self.recorder.trial(raw)
-        except Refused:
-            trial = None
-        if trial is not None and trial.graph == self.start.graph and trial.held <= self.start.held:
+        trial = self._recorded({**self.space.start, **dict.fromkeys(names, value)})
+        if trial is not None and same_forward(trial, self.start):
             return names
         if len(names) == 1:
             return []
@@ -182,7 +172,7 @@ class FlowExploration:
             return
         self.flips.append(change)
         changed = [k for k, v in trial.config.items() if likeness(v) != likeness(self.start.config.get(k))]
-        same = trial.graph == self.start.graph and trial.held <= self.start.held
+        same = same_forward(trial, self.start)
         for key in changed:
             if same and key in self.idle:
                 self.idle[key] = [*self.idle[key], likeness(trial.config[key])]
@@ -251,11 +241,8 @@ class FlowExploration:
     def _ask_beside(self, trial: Trial, batch: Raw) -> None:
         """Halve the batch until each part either changes nothing or is one setting that counts."""
         raw = {**trial.raw, **batch}
-        try:
-            found = self.recorder.trial(raw)
-        except Refused:
-            found = None
-        if found is not None and found.graph == trial.graph and found.held <= trial.held:
+        found = self._recorded(raw)
+        if found is not None and same_forward(found, trial):
             return
         names = sorted(batch)
         if len(names) > 1:
@@ -264,6 +251,11 @@ class FlowExploration:
         elif found is not None:
             self.asked |= {k for k, v in found.config.items() if likeness(v) != likeness(trial.config.get(k))}
             self.tried(raw)
+
+
+def same_forward(one: Trial, other: Trial) -> bool:
+    """Whether the first did nothing that the second did not do, and asked nothing else."""
+    return one.graph == other.graph and one.held <= other.held
 
 
 def _no_pair(value: Any) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 
 from adaptlint.bases.templates import NotCovered, evaluate
 from tests.families.flow_learning import Pool, named
+from tests.families.space import PADDING
 
 Entry = dict[str, Any]
-FREE = ("pad_token_id", "rope_parameters")
+FREE = (PADDING, "rope_parameters")
 """The settings that are looked at: what else makes no difference in the variants at hand may make one in others."""
 PADDING_ROW = "padding_idx"
 DRAWS = 40

@@ -14,15 +14,16 @@ from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.record import FIRST, record
 from adaptlint.dataflow.shipped import FORMAT, graph_from, likeness
 from tests.families.flow_comparing import difference, unfolded
-from tests.families.flow_exploring import Failed, above_one
+from tests.families.flow_exploring import Failed, FlowExploration, above_one
 from tests.families.flow_free import free
 from tests.families.flow_learning import TOKENS, Group, Pool, grouped, settings_of
 from tests.families.flow_limits import Limits, NothingLeft
 from tests.families.flow_neighbours import SHALLOW, TRIES, FlowNeighbours, always
 from tests.families.flow_settings import with_all_experts
-from tests.families.flow_trials import Raw, Refused, Trial
+from tests.families.flow_trials import Raw, Recorder, Refused, Trial
 from tests.families.live import built
 from tests.families.samples import Unlearnt
+from tests.families.space import Space
 
 DRAWS = 6
 DEEP = 5
@@ -42,12 +43,21 @@ NOT_COVERED = "the default config is not covered"
 class FlowRecording(FlowNeighbours):
     """The variants of one class under one backend in the making."""
 
+    def __init__(
+        self, space: Space, recorder: Recorder, read: set[str], pool: Pool, known: FlowExploration | None = None
+    ) -> None:
+        super().__init__(space, recorder, read, pool, known)
+        self.bases: dict[str, Base | None] = {}
+        self.lives: dict[str, Any] = {}
+        self.alone: dict[str, Any] = {}
+        self.bound: list[tuple[Group, dict[str, Any]]] = []
+
     def run(self) -> tuple[dict[str, Any], int]:
         """The class's entry of a table, and how many fresh configs gave the graphs of live recordings."""
-        start = self._recorded(self.space.start)
+        start = self._inputs_of(self.space.start)
         if isinstance(start, str) and self._chosen_start() is not None:
             self.space.start = {**with_all_experts(self.space), **self.needed}
-            start = self._recorded(self.space.start)
+            start = self._inputs_of(self.space.start)
         if isinstance(start, str):
             raise Failed(start)
         self.recorder.inputs = start
@@ -70,7 +80,7 @@ class FlowRecording(FlowNeighbours):
                 return self._pooled(entry), count
         return self._limited(entry, [raw for raw, _ in wrong])
 
-    def _recorded(self, raw: Raw) -> list[str] | str:
+    def _inputs_of(self, raw: Raw) -> list[str] | str:
         """The inputs that a config's forward is recorded with; why it is not."""
         try:
             with silence():

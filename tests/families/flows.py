@@ -18,14 +18,14 @@ from typing import Any
 
 from adaptlint.dataflow.load import BACKENDS
 from adaptlint.dataflow.shipped import FOLDER
-from tests.families.flow_exploring import PADDING, Failed
+from tests.families.flow_exploring import Failed
 from tests.families.flow_learning import Pool
 from tests.families.flow_recording import FlowRecording, table_of
 from tests.families.flow_trials import Recorder
 from tests.families.keys import named_in
 from tests.families.live import auto_tables, classes_of, native_kernels, quick
 from tests.families.page import NO_FLOW, tables
-from tests.families.space import NoSpace, Space, sources_of
+from tests.families.space import PADDING, NoSpace, Space, sources_of
 
 FIRST_OF = ("AutoModelForMaskedLM", "AutoModelForSeq2SeqLM")
 """Types that have these have a causal class for the sake of completeness."""

@@ -54,6 +54,7 @@ ALBERT's layers, of which its models have one, decide which layer is called when
 every fourth layer alone, deeper than most of the configs that are drawn.
 """
 TIED = "tie_word_embeddings"
+PADDING = "pad_token_id"
 UNLISTED = re.compile(
     r"""(?:getattr\(\s*(?:self\.)?config,|kwargs\.(?:pop|get)\()\s*["'](\w+)["'],\s*([^()]*?(?:\([^()]*\))?[^()]*?)\)"""
 )
