@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from adaptlint.replay.worker.compositions import Forwards, unlike
+from adaptlint.replay.worker.compositions import Forwards, shares_rows, unlike
 
 
 def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
@@ -17,7 +17,7 @@ def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
     The model is left as it was.
     """
     state = {name: value.clone() for name, value in forwards.model.state_dict().items()}
-    for work in (_weights, _cached_step, _mask, _merged):
+    for work in (_weights, _cached_step, _mask, _merged, _idle):
         with suppress(Exception):
             yield from work(forwards, setup)
     for name, value in {**dict(forwards.model.named_parameters()), **dict(forwards.model.named_buffers())}.items():
@@ -47,6 +47,12 @@ def _cached_step(forwards: Forwards, setup: Any) -> Iterator[str]:
         model.set_active_adapters(setup)
         if step():
             yield "cached step"
+
+
+def _idle(forwards: Forwards, setup: Any) -> Iterator[str]:
+    """Members without a part among rows that are as their own adapters alone make them."""
+    if shares_rows(setup):
+        yield from forwards.idle(setup, forwards.run(setup))
 
 
 def _mask(forwards: Forwards, setup: Any) -> Iterator[str]:

@@ -40,6 +40,7 @@ def test_an_empty_cache_is_told() -> None:
 @pytest.mark.parametrize(
     ("code", "what"),
     [
+        ("AL537", "a has no part in the result"),
         ("AL544", "attention weights"),
         ("AL545", "cached step"),
         ("AL546", "merged"),

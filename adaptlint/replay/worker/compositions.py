@@ -92,14 +92,15 @@ class Forwards:
         if len(found) != batch * channels:
             yield f"{len(found)} rows, {batch * channels} are meant"
         sharing = any(kind(block) in SHARING for block in inside(setup))
-        rows = [(row, meant(setup, row, batch * channels)) for row in range(len(found))] if sharing else []
-        for row, own in rows:
+        for row in range(len(found) if sharing else 0):
+            own = meant(setup, row, batch * channels)
             with suppress(Exception):  # alone it raises as well: nothing to hold it against
                 if unlike(found[row], self.run(own)[row % batch]):
                     yield f"row {row} is not what {own} gives"
                     break
         yield from self._merged(setup, found)
-        yield from self._idle(setup, found, {str(name) for _, own in rows for name in leaves(own)})
+        if not shares_rows(setup):  # else its rows were held against what runs alone
+            yield from self.idle(setup, found)
         yield from self._padded(setup, found)
 
     def _merged(self, setup: Any, found: Any) -> Iterator[str]:
@@ -114,7 +115,8 @@ class Forwards:
                     if unlike(self.run(swapped(setup, block, alike(block, one))), self.run(same)):
                         yield f"{kind(block)} of {one} with itself is not {one}"
 
-    def _idle(self, setup: Any, found: Any, used: set[str]) -> Iterator[str]:
+    def idle(self, setup: Any, found: Any) -> Iterator[str]:
+        """Adapters whose numbers may be any without another result."""
         import torch
 
         for name in dict.fromkeys(leaves(setup)):
@@ -125,7 +127,7 @@ class Forwards:
             same = not unlike(found, self.run(setup))
             for value, before in zip(own, kept):
                 value.data.copy_(before)
-            if same and (not used or name in used):
+            if same:
                 yield f"{name} has no part in the result"
 
     def _padded(self, setup: Any, found: Any) -> Iterator[str]:
@@ -188,6 +190,13 @@ def inside(block: Any) -> Iterator[Any]:
         yield block
         for child in block:
             yield from inside(child)
+
+
+def shares_rows(block: Any) -> bool:
+    """Whether rows are shared out, elsewhere than among adapters that are merged with others into every row."""
+    if isinstance(block, str) or kind(block) in MERGING:
+        return False
+    return kind(block) in SHARING or any(map(shares_rows, block))
 
 
 def leaves(block: Any) -> list[str]:

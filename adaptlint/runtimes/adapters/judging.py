@@ -66,7 +66,8 @@ def judge(graph: FlowGraph, composed: Composed, sizes: Mapping[str, int]) -> Out
         return Outcome("unknown", None, None, unknown, tuple(layers.notes), {}, moved, layers)
     told = [note for note in layers.notes if not _is_evened_out(graph, note)]
     notes = (*_first_of_each(told), *_more(graph, composed, layers, moved, sizes))
-    return Outcome("wrong" if notes else "works", None, None, "", notes, moved.outputs, moved, layers)
+    deciding = tuple(note for note in notes if note.decides)  # where there are such, they say the others' part as well
+    return Outcome("wrong" if deciding else "works", None, None, "", deciding or notes, moved.outputs, moved, layers)
 
 
 def _more(
@@ -103,19 +104,22 @@ def _leaks(graph: FlowGraph, composed: Composed, moved: Moved, sizes: Mapping[st
 def _idle(composed: Composed, layers: HubLayers) -> Iterator[Note]:
     """Adapters without any part in the result.
 
-    One that stands somewhere counts only where nothing that runs alone could be held against the whole: among rows
+    One that stands somewhere decides only where nothing that runs alone could be held against the whole: among rows
     that are shared out, and among copies that are merged, the others' results say what it should be.
     """
     setup = composed.setup
+    shared = _shares_rows(setup, composed)
     absent = setup.names() - unused(setup) - layers.at_work
     copies = {name for block in setup.blocks() if block.kind in MERGING for name in _copies(block, composed, layers)}
-    held = _shares_rows(setup, composed) or any(
+    of_copies = any(
         block is not setup and block.kind == "Average" and _is_of_copies(block, composed) for block in setup.blocks()
     )
     for name in sorted(absent - copies):
         if name not in layers.placed:
             yield Note("adapter-has-no-site", "", {"name": name})
-        elif not held:
+        elif shared:
+            yield Note("adapter-idle-among-rows", "", {"name": name}, decides=False)
+        elif not of_copies:
             yield Note("adapter-without-effect", "", {"name": name})
 
 

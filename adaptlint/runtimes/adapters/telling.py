@@ -77,7 +77,7 @@ def fault_of_note(note: Note, setup: Block, sizes: Mapping[str, int]) -> Fault:
         facts |= _of_leak(note)
     op = str(note.facts.get("op", ""))
     reason = SILENT[op] if note.reason == "rows of another adapter" else note.reason
-    return Fault(reason, module=note.module, facts=facts, decides=True)
+    return Fault(reason, module=note.module, facts=facts, decides=note.decides)
 
 
 def _of_leak(note: Note) -> dict[str, Fact]:

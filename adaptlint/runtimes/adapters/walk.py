@@ -40,11 +40,15 @@ Run = Callable[[Block, Given, Context], list[Rows]]
 
 
 class Note(NamedTuple):
-    """Something that is not as it should be, though nothing raises: a reason, where, and what there is to say."""
+    """Something that is not as it should be, though nothing raises: a reason, where, and what there is to say.
+
+    One that does not decide leaves the numbers what the composition's parts give alone.
+    """
 
     reason: str
     module: str
     facts: dict[str, Any]
+    decides: bool = True
 
 
 class HubLayers:
