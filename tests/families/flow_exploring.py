@@ -37,6 +37,7 @@ class FlowExploration:
         self, space: Space, recorder: Recorder, read: set[str], pool: Pool, known: FlowExploration | None = None
     ) -> None:
         self.space = space
+        self.origin = space.start
         self.recorder = recorder
         self.read = read
         self.draw = random.Random(f"{recorder.name} {recorder.backend}")

@@ -20,6 +20,8 @@ EACH = 2
 MOST_GROUPS = 64
 MOST_TRIALS = 120
 MOST_VARIED = 60
+WANDERED = 12
+BESIDE = 3
 
 
 def always(depth: int) -> Callable[[int], int]:
@@ -34,14 +36,21 @@ class FlowNeighbours(FlowExploration):
         for _ in range(count):
             yield self._neighbour(self.draw.choice(self.trials).raw, self.draw.choice((1, 2, 3, 4)))
 
-    def _wandering(self, steps: int) -> Iterator[Raw]:
-        """A walk away from the config to start from, any field moved, as far as the base's own table goes."""
-        here, names = self.space.start, sorted(self.space.fields)
-        for _ in range(steps):
-            raw = self._shallow(self.space.moved(here, self.draw, names, 2))
-            if shipped_record(raw, self.recorder.name) is not None:
-                here = raw
-                yield raw
+    def _wandering(self) -> Iterator[Raw]:
+        """Walks away from the configs to start from, and from each change that counts, whatever is moved beside.
+
+        They go as far as the base's own table does.
+        """
+        starts = [self.space.start, *([self.origin] if self.origin != self.space.start else [])]
+        beside = [(start, change, BESIDE) for change in self.telling for start in starts]
+        for start, change, steps in [*((start, Raw(), WANDERED) for start in starts), *beside]:
+            here = {**start, **change}
+            names = sorted(self.space.fields.keys() - change.keys())
+            for _ in range(steps):
+                raw = self.space.moved(here, self.draw, names, 2)
+                if shipped_record(raw, self.recorder.name) is not None:
+                    here = raw
+                    yield raw
 
     def _neighbour(self, here: Raw, steps: int) -> Raw:
         """A neighbour: other sizes, sometimes other settings, sometimes two sizes that are the same."""

@@ -28,7 +28,6 @@ from tests.families.space import Space
 DRAWS = 6
 DEEP = 5
 FRESH = 6
-WANDERED = 12
 CUTS = 8
 AGAIN = 3
 
@@ -190,7 +189,7 @@ class FlowRecording(FlowNeighbours):
             {"model_type": self.space.model_type, **self.needed},
             *self._of_each(),
             *self._neighbours(FRESH),
-            *self._wandering(WANDERED),
+            *self._wandering(),
         ]:
             fault = self._fault(table, raw)
             right += fault == ""
