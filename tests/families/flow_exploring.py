@@ -23,7 +23,7 @@ LATE = (2, 3)
 MOST_PAIRS = 16
 ASKED_FOR = ("output_attentions", "output_hidden_states", "return_dict")  # what is returned beside the answer
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim")
-ROUNDS = 2
+ROUNDS = 5
 
 
 class Failed(Exception):

@@ -24,6 +24,7 @@ from tests.families.live import resolved
 
 Raw = dict[str, Any]
 MEASURED = ("arange", "interpolate", "linspace")  # operations whose floats are lengths
+STRIDED = "as_strided"
 NEAR_THE_END = 2  # what a layer hands on, whatever it did before
 SCALE = 0.5
 """Stands for every float: how much something is scaled changes no shape."""
@@ -189,9 +190,8 @@ def _node(node: Any, layer: str, known: set[str], sizes: dict[int, Any]) -> list
         shapes = [[sizes.get(dim, dim) for dim in shape] for shape in shapes]
     if name and (layer + name if name[0] == "." else name) in known:
         shapes = []
-    args, kwargs = _argument(node.args), {key: _argument(value) for key, value in node.kwargs.items()}
-    if node.op not in MEASURED:
-        args, kwargs = without_floats(args), without_floats(kwargs)
+    kwargs = {key: _argument(value) for key, value in node.kwargs.items()}
+    args, kwargs = shaping(node.op, _argument(node.args), kwargs)
     return [node.op, node.module, node.source, args, kwargs, _plain(shapes), _plain(node.kinds), _plain(node.read)]
 
 
@@ -227,6 +227,13 @@ def _argument(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_argument(part) for part in value]
     return value
+
+
+def shaping(op: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Arguments less what no shape depends on: scales, and which numbers of a storage are taken."""
+    if op == STRIDED:
+        args, kwargs = args[:2], {**kwargs, **({"stride": None} if len(args) > 2 or "stride" in kwargs else {})}
+    return (args, kwargs) if op in MEASURED else (without_floats(args), without_floats(kwargs))
 
 
 def without_floats(value: Any) -> Any:
