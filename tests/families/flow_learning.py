@@ -36,10 +36,14 @@ class FlowLearner(Learner):
         return super()._object(samples, path, depth)
 
     def _conditions(self, samples: Sequence[Sample], depth: int) -> Iterable[Any]:
-        """The first layer, and the second, which has one before it, are unlike others before sizes are."""
+        """The first layer, and the second, which has one before it, are unlike others before sizes are.
+
+        What comes after layers of two kinds in turn depends on which of them is the last.
+        """
         for level in range(depth):
             yield from (["is", f"@{level}", place] for place in (0, 1))
         yield from super()._conditions(samples, depth)
+        yield from (["%", name, 2] for name in self.usable if "layer" in name)
 
     def _number(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
         """In a stack, which value is taken is chosen: no formula of a layer's number gives it."""
