@@ -22,6 +22,7 @@ MOST_TRIALS = 120
 MOST_VARIED = 60
 WANDERED = 12
 BESIDE = 3
+CACHE = "use_cache"
 
 
 def always(depth: int) -> Callable[[int], int]:
@@ -39,10 +40,12 @@ class FlowNeighbours(FlowExploration):
     def _wandering(self) -> Iterator[Raw]:
         """Walks away from the configs to start from, and from each change that counts, whatever is moved beside.
 
-        They go as far as the base's own table does.
+        They go as far as the base's own table does. Whether there is a cache is asked of the config by few classes.
         """
         starts = [self.space.start, *([self.origin] if self.origin != self.space.start else [])]
         beside = [(start, change, BESIDE) for change in self.telling for start in starts]
+        if CACHE in self.space.fields:
+            yield from ({**group.trials[0].raw, CACHE: False} for group in grouped(self.trials, self.asked))
         for start, change, steps in [*((start, Raw(), WANDERED) for start in starts), *beside]:
             here = {**start, **change}
             names = sorted(self.space.fields.keys() - change.keys())
