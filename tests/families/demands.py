@@ -41,7 +41,7 @@ def breaking(space: Space, raw: Raw, condition: Any) -> list[Raw]:
 
 
 def relations(samples: list[Sample], usable: list[str]) -> list[Any]:
-    sizes = [n for n in usable if any(type(s.names.get(n)) is int for s in samples)]
+    sizes = [n for n in usable if n != "num_labels" and any(type(s.names.get(n)) is int for s in samples)]
     found: list[Any] = []
     for name in sizes:
         found += [["<", part, name] for part in (-1, 0, 1)] + [["%", name, part] for part in (2, 4, 8)]

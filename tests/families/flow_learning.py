@@ -42,7 +42,7 @@ class FlowLearner(Learner):
         """
         for level in range(depth):
             yield from (["is", f"@{level}", place] for place in (0, 1))
-        yield from super()._conditions(samples, depth)
+        yield from (one for one in super()._conditions(samples, depth) if not _is_of_one_depth(one))
         yield from (["%", name, 2] for name in self.usable if "layer" in name)
 
     def _number(self, samples: Sequence[Sample], path: str, depth: int) -> Template:
@@ -145,6 +145,12 @@ class Group:
         untagged = untagged if self.varies else untagged | drawn
         names = sorted(name for name in untagged & first.keys() if type(first[name]) in (int, float))
         return {name: first[name] for name in names if all(t.names.get(name) == first[name] for t in self.trials)}
+
+
+def _is_of_one_depth(condition: Any) -> bool:
+    """True where a number of layers is asked for: what is so for three says nothing of ten."""
+    kind, name, *rest = condition
+    return kind == "is" and "layer" in name and type(rest[0]) is int and rest[0] > 1
 
 
 def _is_a_label(name: str) -> bool:

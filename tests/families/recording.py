@@ -218,6 +218,7 @@ class Recording(ConfigRecording):
                 if isinstance(live, BaseProblem):
                     wrong.setdefault(name, f"refused: {live.facts}"[:200])
                     self._refuse_words(raw, name)
+                    self._wake_sizes(raw, name)
                     self._learn_from(raw)
                     continue
                 fault = difference(self.table, ours, live)
@@ -268,6 +269,13 @@ class Recording(ConfigRecording):
             without = {one: value for one, value in raw.items() if one != key}
             if key in self.space.fields and not isinstance(built(without, name), BaseProblem):
                 self.explorer.disowned.setdefault(key, []).append(raw[key])
+
+    def _wake_sizes(self, raw: Raw, name: str) -> None:
+        """Find the sizes that shape nothing and that another one has to suit, as CTRL's width its number of heads."""
+        for key in sorted(self.space.fields.keys() - self.explorer.active - raw.keys()):
+            counts = self.space.sized(key) and type(self.space.value(raw, key)) is int
+            if counts and not isinstance(built({**raw, key: 1}, name), BaseProblem):
+                self.explorer.wake(key)
 
     def _learn_from(self, raw: Raw) -> None:
         """Add a config that the table was wrong about, and find the fields that were believed to do nothing."""
