@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from adaptlint.replay.worker.compositions import Forwards, shares_rows, unlike
+from adaptlint.replay.worker.compositions import Forwards, unlike
 
 
 def unlike_afterwards(forwards: Forwards, setup: Any) -> Iterator[str]:
@@ -51,8 +51,7 @@ def _cached_step(forwards: Forwards, setup: Any) -> Iterator[str]:
 
 def _idle(forwards: Forwards, setup: Any) -> Iterator[str]:
     """Members without a part among rows that are as their own adapters alone make them."""
-    if shares_rows(setup):
-        yield from forwards.idle(setup, forwards.run(setup))
+    yield from (idle for idle, decides in forwards.idle(setup, forwards.run(setup)) if not decides)
 
 
 def _mask(forwards: Forwards, setup: Any) -> Iterator[str]:

@@ -91,17 +91,20 @@ class Forwards:
         channels = getattr(setup, "parallel_channels", 1)
         if len(found) != batch * channels:
             yield f"{len(found)} rows, {batch * channels} are meant"
-        sharing = any(kind(block) in SHARING for block in inside(setup))
-        for row in range(len(found) if sharing else 0):
-            own = meant(setup, row, batch * channels)
+        for row, own in enumerate(self._owns(setup, found)):
             with suppress(Exception):  # alone it raises as well: nothing to hold it against
                 if unlike(found[row], self.run(own)[row % batch]):
                     yield f"row {row} is not what {own} gives"
                     break
         yield from self._merged(setup, found)
-        if not shares_rows(setup):  # else its rows were held against what runs alone
-            yield from self.idle(setup, found)
+        yield from (idle for idle, decides in self.idle(setup, found) if decides)
         yield from self._padded(setup, found)
+
+    def _owns(self, setup: Any, found: Any) -> list[Any]:
+        """What each row is meant to go through, where rows are shared out."""
+        rows = self.sizes["batch"] * getattr(setup, "parallel_channels", 1)
+        sharing = any(kind(block) in SHARING for block in inside(setup))
+        return [meant(setup, row, rows) for row in range(len(found))] if sharing else []
 
     def _merged(self, setup: Any, found: Any) -> Iterator[str]:
         for block in inside(setup):
@@ -115,20 +118,33 @@ class Forwards:
                     if unlike(self.run(swapped(setup, block, alike(block, one))), self.run(same)):
                         yield f"{kind(block)} of {one} with itself is not {one}"
 
-    def idle(self, setup: Any, found: Any) -> Iterator[str]:
-        """Adapters whose numbers may be any without another result."""
+    def idle(self, setup: Any, found: Any) -> Iterator[tuple[str, bool]]:
+        """Adapters without a part in the result, and whether that is a fault: not where rows are shared out and it
+        has none either beside the others of its own rows."""
+        owns = {str(own): own for own in self._owns(setup, found)}
+        for name in dict.fromkeys(leaves(setup)):
+            own = [one for one in owns.values() if name in map(str, leaves(one))]
+            if (own or not owns) and not self._has_part(name, setup):
+                decides = not shares_rows(setup) or any(
+                    len(leaves(one)) == 1 or self._has_part(name, one) for one in own
+                )
+                yield f"{name} has no part in the result", decides
+
+    def _has_part(self, name: str, setup: Any) -> bool:
+        """Whether other numbers in an adapter give another result; where nothing runs, that is not known to be so."""
         import torch
 
-        for name in dict.fromkeys(leaves(setup)):
-            own = [value for path, value in self.model.named_parameters() if name in path.split(".")]
-            kept = [value.detach().clone() for value in own]
+        own = [value for path, value in self.model.named_parameters() if name in path.split(".")]
+        kept = [value.detach().clone() for value in own]
+        found = other = None
+        with suppress(Exception):
+            found = self.run(setup)
             for value in own:
                 value.data += 0.3 * torch.randn_like(value)
-            same = not unlike(found, self.run(setup))
-            for value, before in zip(own, kept):
-                value.data.copy_(before)
-            if same:
-                yield f"{name} has no part in the result"
+            other = self.run(setup)
+        for value, before in zip(own, kept):
+            value.data.copy_(before)
+        return other is None or unlike(found, other)
 
     def _padded(self, setup: Any, found: Any) -> Iterator[str]:
         """The first text against itself without its padding, or with other tokens there.
