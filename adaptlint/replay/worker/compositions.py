@@ -124,27 +124,29 @@ class Forwards:
         owns = {str(own): own for own in self._owns(setup, found)}
         for name in dict.fromkeys(leaves(setup)):
             own = [one for one in owns.values() if name in map(str, leaves(one))]
-            if (own or not owns) and not self._has_part(name, setup):
-                decides = not shares_rows(setup) or any(
-                    len(leaves(one)) == 1 or self._has_part(name, one) for one in own
-                )
+            if (own or not owns) and not self._has_part(name, setup, found):
+                decides = not shares_rows(setup) or any(len(leaves(one)) == 1 or self._acts(name, one) for one in own)
                 yield f"{name} has no part in the result", decides
 
-    def _has_part(self, name: str, setup: Any) -> bool:
-        """Whether other numbers in an adapter give another result; where nothing runs, that is not known to be so."""
+    def _acts(self, name: str, own: Any) -> bool:
+        """Whether an adapter has a part in what its rows' adapters give alone; where that raises, so it is taken."""
+        with suppress(Exception):
+            return self._has_part(name, own, self.run(own))
+        return True
+
+    def _has_part(self, name: str, setup: Any, found: Any) -> bool:
+        """Whether other numbers in an adapter give another result than the one that was found."""
         import torch
 
         own = [value for path, value in self.model.named_parameters() if name in path.split(".")]
         kept = [value.detach().clone() for value in own]
-        found = other = None
-        with suppress(Exception):
-            found = self.run(setup)
-            for value in own:
-                value.data += 0.3 * torch.randn_like(value)
-            other = self.run(setup)
-        for value, before in zip(own, kept):
-            value.data.copy_(before)
-        return other is None or unlike(found, other)
+        for value in own:
+            value.data += 0.3 * torch.randn_like(value)
+        try:
+            return bool(unlike(found, self.run(setup)))
+        finally:
+            for value, before in zip(own, kept):
+                value.data.copy_(before)
 
     def _padded(self, setup: Any, found: Any) -> Iterator[str]:
         """The first text against itself without its padding, or with other tokens there.
