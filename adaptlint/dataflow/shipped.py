@@ -21,10 +21,10 @@ from adaptlint.bases.resolved import flat
 from adaptlint.bases.templates import Filling, NotCovered, holds
 from adaptlint.dataflow.calls import ANOTHER
 from adaptlint.dataflow.flow_graph import FORMAT as GRAPH_FORMAT
-from adaptlint.dataflow.flow_graph import FlowGraph, integers, path_in, read_graph, size_of
+from adaptlint.dataflow.flow_graph import FlowGraph, Run, integers, path_in, read_graph, size_of
 from adaptlint.dataflow.propagate import propagate
 from adaptlint.dataflow.runs import joined
-from adaptlint.dataflow.stacks import counted, unstacked
+from adaptlint.dataflow.stacks import counted, returned, unstacked
 from adaptlint.hints import Any
 
 FORMAT = 1
@@ -244,7 +244,7 @@ def _filled(
     making = _Templates(filling, _texts(table, variant), tree)
     making.inputs = {name: [size_of(axis, table["sizes"]) for axis in axes] for name, axes in graph["inputs"].items()}
     letters = [call[1] for _, inner in stacks for call in inner]
-    numbers = [making.number(letter, call.layer(0)) for letter, call in zip(letters, calls, strict=True)]
+    numbers = [making.number(letter, call) for letter, call in zip(letters, calls, strict=True)]
     told = [call._replace(template=n) for call, n in zip(calls, numbers, strict=True)]
     runs, outputs = joined(*counted(told, ends, [len(making.made[n][0]) for n in numbers]))
     graph |= {"format": GRAPH_FORMAT, "model_class": known["class"], "backend": table["backend"]}
@@ -268,8 +268,9 @@ class _Templates:
         self.numbers: dict[str, int] = {}
         self.known: dict[tuple[str, int], int] = {}
 
-    def number(self, letter: str, layer: str) -> int:
+    def number(self, letter: str, call: Run) -> int:
         """The place of the template that a layer's call has by its letter."""
+        layer = call.layer(0)
         key = (letter, id(find_node(self.tree, layer)))
         if key not in self.known:
             nodes, guards, modules = self.filling.fill(json.loads(self.texts[letter]))
@@ -279,6 +280,7 @@ class _Templates:
             told: dict[str, Any] = {}
             for guard in guards:
                 told.setdefault(repr(guard[1:4]), guard)
+            modules = [[path, returned(refs, len(call.given))] for path, refs in modules]
             template = [nodes, [*told.values()], modules]
             self.known[key] = self.numbers.setdefault(repr(template), len(self.made))
             if self.known[key] == len(self.made):

@@ -137,14 +137,26 @@ class ConfigTags:
 
     @contextmanager
     def kept_in(self, model_class: type) -> Iterator[None]:
-        """Tags outlive `int()` in the file of a class and where rotary embeddings are made."""
+        """Tags outlive `int()` in the file of a class and where rotary embeddings are made.
+
+        A loop of the forward that goes round so many times asks for that very number.
+        """
         names = (model_class.__module__, "transformers.modeling_rope_utils")
         with ExitStack() as stack:
+            if model_class.__module__ in sys.modules:
+                stack.enter_context(put(sys.modules[model_class.__module__], "range", self._range))
             for name in names:
                 if name in sys.modules:
                     stack.enter_context(put(sys.modules[name], "int", self._int()))
             stack.enter_context(put(sys.modules["torch"], "arange", self._arange(sys.modules["torch"].arange)))
             yield
+
+    def _range(self, *ends: Any) -> range:
+        """In the place of `range` in a file."""
+        for end in ends if self.forward is not None else ():
+            if isinstance(end, TaggedInt) and not sized(end.term):
+                self.compared(end.term, "==", int(end), True)
+        return range(*ends)
 
     def _arange(self, real: Any) -> Any:
         """The real one; what it is given are sizes of constants."""

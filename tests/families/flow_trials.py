@@ -19,6 +19,7 @@ from adaptlint.dataflow.record import FIRST, Built, build, trace_at
 from adaptlint.dataflow.shipped import ROPE, asked_of, names_of, power_of_two
 from adaptlint.dataflow.tagged import TaggedInt, sized
 from tests.dataflow.unfolding import apart
+from tests.families.handed_on import handed_on
 from tests.families.layer_tags import LayerTags, names_in
 from tests.families.live import resolved
 
@@ -179,6 +180,7 @@ def told(graph: FlowGraph, saved: set[str], sizes: dict[int, Any]) -> dict[str, 
         templates.append([nodes, guards, _plain(template.modules)])
     inputs = {name: [_whole(axis) for axis in axes] for name, axes in graph.inputs.items()}
     bounds = {name: _whole(bound) for name, bound in graph.bounds.items()}
+    stacks, templates = handed_on(stacks, templates)
     value = {"inputs": inputs, "bounds": bounds, "stacks": stacks, "outputs": outputs}
     return {**_plain(value), "templates": templates}
 

@@ -23,6 +23,7 @@ from tests.dataflow.unfolding import apart  # noqa: E402
 from tests.families.flow_comparing import different  # noqa: E402
 from tests.families.flow_limits import Limits, NothingLeft  # noqa: E402
 from tests.families.flow_trials import Recorder, stacked  # noqa: E402
+from tests.families.handed_on import handed_on  # noqa: E402
 from tests.families.live import built  # noqa: E402
 
 START = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4}
@@ -171,3 +172,25 @@ def test_a_size_outside_of_its_bounds_has_no_graph(tmp_path: Any) -> None:
         for variant in table["classes"]["LlamaForCausalLM"]["variants"]:
             variant["within"] = {"hidden_size": bounds}
         assert (graph_from(table, base) is not None) is there
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_what_every_layer_made_is_returned_again_whatever_their_number(depth: int) -> None:
+    raw = {"model_type": "deberta", "num_hidden_layers": depth}
+    graph = recorder("deberta", "DebertaForMaskedLM").live(raw)
+    calls, outputs = apart(graph.runs, graph.outputs)
+    told, ends = stacked(calls, outputs, [len(template.nodes) for template in graph.templates])
+    templates = json.loads(json.dumps(graph.templates))
+    short, shorter = handed_on(told, templates)
+    tail, modules = short[-1][1][0][2], shorter[short[-1][1][0][1]][2]
+    assert len(tail) == (3 if depth == 1 else 4)
+    found, _ = stacks.unstacked(json.loads(json.dumps(short)), ends)
+    assert len(found[-1].given) == 2 + depth
+    again = [[path, stacks.returned(refs, len(found[-1].given))] for path, refs in modules]
+    assert again == templates[calls[-1].template][2]
+
+
+def test_how_often_a_loop_of_the_forward_goes_round_is_a_condition() -> None:
+    raw = {"model_type": "bloom", "n_layer": 1, "hidden_size": 24, "n_head": 2, "slow_but_exact": True}
+    trial = recorder("bloom", "BloomForCausalLM").trial({**raw, "pretraining_tp": 3})
+    assert json.dumps(["=", "pretraining_tp", 3]) in trial.held
