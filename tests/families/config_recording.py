@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from adaptlint.bases import families
@@ -23,9 +24,11 @@ from tests.families.live import auto_tables, classes_of, resolved
 from tests.families.samples import Sample, Unlearnt
 from tests.families.space import Raw, Space, sources_of
 
-CONFIGS = 400
+CONFIGS = 1000
 CONFIG_TURNS = 6
 ALL = len(FOREIGN)
+BRANCHING = {"bool", "list", "null"}
+"""Kinds of fields that a class asks about before it makes one of another."""
 LABELS = ("id2label", "label2id")
 ROPE_SAMPLES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -224,7 +227,7 @@ class ConfigRecording:
     def _config_samples(self) -> list[Sample]:
         if not self.configs:
             self.configs = [(t.raw, t.config) for t in self.explorer.trials if t.config is not None]
-            for raw in [*each_value(self.table, self.space.start), *self._config_draws(CONFIGS)]:
+            for raw in chain(each_value(self.table, self.space.start), self._config_draws(CONFIGS)):
                 config = resolved(self.config_class, raw)
                 if config is not None:
                     self.configs.append((raw, config))
@@ -233,9 +236,11 @@ class ConfigRecording:
 
     def _config_draws(self, count: int) -> Iterator[Raw]:
         names = sorted(self.space.fields)
+        branching = [name for name in names if self.space.fields[name].kinds & BRANCHING]
         for _ in range(count):
             here, _config = self.config_draw.choice(self.configs)
-            yield self.space.moved(here, self.config_draw, names, self.config_draw.choice((1, 2, 4, 8)))
+            some = self.config_draw.choice((names, branching))
+            yield self.space.moved(here, self.config_draw, some, self.config_draw.choice((1, 2, 4, 8)))
 
     def _wrong_keys(self) -> set[str]:
         """Keys of fresh resolved configs that the table says otherwise; a config that is refused is kept as such."""

@@ -199,6 +199,8 @@ class Space:
     def _whole(self, raw: Raw, draw: random.Random, name: str, before: int) -> int:
         if self.layered(name):
             return draw.randint(1, DEEPEST)
+        if "layer" in name and draw.random() < 0.5:  # from which layer on
+            return draw.randint(0, DEEPEST)
         others = [v for n in self.fields if type(v := self.value(raw, n)) is int and 0 < v <= self._largest(name)]
         around = [before * 2, before * 3, before // 2, before // 4, before + 1, before - 1, before * 2]
         choices = [
@@ -236,9 +238,11 @@ class Space:
             return draw.random() < 0.5
         if kind == "str":
             return draw.choice(field.options) if field.options else None
+        depth = next((self.value(raw, n) for n in self.fields if self.layered(n)), 1) or 1
         if (kind == "list" and "layer_types" in field.name) or "block_type" in field.name:
-            depth = next((self.value(raw, n) for n in self.fields if self.layered(n)), 1)
-            return [draw.choice(LAYER_TYPES) for _ in range(depth or 1)]
+            return [draw.choice(LAYER_TYPES) for _ in range(depth)]
+        if kind == "list" and "layers" in field.name and draw.random() < 0.5:  # said of each layer
+            return [draw.randint(0, 1) for _ in range(depth)]
         return [draw.randint(0, 3)] if kind == "list" else None
 
 
