@@ -50,6 +50,7 @@ class Recorder:
         self.tensors: list[Any] = []
         self.known: dict[int, tuple[int, int]] = {}
         self.names = {id(module): path for path, module in model.named_modules()}
+        self.paths = {path: id(module) for path, module in model.named_modules(remove_duplicate=False)}
         self.stack: list[tuple[str, Place]] = [("", ("", 0))]
         self.calls = 0
         self.leaves = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
@@ -136,6 +137,8 @@ class Recorder:
         above, place = self.stack[-1]
         path = self.names.get(id(module), above)
         layer = layer_of(path)
+        if layer and self.paths.get(place[0] + path[len(layer) :]) == id(module):
+            layer = place[0]  # one module that several layers have, as OpenAI GPT's activation
         if layer and layer == path:
             self.calls += 1
             place = (layer, self.calls)

@@ -103,3 +103,16 @@ def test_calls_that_are_joined_come_apart_again() -> None:
     calls, outputs = apart(graph.runs, graph.outputs)
     assert len(calls) == sum(run.times for run in graph.runs) > len(graph.runs)
     assert joined(calls, outputs) == (graph.runs, graph.outputs)
+
+
+def test_a_module_that_every_layer_has_leaves_no_layer_for_another() -> None:
+    from adaptlint.dataflow.propagate import propagate
+    from adaptlint.dataflow.record import record
+
+    config = transformers.OpenAIGPTConfig(vocab_size=99, n_embd=16, n_head=2, n_layer=9, n_positions=64)
+    graph, doubt = record(config.to_dict(), "AutoModelForCausalLM", "eager")
+    assert doubt == ""
+    assert [(run.first, run.times) for run in graph.runs if run.prefix] == [(0, 1), (1, 7), (8, 1)]
+    moved = propagate(graph, SIZES)
+    assert (moved.conflict, moved.unknown) == (None, {})
+    assert moved.modules["transformer.h.0.mlp.act"] == [(2, 7, 64)]
