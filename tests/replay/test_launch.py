@@ -242,6 +242,17 @@ def test_a_device_that_torch_lacks_is_an_observation(device: str) -> None:
     assert [(event, facts["reason"], facts["device"]) for event, facts in seen] == [("refused", "no-device", device)]
 
 
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_is_asked_for_by_its_number(device: str) -> None:
+    torch = pytest.importorskip("torch")
+    from adaptlint.replay.worker.guards import steady
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(AttributeError, match="_cuda_setDevice"):  # what a build for CPUs lacks: the name was no trouble
+        steady(torch, 1 << 30, device)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

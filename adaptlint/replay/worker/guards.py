@@ -52,10 +52,14 @@ def forbid_pickles(torch: Any) -> None:
 
 
 def steady(torch: Any, memory: int, device: str) -> None:
-    """Bytes of tensors on a GPU, beyond which torch raises; float32 is computed in float32, and not in TF32."""
-    torch.cuda.set_device(device)
-    total = torch.cuda.get_device_properties(device).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, float(memory + ROOM_ON_GPU) / total), device)
+    """Bytes of tensors on a GPU, beyond which torch raises; float32 is computed in float32, and not in TF32.
+
+    torch 2.13 sets a device, and its share of memory, by number alone (cuda/_utils.py, _get_device_index).
+    """
+    number = torch.device(device).index or 0
+    torch.cuda.set_device(number)
+    total = torch.cuda.get_device_properties(number).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, float(memory + ROOM_ON_GPU) / total), number)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
