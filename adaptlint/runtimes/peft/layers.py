@@ -38,7 +38,7 @@ def pattern_value(settings: Settings, field: str, key: str, default: str) -> Any
 class Layers:
     """Makes the LoRA layers of one adapter; equal layers (a base has few different ones) are worked out once."""
 
-    __slots__ = ("adapter", "known", "low_memory", "settings", "uniform")
+    __slots__ = ("adapter", "blocked", "known", "low_memory", "settings", "uniform")
 
     def __init__(self, settings: Settings, adapter: str, low_memory: bool) -> None:
         self.settings = settings
@@ -46,6 +46,7 @@ class Layers:
         self.low_memory = low_memory
         self.known: dict[tuple[object, ...], Applied] = {}
         self.uniform = settings["rank_pattern"] == {} and settings["alpha_pattern"] == {}
+        self.blocked = settings[BLOCKED] is not None
 
     def shared(self) -> list[tuple[str, str, Shape]]:
         """LoRA keeps nothing at the model's root."""
@@ -54,7 +55,7 @@ class Layers:
     def apply(self, module: Module) -> Applied:
         """The parameters that LoRA adds to a module; Refusal or NotModelled where PEFT's layer refuses."""
         key: tuple[object, ...] = (module.cls, module.params.get("weight"), module.attrs.get("groups"))
-        if self.settings[BLOCKED] is not None:
+        if self.blocked:
             key = (*key, *blocks_of(self.settings, module.path))
         if self.uniform and key in self.known:
             return self.known[key]

@@ -113,7 +113,8 @@ def checkpoint_keys(keys: dict[str, Origin], adapter: str, settings: Settings) -
     """
     own = {k: o for k, o in keys.items() if o.kind in ("site", "alias") and o.adapter == adapter}
     if settings.is_lora:
-        return {without_adapter(key, adapter): key for key in own}
+        suffix = f".{adapter}"
+        return {_without(key, suffix): key for key in own}
     found = {origin.saved: key for key, origin in own.items()}
     found |= {PREFIX + origin.saved: key for key, origin in own.items() if not key.startswith(PREFIX)}
     return found
@@ -121,12 +122,14 @@ def checkpoint_keys(keys: dict[str, Origin], adapter: str, settings: Settings) -
 
 def without_adapter(key: str, adapter: str) -> str:
     """`_remove_adapter_name_from_state_dict_key`: the checkpoint's spelling of a model key."""
-    if "." not in key:
-        return key
-    if key.endswith(f".{adapter}"):
-        return key.removesuffix(f".{adapter}")
-    stem, _, leaf = key.rpartition(".")
-    return f"{stem.removesuffix(f'.{adapter}')}.{leaf}"
+    return _without(key, f".{adapter}")
+
+
+def _without(key: str, suffix: str) -> str:
+    if key.endswith(suffix):
+        return key.removesuffix(suffix)
+    stem, dot, leaf = key.rpartition(".")
+    return stem.removesuffix(suffix) + dot + leaf
 
 
 def _copy(keys: dict[str, Origin], state: dict[str, Entry], file: TensorFile, any_shape: bool) -> Loaded:
