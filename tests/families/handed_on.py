@@ -37,7 +37,8 @@ def handed_on(stacks: list[Any], templates: list[Any]) -> tuple[list[Any], list[
 
 def _of_each(given: Given, stacks: list[Any]) -> int:
     """Where the values of each call of a stack but its last begin, which are the last of a call; their end if none."""
-    stack, _, *rest = given[-1] if given else ["own", 0]
+    final: list[Any] = given[-1] if given else ["own", 0]
+    stack, _, *rest = final
     count = 0 if stack == "own" else len(stacks[stack][1]) - 1
     start = len(given) - count
     return start if given[start:] == [[stack, number, *rest] for number in range(count)] else len(given)
