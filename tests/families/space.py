@@ -44,6 +44,7 @@ BEYOND = {
     "deberta": ("pos_att_type",),
     "mvp": ("use_prompt",),
     "nllb-moe": ("activation_function",),
+    "squeezebert": ("output_groups",),
     "deberta-v2": ("pos_att_type", "position_buckets", "conv_kernel_size", "conv_groups", "conv_act", "embedding_size"),
 }
 """Fields that keep their default, for which templates have no formula: Doge takes the square root of how many experts
@@ -51,7 +52,8 @@ there are, Gemma 3 makes its window half as wide and one more in both directions
 words in a list, a convolution that pads by half of its kernel, and rows by buckets where there are any (transformers
 5.23). Its published models are therefore not covered. Prompts of MVP add rows of their own. Groups of
 ALBERT's layers, of which its models have one, decide which layer is called when. Experts of NLLB-MoE are in
-every fourth layer alone, deeper than most of the configs that are drawn.
+every fourth layer alone, deeper than most of the configs that are drawn. What SqueezeBERT's last convolution may
+be divided into depends on two widths, of which either, drawn alone, breaks something else first.
 """
 TIED = "tie_word_embeddings"
 PADDING = "pad_token_id"
