@@ -48,3 +48,10 @@ def test_the_report_is_valid_and_draws_the_tree(tmp_path: Path) -> None:
 def test_what_is_refused_is_refused_before_any_forward(compose: str, tmp_path: Path) -> None:
     (verdict,) = report_of(tmp_path, compose=compose)["verdicts"]
     assert (verdict["outcome"], verdict["stage"], verdict["error"]["type"]) == ("fails", "compose", "ValueError")
+
+
+@pytest.mark.parametrize("compose", ["Parallel(a, b)", "Parallel(a, Parallel(b, c))"])
+def test_a_class_that_refuses_the_backend_is_never_given_a_composition(compose: str, tmp_path: Path) -> None:
+    (verdict,) = report_of(tmp_path, compose=compose, attn="sdpa")["verdicts"]
+    assert (verdict["outcome"], verdict["error"]["type"]) == ("fails", "ValueError")
+    assert "T5Model does not support an attention implementation" in verdict["error"]["match"]

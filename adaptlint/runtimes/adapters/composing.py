@@ -93,7 +93,7 @@ def _portrayed(told: Told, request: Request) -> Told:
 def _tell(asked: Asked, setup: Block) -> Told:
     release = asked.loads.release.version
     refused = _refused(asked, setup, release)
-    if refused is not None:
+    if refused is not None and not _unbuilt(asked):
         fault = fault_of_error(Outcome("fails", (refused.kind, refused.text), None, "", (), {}), setup, {})
         return Told("fails", "compose", RaisedError(refused.kind, refused.text), (fault,))
     try:
@@ -107,6 +107,19 @@ def _tell(asked: Asked, setup: Block) -> Told:
         problem = f"no recorded forward of {asked.base.model_class} under these conditions is at hand"
         return Told("unknown", None, None, (_unsure(problem, setup),))
     return _and_then(_told(worst), worst, asked)
+
+
+def _unbuilt(asked: Asked) -> bool:
+    """Whether the class refuses the backend as it is made, before any composition can be set."""
+    from adaptlint.runtimes.peft.backends import SAYS
+
+    try:
+        next(iter(asked.forwards), None)
+    except Raised as raised:
+        return any(words in raised.text for words in SAYS.values())
+    except FlowProblem:
+        pass
+    return False
 
 
 def _and_then(told: Told, judged: Judged, asked: Asked) -> Told:
