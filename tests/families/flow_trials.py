@@ -27,7 +27,7 @@ Raw = dict[str, Any]
 MEASURED = ("arange", "interpolate", "linspace")  # operations whose floats are lengths
 STRIDED = "as_strided"
 NEAR_THE_END = 2  # what a layer hands on, whatever it did before
-WIDTH, LEAST = "dim", 2
+WIDTHS, LEAST = ("dim", "size", "embd"), 2
 """What widths are called, and one whose half no trial tells from other ones."""
 SCALE = 0.5
 """Stands for every float: how much something is scaled changes no shape."""
@@ -96,7 +96,7 @@ class Recorder:
         asked, rope = asked_of(config, raw, {}), config[ROPE] if isinstance(config.get(ROPE), dict) else {}
         names = names_of(asked, config, {})
         made = [json.loads(text) for text in dict.fromkeys(json.dumps(expression(term)) for term in tags.made)]
-        if any(evaluate(one, names) <= LEAST for one in made if isinstance(one, list) or WIDTH in one):
+        if any(0 < evaluate(one, names) <= LEAST for one in made if any(word in json.dumps(one) for word in WIDTHS)):
             raise Refused("half of a width is one number, which may be of anything")
         graph = told(folded, saved, sizes_of(made, names))
         return Trial(raw, asked, names, graph, held, made, rope, powers, [])

@@ -22,7 +22,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: 
 from tests.dataflow.unfolding import apart  # noqa: E402
 from tests.families.flow_comparing import different  # noqa: E402
 from tests.families.flow_limits import Limits, NothingLeft  # noqa: E402
-from tests.families.flow_trials import Recorder, stacked  # noqa: E402
+from tests.families.flow_trials import Recorder, Refused, stacked  # noqa: E402
 from tests.families.handed_on import handed_on  # noqa: E402
 from tests.families.live import built  # noqa: E402
 
@@ -194,3 +194,10 @@ def test_how_often_a_loop_of_the_forward_goes_round_is_a_condition() -> None:
     raw = {"model_type": "bloom", "n_layer": 1, "hidden_size": 24, "n_head": 2, "slow_but_exact": True}
     trial = recorder("bloom", "BloomForCausalLM").trial({**raw, "pretraining_tp": 3})
     assert json.dumps(["=", "pretraining_tp", 3]) in trial.held
+
+
+def test_a_width_whose_half_is_one_number_is_not_learnt_from() -> None:
+    found = recorder("llama", "LlamaForCausalLM")
+    with pytest.raises(Refused, match="half of a width"):
+        found.trial({"model_type": "llama", "num_hidden_layers": 1, "head_dim": 2})
+    assert found.trial({"model_type": "llama", "num_hidden_layers": 1, "head_dim": 4})
